@@ -1,0 +1,260 @@
+//! The loss kind: from the features of the global batch to the scalar that training minimises.
+//!
+//! A loss is written for one batch. Gathering over devices is the host's job, so a loss can't forget it.
+
+use crate::{FeatureMap, View};
+use serde::{Deserialize, Serialize};
+#[cfg(feature = "torch")]
+use {
+    crate::{Error, Key, Result, state::NamedTensor},
+    serde::de::DeserializeOwned,
+    serde_json::Value,
+    std::ops::Range,
+    tch::{Kind, Tensor},
+};
+
+/// An objective. Called by one thread at a time.
+#[cfg(feature = "torch")]
+pub trait Loss: Send + Sized + 'static {
+    /// The component's own table in the experiment file; its JSON Schema is in the manifest.
+    type Config: DeserializeOwned;
+
+    /// What the loss needs of views and maps. Allocates no tensor.
+    ///
+    /// # Errors
+    /// Maps that it can't use, in words: what it needs, what there is.
+    fn describe(config: &Self::Config, input: &LossInput) -> Result<LossDescription>;
+
+    /// Builds the loss with fresh weights, drawn from libtorch's generator (seeded by the host).
+    ///
+    /// # Errors
+    /// As [`Loss::describe`], and whatever libtorch says.
+    fn create(config: &Self::Config, input: &LossInput, device: tch::Device) -> Result<Self>;
+
+    /// The loss over the given source rows of the global batch; over several disjoint ranges it sums to the whole.
+    /// Pure: parameters, buffers, features and key in, terms out. The host calls backward.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms>;
+
+    /// The same with gradients by hand. Called where [`LossDescription::forward_backward`] says so.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn forward_backward(&self, _features: &Features, _facts: &Facts, _rows: Range<i64>) -> Result<Gradients> {
+        Err(Error::new("the description promises `forward_backward`, the loss does not implement it"))
+    }
+
+    /// Before a step's forward pass, once per update, alike on every rank.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn before_step(&mut self, _facts: &Facts) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a step's update, once per update, alike on every rank.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn after_update(&mut self, _features: &Features, _facts: &Facts) -> Result<()> {
+        Ok(())
+    }
+
+    /// Parameters and buffers, always the same ones.
+    fn tensors(&self) -> Vec<NamedTensor> {
+        Vec::new()
+    }
+
+    /// State that is not a tensor.
+    fn save(&self) -> Value {
+        Value::Null
+    }
+
+    /// Takes back what [`Loss::save`] gave.
+    ///
+    /// # Errors
+    /// State that does not fit.
+    fn load(&mut self, _state: Value) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a loss will be given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossInput {
+    /// The training views.
+    pub views: Vec<View>,
+    /// The maps of a view.
+    pub maps: Vec<FeatureMap>,
+    /// The name of the map that evaluators read.
+    pub representation: String,
+    /// Number of classes, where labels exist.
+    pub class_count: Option<u64>,
+}
+
+impl LossInput {
+    /// The map of this name.
+    pub fn map(&self, name: &str) -> Option<&FeatureMap> {
+        self.maps.iter().find(|map| map.name == name)
+    }
+}
+
+/// What a loss needs and offers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LossDescription {
+    /// Which maps of which views through which encoder; only these reach the loss.
+    pub needs: Vec<Need>,
+    /// The momentum encoder's schedule, where one is needed.
+    pub momentum: Option<Momentum>,
+    /// Whether labels are needed.
+    pub labels: bool,
+    /// The names of the terms, in order.
+    pub terms: Vec<String>,
+    /// Whether [`rows`](Loss::forward) may be a part of the batch.
+    pub row_ranges: bool,
+    /// Whether `forward_backward` exists.
+    pub forward_backward: bool,
+    /// How many trained numbers the loss has of its own.
+    pub parameter_count: u64,
+    /// The smallest batch that it works on.
+    pub min_batch_size: u64,
+}
+
+/// Maps of one view through one encoder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// The view, by position.
+    pub view: usize,
+    /// Through which encoder.
+    pub source: Source,
+    /// The names of the maps.
+    pub maps: Vec<String>,
+}
+
+/// Which encoder features come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u32)]
+pub enum Source {
+    /// The one that is trained.
+    Encoder = 0,
+    /// Its slow copy.
+    MomentumEncoder = 1,
+}
+
+/// How a momentum encoder follows: its weights become m·own + (1 − m)·encoder, m from `start` to `end` by a cosine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Momentum {
+    /// m at the first update.
+    pub start: f64,
+    /// m at the last update.
+    pub end: f64,
+}
+
+/// What a loss is told about a step.
+#[cfg(feature = "torch")]
+#[derive(Debug)]
+pub struct Facts {
+    /// Updates done so far.
+    pub step: u64,
+    /// Updates planned; 0 where the budget is not in updates.
+    pub total_steps: u64,
+    /// Epochs begun so far, from 0.
+    pub epoch: u64,
+    /// The step's key; alike on every rank.
+    pub key: Key,
+    /// How many ranks share the batch.
+    pub world_size: u32,
+    /// The autocast dtype; [`Kind::Float`] without mixed precision.
+    pub dtype: Kind,
+    /// Labels of the global batch, (B) i64, −1 for none; where the loss asked.
+    pub labels: Option<Tensor>,
+    /// Sample indices of the global batch, (B) i64.
+    pub indices: Option<Tensor>,
+}
+
+/// The features that a loss asked for, of the global batch.
+#[cfg(feature = "torch")]
+#[derive(Debug, Default)]
+pub struct Features {
+    items: Vec<Feature>,
+}
+
+/// One feature map.
+#[cfg(feature = "torch")]
+#[derive(Debug)]
+pub struct Feature {
+    /// The view, by position.
+    pub view: usize,
+    /// Through which encoder.
+    pub source: Source,
+    /// The map's name.
+    pub map: String,
+    /// B × C × H × W.
+    pub tensor: Tensor,
+}
+
+#[cfg(feature = "torch")]
+impl Features {
+    /// Features in the order in which gradients are given back.
+    pub fn new(items: Vec<Feature>) -> Self {
+        Self { items }
+    }
+
+    /// All of them, in the order in which [`Gradients::features`] counts.
+    pub fn items(&self) -> &[Feature] {
+        &self.items
+    }
+
+    /// A view's map through the trained encoder.
+    ///
+    /// # Errors
+    /// A map that the loss did not ask for in its description.
+    pub fn get(&self, view: usize, map: &str) -> Result<&Tensor> {
+        self.position(view, Source::Encoder, map).map(|i| &self.items[i].tensor)
+    }
+
+    /// A view's map through the momentum encoder.
+    ///
+    /// # Errors
+    /// A map that the loss did not ask for in its description.
+    pub fn momentum(&self, view: usize, map: &str) -> Result<&Tensor> {
+        self.position(view, Source::MomentumEncoder, map).map(|i| &self.items[i].tensor)
+    }
+
+    /// The position of a view's map, for [`Gradients::features`].
+    ///
+    /// # Errors
+    /// A map that the loss did not ask for in its description.
+    pub fn position(&self, view: usize, source: Source, map: &str) -> Result<usize> {
+        let found = self.items.iter().position(|f| f.view == view && f.source == source && f.map == map);
+        found.ok_or_else(|| {
+            Error::new(format!("there is no map `{map}` of view {view} ({source:?})"))
+                .hint("list it under `needs` in the loss's description")
+        })
+    }
+}
+
+/// What a loss gives.
+#[cfg(feature = "torch")]
+#[derive(Debug)]
+pub struct Terms {
+    /// The scalar that training minimises.
+    pub total: Tensor,
+    /// What it is made of, and whatever else is worth recording: scalars.
+    pub terms: Vec<(String, Tensor)>,
+}
+
+/// What a loss with its own backward pass gives.
+#[cfg(feature = "torch")]
+#[derive(Debug)]
+pub struct Gradients {
+    /// The loss.
+    pub terms: Terms,
+    /// The gradient of each feature, in the order of [`Features::items`]; none for zero.
+    pub features: Vec<Option<Tensor>>,
+    /// Gradients of the loss's own parameters, by name.
+    pub parameters: Vec<(String, Tensor)>,
+}
