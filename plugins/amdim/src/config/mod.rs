@@ -1,0 +1,4 @@
+//! The components' `config` tables. The build script compiles this module too, for the schemas in the manifest.
+
+pub mod encoder;
+pub mod loss;

@@ -1,0 +1,104 @@
+//! The encoder as the host sees it.
+
+use super::{
+    architecture::{Layer, activation_bytes, parameter_count, plan, top_channels},
+    blocks::RkhsHead,
+    weights::Names,
+};
+use crate::config::encoder::EncoderConfig;
+use infomax_sdk::{
+    Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, NamedTensor, Result,
+    tch::{Device, TchError, Tensor},
+};
+
+/// AMDIM's encoder (Bachman et al. 2019, section 4.2 and the published code).
+pub struct AmdimEncoder {
+    layers: Vec<Layer>,
+    head_5: RkhsHead,
+    head_7: RkhsHead,
+    size: i64,
+}
+
+impl Encoder for AmdimEncoder {
+    type Config = EncoderConfig;
+
+    fn describe(config: &EncoderConfig, input: &EncoderInput) -> Result<EncoderDescription> {
+        let size = config.size;
+        let sizes = input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]);
+        if let Some([height, width]) = sizes.into_iter().find(|&side| side != [size, size]) {
+            return Err(Error::config(format!(
+                "`encoder.config.size` is {size}, but the augmentation makes a view of {height}×{width}"
+            ))
+            .hint("set `encoder.config.size` and `augmentation.config.size` to the same number"));
+        }
+        let map = |name: &str, side| FeatureMap {
+            name: name.to_owned(),
+            channels: config.n_rkhs as u32,
+            height: side,
+            width: side,
+        };
+        Ok(EncoderDescription {
+            maps: vec![map("r1", 1), map("r5", 5), map("r7", 7)],
+            representation: "r1".to_owned(),
+            parameter_count: parameter_count(config),
+            activation_bytes: activation_bytes(config),
+        })
+    }
+
+    fn create(config: &EncoderConfig, input: &EncoderInput, device: Device) -> Result<Self> {
+        Self::describe(config, input)?;
+        let layers: Result<Vec<_>, TchError> =
+            plan(config).into_iter().map(|layer| Layer::new(layer, config, device)).collect();
+        let top = top_channels(config);
+        let head = || RkhsHead::new(top, config.n_rkhs, config.use_bn, device);
+        Ok(Self { layers: layers?, head_5: head()?, head_7: head()?, size: i64::from(config.size) })
+    }
+
+    fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
+        for view in views {
+            let size = view.size();
+            if size.len() != 4 || size[1..] != [3, self.size, self.size] {
+                let expected = format!("B×3×{0}×{0}", self.size);
+                return Err(Error::new(format!("a view has the shape {size:?}, expected {expected}")));
+            }
+        }
+        let count = views.len() as i64;
+        let x_nhwc = Tensor::f_cat(views, 0)?.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+        let maps = self.maps(x_nhwc, count, mode)?;
+        let mut split: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
+        for map in maps {
+            let parts = map.f_permute([0, 3, 1, 2])?.f_chunk(count, 0)?;
+            split.iter_mut().zip(parts).for_each(|(view, part)| view.push(part));
+        }
+        Ok(split)
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        let mut list = Vec::new();
+        let mut names = Names::root(&mut list);
+        let mut layers = names.below("layer_list");
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.name(layers.below(i));
+        }
+        self.head_5.name(names.below("rkhs_block_5"));
+        self.head_7.name(names.below("rkhs_block_7"));
+        list
+    }
+}
+
+impl AmdimEncoder {
+    /// r1, r5 and r7 of all views together, N × H × W × D.
+    fn maps(&self, mut x_nhwc: Tensor, views: i64, mode: Mode) -> Result<[Tensor; 3], TchError> {
+        let (mut at_5, mut at_7) = (None, None);
+        for layer in &self.layers {
+            x_nhwc = layer.forward(x_nhwc, views, mode)?;
+            match x_nhwc.size()[1] {
+                5 => at_5 = Some(x_nhwc.shallow_clone()),
+                7 => at_7 = Some(x_nhwc.shallow_clone()),
+                _ => {}
+            }
+        }
+        let (at_5, at_7) = (at_5.expect("the plan passes 5×5"), at_7.expect("the plan passes 7×7"));
+        Ok([x_nhwc, self.head_5.forward(&at_5, views, mode)?, self.head_7.forward(&at_7, views, mode)?])
+    }
+}

@@ -1,0 +1,152 @@
+//! The list of layers for each input size, and what can be said of it without building it.
+
+use super::{
+    blocks::{Norm, ResidualConv, Stack, Stem},
+    weights::Names,
+};
+use crate::config::encoder::EncoderConfig;
+use infomax_sdk::Mode;
+use tch::{Device, TchError, Tensor};
+
+/// What a layer is; channels in and out, width, stride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    Stem { c: i64, o: i64, width: i64, stride: i64, pad: i64 },
+    Residual { c: i64, o: i64, width: i64, stride: i64 },
+    Stack { c: i64, o: i64, width: i64, stride: i64 },
+    Norm { c: i64, always: bool },
+}
+
+/// The layers for an input of 32, 64 or 128 px.
+pub fn plan(config: &EncoderConfig) -> Vec<Plan> {
+    let (n, d) = (config.ndf, config.n_rkhs);
+    let stack = |c, o, width, stride| Plan::Stack { c, o, width, stride };
+    let mut layers = match config.size {
+        32 => vec![
+            Plan::Stem { c: 3, o: n, width: 3, stride: 1, pad: 0 },
+            Plan::Residual { c: n, o: n, width: 1, stride: 1 },
+            stack(n, 2 * n, 4, 2),
+            stack(2 * n, 4 * n, 2, 2),
+        ],
+        64 => vec![
+            Plan::Stem { c: 3, o: n, width: 3, stride: 1, pad: 0 },
+            stack(n, 2 * n, 4, 2),
+            stack(2 * n, 4 * n, 4, 2),
+            stack(4 * n, 8 * n, 2, 2),
+        ],
+        _ => vec![
+            Plan::Stem { c: 3, o: n, width: 5, stride: 2, pad: 2 },
+            Plan::Stem { c: n, o: n, width: 3, stride: 1, pad: 0 },
+            stack(n, 2 * n, 4, 2),
+            stack(2 * n, 4 * n, 4, 2),
+            stack(4 * n, 8 * n, 2, 2),
+        ],
+    };
+    let top = top_channels(config);
+    layers.extend([
+        Plan::Norm { c: top, always: false },
+        stack(top, top, 3, 1),
+        stack(top, top, 3, 1),
+        Plan::Residual { c: top, o: d, width: 3, stride: 1 },
+        Plan::Norm { c: d, always: true },
+    ]);
+    layers
+}
+
+/// Channels of the 7×7 and 5×5 maps before their heads.
+pub fn top_channels(config: &EncoderConfig) -> i64 {
+    if config.size == 32 { 4 * config.ndf } else { 8 * config.ndf }
+}
+
+/// Trained numbers, those of switched-off normalisations among them.
+pub fn parameter_count(config: &EncoderConfig) -> u64 {
+    let residual = |c: i64, o: i64, width: i64| c * o * width * width + o * o + 2 * o;
+    let of_layer = |layer: &Plan| match *layer {
+        Plan::Stem { c, o, width, .. } => c * o * width * width + o,
+        Plan::Residual { c, o, width, .. } => residual(c, o, width),
+        Plan::Stack { c, o, width, .. } => residual(c, o, width) + (config.depth - 1) * residual(o, o, 1),
+        Plan::Norm { c, .. } => 2 * c,
+    };
+    let (top, d) = (top_channels(config), config.n_rkhs);
+    let head = 2 * top * d + d * d + d + 4 * d;
+    (plan(config).iter().map(of_layer).sum::<i64>() + 2 * head) as u64
+}
+
+/// Bytes of activations kept for the backward pass, per image and view: the outputs of every convolution in f32.
+pub fn activation_bytes(config: &EncoderConfig) -> u64 {
+    let mut side = i64::from(config.size);
+    let mut numbers = 0;
+    for layer in plan(config) {
+        let (o, width, stride, pad, convolutions) = match layer {
+            Plan::Stem { o, width, stride, pad, .. } => (o, width, stride, pad, 1),
+            Plan::Residual { o, width, stride, .. } => (o, width, stride, 0, 2),
+            Plan::Stack { o, width, stride, .. } => (o, width, stride, 0, 2 * config.depth),
+            Plan::Norm { c, .. } => (c, 1, 1, 0, 1),
+        };
+        side = (side + 2 * pad - width) / stride + 1;
+        numbers += o * side * side * convolutions;
+    }
+    ((numbers + 3 * (25 + 49) * config.n_rkhs) * 4) as u64
+}
+
+/// A built layer.
+pub enum Layer {
+    Stem(Stem),
+    Residual(ResidualConv),
+    Stack(Stack),
+    Norm(Norm),
+}
+
+impl Layer {
+    pub fn new(plan: Plan, config: &EncoderConfig, device: Device) -> Result<Self, TchError> {
+        let bn = config.use_bn;
+        Ok(match plan {
+            Plan::Stem { c, o, width, stride, pad } => Self::Stem(Stem::new(c, o, width, stride, pad, device)?),
+            Plan::Residual { c, o, width, stride } => {
+                Self::Residual(ResidualConv::new(c, o, width, stride, bn, device)?)
+            }
+            Plan::Stack { c, o, width, stride } => {
+                Self::Stack(Stack::new(c, o, width, stride, config.depth, bn, device)?)
+            }
+            Plan::Norm { c, always } => Self::Norm(Norm::new(c, always || bn, device)?),
+        })
+    }
+
+    pub fn forward(&self, x_nhwc: Tensor, views: i64, mode: Mode) -> Result<Tensor, TchError> {
+        match self {
+            Self::Stem(stem) => stem.forward(&x_nhwc),
+            Self::Residual(residual) => residual.forward(&x_nhwc, views, mode),
+            Self::Stack(stack) => stack.forward(&x_nhwc, views, mode),
+            Self::Norm(norm) => norm.forward(x_nhwc, views, mode),
+        }
+    }
+
+    pub fn name(&self, names: Names<'_>) {
+        match self {
+            Self::Stem(stem) => stem.name(names),
+            Self::Residual(residual) => residual.name(names),
+            Self::Stack(stack) => stack.name(names),
+            Self::Norm(norm) => norm.name(names),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(size: u32, ndf: i64, n_rkhs: i64, depth: i64) -> EncoderConfig {
+        EncoderConfig { size, ndf, n_rkhs, depth, use_bn: false }
+    }
+
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        let millions = |c: EncoderConfig| (parameter_count(&c) as f64 / 1e5).round() / 10.0;
+        assert_eq!(millions(config(32, 64, 512, 3)), 5.0);
+        assert_eq!(millions(config(32, 128, 1024, 3)), 20.0);
+        assert_eq!(millions(config(32, 256, 2048, 10)), 127.8);
+        assert_eq!(millions(config(128, 192, 1536, 8)).round(), 208.0);
+        assert_eq!(millions(config(128, 256, 2048, 10)).round(), 426.0);
+        assert_eq!(millions(config(128, 320, 2560, 10)).round(), 666.0);
+    }
+}

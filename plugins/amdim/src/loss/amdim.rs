@@ -1,0 +1,329 @@
+//! The loss as the host sees it: which products there are, what they sum to, where their gradients go.
+//!
+//! Shapes: B images · R source rows · D rkhs · L locations.
+
+use super::scores::{Product, Scored, Scoring};
+use crate::config::loss::{Directions, LossConfig, Pair, SourceLocation};
+use infomax_sdk::{
+    Error, Facts, Features, Gradients, Loss, LossDescription, LossInput, Need, Result, Source, Terms,
+    tch::{self, Device, Kind, TchError, Tensor},
+};
+use serde_json::{Value, json};
+use std::ops::Range;
+
+/// AMDIM's objective (Bachman et al. 2019, section 3, and the published code).
+pub struct AmdimLoss {
+    config: LossConfig,
+    /// The names of the maps with sides 1, 5 and 7.
+    maps: Vec<(u32, String)>,
+    /// Recorded source locations of each view, in place of drawn ones: replays a recorded step.
+    replayed: Option<Vec<Vec<i64>>>,
+}
+
+/// Sources that look for the same map of the same view.
+struct Group {
+    source_view: usize,
+    target_side: u32,
+    pairs: Vec<Pair>,
+}
+
+impl Loss for AmdimLoss {
+    type Config = LossConfig;
+
+    fn describe(config: &LossConfig, input: &LossInput) -> Result<LossDescription> {
+        let maps = find_maps(config, input)?;
+        if input.views.len() != 2 {
+            let count = input.views.len();
+            return Err(Error::config(format!("loss `amdim` compares 2 views, the augmentation makes {count}")));
+        }
+        let names: Vec<String> = maps.into_iter().map(|(_, name)| name).collect();
+        let need = |view| Need { view, source: Source::Encoder, maps: names.clone() };
+        Ok(LossDescription {
+            needs: vec![need(0), need(1)],
+            terms: term_names(config),
+            row_ranges: true,
+            forward_backward: true,
+            min_batch_size: 2,
+            ..LossDescription::default()
+        })
+    }
+
+    fn create(config: &LossConfig, input: &LossInput, _device: Device) -> Result<Self> {
+        Self::describe(config, input)?;
+        Ok(Self { config: config.clone(), maps: find_maps(config, input)?, replayed: None })
+    }
+
+    fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
+        let mut sums = Sums::new(&self.config);
+        for group in self.groups() {
+            let (sources, target) = self.operands(&group, features, facts, &rows)?;
+            let images = target.size()[0] / i64::from(group.target_side * group.target_side);
+            let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
+            sums.add(&group.pairs, product.scored(&self.scoring())?)?;
+        }
+        sums.terms()
+    }
+
+    fn forward_backward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Gradients> {
+        tch::no_grad(|| {
+            let mut sums = Sums::new(&self.config);
+            let mut gradients: Vec<Option<Tensor>> = features.items().iter().map(|_| None).collect();
+            for group in self.groups() {
+                let (sources, target) = self.operands(&group, features, facts, &rows)?;
+                let images = target.size()[0] / i64::from(group.target_side * group.target_side);
+                let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
+                let done = product.with_gradients(&self.scoring())?;
+                sums.add(&group.pairs, done.scored)?;
+                let position = self.position(features, 1 - group.source_view, group.target_side)?;
+                accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
+                    let _ = sum.f_add_(&done.target_md.f_multiply_scalar(sums.weight)?)?;
+                    Ok(())
+                })?;
+                for (k, pair) in group.pairs.iter().enumerate() {
+                    let side = pair.sides().0;
+                    let position = self.position(features, group.source_view, side)?;
+                    let gradient = done.sources_krd.f_select(0, k as i64)?.f_multiply_scalar(sums.weight)?;
+                    accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
+                        let index = self.locations(side, images, group.source_view, facts)?;
+                        scatter(sum, &gradient, &rows, i64::from(side * side), index.as_deref())
+                    })?;
+                }
+            }
+            let features = gradients
+                .into_iter()
+                .zip(features.items())
+                .map(|(gradient, feature)| gradient.map(|rows| as_map(&rows, &feature.tensor)).transpose());
+            Ok(Gradients {
+                terms: sums.terms()?,
+                features: features.collect::<Result<_, TchError>>()?,
+                parameters: Vec::new(),
+            })
+        })
+    }
+
+    fn save(&self) -> Value {
+        match &self.replayed {
+            Some(locations) => json!({ "source_locations": locations }),
+            None => Value::Null,
+        }
+    }
+
+    fn load(&mut self, state: Value) -> Result<()> {
+        let locations = state.get("source_locations").filter(|value| !value.is_null());
+        let read = |value: &Value| serde_json::from_value(value.clone());
+        self.replayed = locations
+            .map(read)
+            .transpose()
+            .map_err(|error| Error::new("`source_locations` must be two lists of numbers").caused_by(&error))?;
+        Ok(())
+    }
+}
+
+impl AmdimLoss {
+    fn scoring(&self) -> Scoring {
+        Scoring {
+            clip: self.config.clip.then_some(self.config.tclip),
+            regulariser: self.config.regulariser,
+            f32_products: self.config.f32_products,
+        }
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let views: &[usize] = match self.config.directions {
+            Directions::Both => &[0, 1],
+            Directions::OneToTwo => &[0],
+            Directions::TwoToOne => &[1],
+        };
+        let mut groups = Vec::new();
+        for &source_view in views {
+            for target_side in [1, 5, 7] {
+                let aims = |pair: &&Pair| pair.sides().1 == target_side;
+                let pairs: Vec<Pair> = self.config.pairs.iter().filter(aims).copied().collect();
+                if !pairs.is_empty() {
+                    groups.push(Group { source_view, target_side, pairs });
+                }
+            }
+        }
+        groups
+    }
+
+    fn position(&self, features: &Features, view: usize, side: u32) -> Result<usize> {
+        let name = self.maps.iter().find(|(s, _)| *s == side).map(|(_, name)| name.as_str()).unwrap_or_default();
+        features.position(view, Source::Encoder, name)
+    }
+
+    /// The sources of a group, K × R × D, and its target, B·L × D.
+    fn operands(
+        &self,
+        group: &Group,
+        features: &Features,
+        facts: &Facts,
+        rows: &Range<i64>,
+    ) -> Result<(Tensor, Tensor)> {
+        let map = |view, side| self.position(features, view, side).map(|i| &features.items()[i].tensor);
+        let mut sources = Vec::new();
+        for pair in &group.pairs {
+            let side = pair.sides().0;
+            let map_bchw = map(group.source_view, side)?;
+            let locations = self.locations(side, map_bchw.size()[0], group.source_view, facts)?;
+            sources.push(gather(map_bchw, rows, locations.as_deref())?);
+        }
+        let target = as_rows(map(1 - group.source_view, group.target_side)?)?;
+        Ok((Tensor::f_stack(&sources, 0)?, target))
+    }
+
+    /// One location per image of the global batch; none where the mean over locations is the source.
+    fn locations(&self, side: u32, images: i64, view: usize, facts: &Facts) -> Result<Option<Vec<i64>>> {
+        let count = u64::from(side * side);
+        if self.config.source_location == SourceLocation::Mean && count > 1 {
+            return Ok(None);
+        }
+        if let Some(replayed) = self.replayed.as_ref().filter(|_| count > 1) {
+            let locations = replayed.get(view).filter(|list| list.len() as i64 == images);
+            return locations
+                .cloned()
+                .map(Some)
+                .ok_or_else(|| Error::new(format!("replayed locations do not fit a batch of {images}")));
+        }
+        let key = facts.key.purpose("source-location").fold(view as u64).fold(u64::from(side));
+        let mut rng = key.rng();
+        Ok(Some((0..images).map(|_| rng.below(count) as i64).collect()))
+    }
+}
+
+fn find_maps(config: &LossConfig, input: &LossInput) -> Result<Vec<(u32, String)>> {
+    let mut sides: Vec<u32> = config.pairs.iter().flat_map(|pair| [pair.sides().0, pair.sides().1]).collect();
+    sides.sort_unstable();
+    sides.dedup();
+    let found: Vec<_> = sides
+        .iter()
+        .filter_map(|&side| input.maps.iter().find(|map| map.height == side && map.width == side))
+        .collect();
+    let list = |items: Vec<String>| items.join(", ");
+    if found.len() < sides.len() {
+        let needed = list(sides.iter().map(|side| format!("{side}×{side}")).collect());
+        let given = list(input.maps.iter().map(|map| format!("{}×{}", map.height, map.width)).collect());
+        return Err(Error::config(format!("loss `amdim` needs maps of {needed}, the encoder gives {given}"))
+            .hint("choose other `loss.config.pairs` or another encoder"));
+    }
+    if found.iter().any(|map| map.channels != found[0].channels) {
+        let given = list(found.iter().map(|map| format!("`{}` has {}", map.name, map.channels)).collect());
+        return Err(Error::config(format!("loss `amdim` needs maps of equally many channels: {given}")));
+    }
+    Ok(sides.into_iter().zip(found.into_iter().map(|map| map.name.clone())).collect())
+}
+
+fn term_name(pair: Pair) -> String {
+    format!("g2l_{}t{}", pair.sides().0, pair.sides().1)
+}
+
+fn term_names(config: &LossConfig) -> Vec<String> {
+    config.pairs.iter().map(|&pair| term_name(pair)).chain(["lgt_reg".to_owned()]).collect()
+}
+
+/// Sums over directions and pairs.
+struct Sums {
+    names: Vec<String>,
+    values: Vec<Option<Tensor>>,
+    /// Of a direction.
+    weight: f64,
+}
+
+impl Sums {
+    fn new(config: &LossConfig) -> Self {
+        let names = term_names(config);
+        let weight = if config.directions == Directions::Both { 0.5 } else { 1.0 };
+        Self { values: names.iter().map(|_| None).collect(), names, weight }
+    }
+
+    fn add(&mut self, pairs: &[Pair], scored: Scored) -> Result<()> {
+        for (k, &pair) in pairs.iter().enumerate() {
+            self.add_one(&term_name(pair), scored.losses_k.f_get(k as i64)?)?;
+        }
+        self.add_one("lgt_reg", scored.regularisers_k.f_sum(None)?)
+    }
+
+    fn add_one(&mut self, name: &str, value: Tensor) -> Result<()> {
+        let value = value.f_multiply_scalar(self.weight)?;
+        let at = self.names.iter().position(|n| n == name).expect("every pair has a term");
+        self.values[at] = Some(match self.values[at].take() {
+            Some(sum) => sum.f_add(&value)?,
+            None => value,
+        });
+        Ok(())
+    }
+
+    fn terms(self) -> Result<Terms> {
+        let values: Vec<Tensor> = self.values.into_iter().map(|v| v.expect("every pair was scored")).collect();
+        let total = Tensor::f_stack(&values, 0)?.f_sum(None)?;
+        Ok(Terms { total, terms: self.names.into_iter().zip(values).collect() })
+    }
+}
+
+/// B × D × H × W as B·L × D: a view where the map is channels-last in memory.
+fn as_rows(map_bchw: &Tensor) -> Result<Tensor, TchError> {
+    map_bchw.f_permute([0, 2, 3, 1])?.f_reshape([-1, map_bchw.size()[1]])
+}
+
+/// B·L × D as B × D × H × W, a view.
+fn as_map(rows_md: &Tensor, like_bchw: &Tensor) -> Result<Tensor, TchError> {
+    let (b, d, h, w) = like_bchw.size4()?;
+    rows_md.f_view([b, h, w, d])?.f_permute([0, 3, 1, 2])
+}
+
+/// The source vectors of some rows, R × D: one location each, or the mean.
+fn gather(map_bchw: &Tensor, rows: &Range<i64>, locations: Option<&[i64]>) -> Result<Tensor, TchError> {
+    let (b, d, h, w) = map_bchw.size4()?;
+    let rows_md = as_rows(map_bchw)?;
+    match locations {
+        Some(locations) => rows_md.f_index_select(0, &flat_index(rows, locations, h * w, rows_md.device())?),
+        None => rows_md.f_view([b, h * w, d])?.f_narrow(0, rows.start, rows.end - rows.start)?.f_mean_dim(
+            &[1i64][..],
+            false,
+            None,
+        ),
+    }
+}
+
+/// Adds the gradient of [`gather`] to a sum of B·L × D.
+fn scatter(
+    sum: &mut Tensor,
+    gradient_rd: &Tensor,
+    rows: &Range<i64>,
+    locations_per_image: i64,
+    locations: Option<&[i64]>,
+) -> Result<()> {
+    let r = rows.end - rows.start;
+    let d = gradient_rd.size()[1];
+    let gradient_rd = gradient_rd.f_to_kind(sum.kind())?;
+    match locations {
+        Some(locations) => {
+            let index = flat_index(rows, locations, locations_per_image, sum.device())?;
+            let _ = sum.f_index_add_(0, &index, &gradient_rd)?;
+        }
+        None => {
+            let share = gradient_rd.f_divide_scalar(locations_per_image as f64)?.f_view([r, 1, d])?;
+            let _ = sum.f_view([-1, locations_per_image, d])?.f_narrow(0, rows.start, r)?.f_add_(&share)?;
+        }
+    }
+    Ok(())
+}
+
+fn flat_index(rows: &Range<i64>, locations: &[i64], per_image: i64, device: Device) -> Result<Tensor, TchError> {
+    let flat: Vec<i64> = rows.clone().map(|b| b * per_image + locations[b as usize]).collect();
+    Tensor::f_from_slice(&flat)?.f_to_device(device)
+}
+
+/// Runs `add` on a feature's gradient, B·L × D, made on first use.
+fn accumulate(
+    sum: &mut Option<Tensor>,
+    feature_bchw: &Tensor,
+    add: impl FnOnce(&mut Tensor) -> Result<()>,
+) -> Result<()> {
+    if sum.is_none() {
+        let (b, d, h, w) = feature_bchw.size4()?;
+        let kind = if feature_bchw.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        *sum = Some(Tensor::f_zeros([b * h * w, d], (kind, feature_bchw.device()))?);
+    }
+    add(sum.as_mut().expect("made above"))
+}
