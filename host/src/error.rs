@@ -1,0 +1,156 @@
+//! Every way in which the host fails: facts in the variants, exit codes and rendering in one place.
+
+use crate::plugin::PluginError;
+use infomax_sdk as sdk;
+use std::{fmt, io, path::PathBuf};
+
+/// A result of the host.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line or the config can't work; every fault that was found (exit code 2).
+    Config { faults: Vec<Fault> },
+    /// A plugin or one of its components failed (exit code 3).
+    Plugin(Box<PluginError>),
+    /// The data are missing, damaged or not what they should be (exit code 4).
+    Dataset { fault: Fault },
+    /// A checkpoint is missing, damaged or does not fit (exit code 5).
+    Checkpoint { fault: Fault },
+    /// Training diverged (exit code 6).
+    Diverged { fault: Fault },
+    /// Reading or writing failed (exit code 8 where the disk is full, 1 otherwise).
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// libtorch refused a call of the host's own (exit code 8 where memory ran out, 1 otherwise).
+    Torch { action: &'static str, message: String },
+    /// A signal asked for an end; the state is saved (exit code 75).
+    Interrupted { step: u64, run: PathBuf },
+    /// A thread of the host panicked (exit code 1).
+    Bug { what: String },
+}
+
+/// One fault: what failed, where, what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// What failed: lower case, no full stop, values in backticks.
+    pub message: String,
+    /// File and line, layer, step, rank.
+    pub at: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault without place and hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.at = Some(place.into());
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(at) = &self.at {
+            write!(f, "\n  at: {at}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// One config fault.
+    pub fn config(fault: Fault) -> Self {
+        Self::Config { faults: vec![fault] }
+    }
+
+    /// Wraps an I/O error with what was being done to which path.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Wraps a libtorch error with what was being done.
+    pub fn torch(action: &'static str) -> impl FnOnce(tch::TchError) -> Self {
+        move |error| Self::Torch { action, message: sdk::Error::from(error).to_string() }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config { .. } => 2,
+            Self::Plugin(error) => error.exit_code(),
+            Self::Dataset { .. } => 4,
+            Self::Checkpoint { .. } => 5,
+            Self::Diverged { .. } => 6,
+            Self::Io { source, .. } if is_full(source) => 8,
+            Self::Torch { message, .. } if is_out_of_memory(message) => 8,
+            Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } => 1,
+            Self::Interrupted { .. } => 75,
+        }
+    }
+
+    /// What to tell the user.
+    pub fn faults(&self) -> Vec<Fault> {
+        let one = match self {
+            Self::Config { faults } => return faults.clone(),
+            Self::Dataset { fault } | Self::Checkpoint { fault } | Self::Diverged { fault } => fault.clone(),
+            Self::Plugin(error) => error.fault(),
+            Self::Io { action, path, source } => {
+                let fault = Fault::new(format!("can't {action} `{}`: {source}", path.display()));
+                if is_full(source) { fault.hint("free some space, then run again with `--resume`") } else { fault }
+            }
+            Self::Torch { action, message } if is_out_of_memory(message) => {
+                Fault::new(format!("out of memory while trying to {action}: {message}"))
+                    .hint("lower `train.batch_size` or choose a smaller encoder")
+            }
+            Self::Torch { action, message } => Fault::new(format!("can't {action}: {message}")),
+            Self::Interrupted { step, run } => Fault::new(format!("interrupted after step {step}; the state is saved"))
+                .hint(format!("continue with `infomax train --resume {}`", run.display())),
+            Self::Bug { what } => Fault::new(format!("bug in infomax: {what}")),
+        };
+        vec![one]
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+fn is_out_of_memory(message: &str) -> bool {
+    message.contains("out of memory") || message.contains("can't allocate memory")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, fault) in self.faults().iter().enumerate() {
+            write!(f, "{}{fault}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        Self::Plugin(Box::new(error))
+    }
+}
