@@ -1,0 +1,158 @@
+//! The hue shift in Pillow's 8-bit HSV: to HSV, hue plus a byte that wraps, and back, both ways with Pillow's mixture of
+//! single and double precision (`Convert.c`, `rgb2hsv_row` and `hsv2rgb`). What depends on few bytes comes from tables.
+
+use std::sync::OnceLock;
+
+/// Shifts the hue by `factor` turns (−0.5 to 0.5), as torchvision's `adjust_hue` on a PIL image does: the rounding of the
+/// way to HSV and back happens even at 0.
+pub fn hue(pixels: &mut [u8], factor: f64) {
+    let shift = (factor * 255.0) as i32 as u8; // truncated, then modulo 256
+    let tables = Tables::get();
+    for pixel in pixels.chunks_exact_mut(3) {
+        let [h, s, v] = tables.hsv([pixel[0], pixel[1], pixel[2]]);
+        pixel.copy_from_slice(&tables.rgb(h.wrapping_add(shift), s, v));
+    }
+}
+
+struct Tables {
+    /// Hue by sector (0..6), spread (largest − smallest channel), and largest − middle channel.
+    hue: Vec<u8>,
+    /// Saturation by largest channel and spread.
+    saturation: Vec<u8>,
+    /// Sector and position in it, by hue.
+    sector: [(u8, f32); 256],
+}
+
+impl Tables {
+    fn get() -> &'static Self {
+        static TABLES: OnceLock<Tables> = OnceLock::new();
+        TABLES.get_or_init(Self::build)
+    }
+
+    fn build() -> Self {
+        let mut hue = vec![0; 6 << 16];
+        let mut saturation = vec![0; 1 << 16];
+        for spread in 1..=255u32 {
+            for distance in 0..=spread {
+                let middle = distance as f32 / spread as f32; // of the middle channel; largest: 0, smallest: 1
+                for (sector, base, high, low) in [
+                    (0, 0.0, 1.0, middle), // red, green, blue: from largest to smallest
+                    (1, 0.0, middle, 1.0), // red, blue, green
+                    (2, 2.0, 1.0, middle), // green, blue, red
+                    (3, 2.0, middle, 1.0), // green, red, blue
+                    (4, 4.0, 1.0, middle), // blue, red, green
+                    (5, 4.0, middle, 1.0), // blue, green, red
+                ] {
+                    let (high, low): (f32, f32) = (high, low);
+                    let turn = if base == 0.0 { high - low } else { (base + f64::from(high) - f64::from(low)) as f32 };
+                    let turn = ((f64::from(turn) / 6.0 + 1.0) % 1.0) as f32;
+                    hue[index(sector, spread, distance)] = (f64::from(turn) * 255.0) as u8;
+                }
+            }
+            for largest in spread..=255 {
+                let fraction = spread as f32 / largest as f32;
+                saturation[(largest << 8 | spread) as usize] = (f64::from(fraction) * 255.0) as u8;
+            }
+        }
+        let sector = std::array::from_fn(|hue| {
+            let scaled = f64::from(hue as f32) * 6.0 / 255.0;
+            let whole = scaled.floor();
+            (whole as u8 % 6, (scaled - whole) as f32)
+        });
+        Self { hue, saturation, sector }
+    }
+
+    #[inline(always)]
+    fn hsv(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+        let largest = r.max(g).max(b);
+        let smallest = r.min(g).min(b);
+        let spread = u32::from(largest - smallest);
+        if spread == 0 {
+            return [0, 0, largest];
+        }
+        // As Pillow asks: red first, then green, then blue.
+        let (sector, middle) = if r == largest {
+            if b == smallest { (0, g) } else { (1, b) }
+        } else if g == largest {
+            if r == smallest { (2, b) } else { (3, r) }
+        } else if g == smallest {
+            (4, r)
+        } else {
+            (5, g)
+        };
+        let hue = self.hue[index(sector, spread, u32::from(largest - middle))];
+        [hue, self.saturation[usize::from(largest) << 8 | spread as usize], largest]
+    }
+
+    #[inline(always)]
+    fn rgb(&self, h: u8, s: u8, v: u8) -> [u8; 3] {
+        if s == 0 {
+            return [v; 3];
+        }
+        let (sector, position) = self.sector[usize::from(h)];
+        let fraction = (f64::from(s) / 255.0) as f32;
+        let value = f64::from(v);
+        let round = |x: f64| (x + 0.5) as u8; // x lies in 0..255
+        let p = round(value * (1.0 - f64::from(fraction)));
+        let q = round(value * (1.0 - f64::from(fraction * position)));
+        let t = round(value * (1.0 - f64::from(fraction) * (1.0 - f64::from(position))));
+        match sector {
+            0 => [v, t, p],
+            1 => [q, v, p],
+            2 => [p, v, t],
+            3 => [p, q, v],
+            4 => [t, p, v],
+            _ => [v, p, q],
+        }
+    }
+}
+
+fn index(sector: u32, spread: u32, distance: u32) -> usize {
+    (sector << 16 | spread << 8 | distance) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pillow's `rgb2hsv_row`, transcribed.
+    fn pillow_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
+        let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+        if max == min {
+            return [0, 0, max];
+        }
+        let spread = f32::from(max - min);
+        let part = |c: u8| f32::from(max - c) / spread;
+        let (rc, gc, bc) = (part(r), part(g), part(b));
+        let h = if r == max {
+            bc - gc
+        } else if g == max {
+            (2.0 + f64::from(rc) - f64::from(bc)) as f32
+        } else {
+            (4.0 + f64::from(gc) - f64::from(rc)) as f32
+        };
+        let h = ((f64::from(h) / 6.0 + 1.0) % 1.0) as f32;
+        [(f64::from(h) * 255.0) as u8, (f64::from(spread / f32::from(max)) * 255.0) as u8, max]
+    }
+
+    #[test]
+    fn tables_agree_with_the_formula_on_every_colour() {
+        let tables = Tables::get();
+        let step = if cfg!(debug_assertions) { 3 } else { 1 };
+        for r in (0..=255).step_by(step) {
+            for g in 0..=255 {
+                for b in 0..=255 {
+                    assert_eq!(tables.hsv([r, g, b]), pillow_hsv([r, g, b]), "{r} {g} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gray_keeps_its_value_under_any_shift() {
+        let mut pixels: Vec<u8> = (0..=255).flat_map(|v| [v; 3]).collect();
+        let before = pixels.clone();
+        hue(&mut pixels, 0.13);
+        assert_eq!(pixels, before);
+    }
+}
