@@ -2,5 +2,6 @@
 //!
 //! An experiment is a flow: dataset → augmentation → encoder → loss → optimizer → evaluator. Modules carry these names.
 
+pub mod config;
 pub mod error;
 pub mod plugin;

@@ -1,0 +1,102 @@
+//! A whole experiment as types: what the rest of the host reads.
+
+use super::tables::{Checkpoint, Distributed, Evaluation, OnBad, Optimizer, Plugins, Record, Train};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// A whole experiment: a flow from images to figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Where images come from.
+    pub dataset: DatasetTable,
+    /// How an image becomes views.
+    pub augmentation: Component,
+    /// The network that is trained.
+    pub encoder: Component,
+    /// What is minimised.
+    pub loss: Component,
+    /// How gradients become updates.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// How long, on what, from which seed.
+    #[serde(default)]
+    pub train: Train,
+    /// Which classifiers are trained on the representation, and how and when they are tested.
+    #[serde(default)]
+    pub evaluation: Evaluation,
+    /// When the state is saved.
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+    /// How many processes train together.
+    #[serde(default)]
+    pub distributed: Distributed,
+    /// Where a run leaves its files.
+    #[serde(default)]
+    pub record: Record,
+    /// Where plugin libraries are looked for.
+    #[serde(default)]
+    pub plugins: Plugins,
+}
+
+/// A component that a plugin provides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// The component's name; `name@sha256:…` picks one build.
+    #[schemars(length(min = 1, max = 300))]
+    pub name: String,
+    /// The library file, where it is not to be searched; seen from the working directory.
+    #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The component's own fields.
+    #[schemars(with = "Map<String, Value>")]
+    #[serde(default = "empty")]
+    pub config: Value,
+}
+
+/// The component that provides images, and how the host reads them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetTable {
+    /// The component's name; `name@sha256:…` picks one build.
+    #[schemars(length(min = 1, max = 300))]
+    pub name: String,
+    /// The library file, where it is not to be searched; seen from the working directory.
+    #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// What to do about an image that can't be read or decoded.
+    #[serde(default)]
+    pub on_bad: OnBad,
+    /// Share of images that may be bad before the run ends, with `on_bad = "skip"`.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(default = "max_bad_fraction")]
+    pub max_bad_fraction: f64,
+    /// Whether to turn an image as its EXIF record says; off as in torchvision.
+    #[serde(default)]
+    pub exif_rotation: bool,
+    /// Pixels of the largest image that is decoded.
+    #[schemars(range(min = 1, max = 4_294_967_296_i64))]
+    #[serde(default = "max_pixels")]
+    pub max_pixels: u64,
+    /// The component's own fields.
+    #[schemars(with = "Map<String, Value>")]
+    #[serde(default = "empty")]
+    pub config: Value,
+}
+
+fn empty() -> Value {
+    Value::Object(Map::new())
+}
+
+fn max_bad_fraction() -> f64 {
+    0.01
+}
+
+fn max_pixels() -> u64 {
+    100_000_000 // a 10,000 × 10,000 photograph: 300 MB decoded
+}

@@ -1,0 +1,32 @@
+//! The layered experiment config: which files, variables and `--set`s say what, checked against the host's schema and
+//! each chosen component's, every fault in one run with its place.
+//!
+//! In: [`Sources`] and a [`ComponentSchemas`]. Out: a [`Resolved`] experiment, complete, with the origin of every value.
+
+mod canonical;
+mod defaults;
+mod document;
+mod experiment;
+mod extends;
+mod fault;
+mod layer;
+mod merge;
+mod missing;
+mod nearest;
+mod overrides;
+mod resolve;
+mod rules;
+mod schema;
+mod tables;
+mod validate;
+
+pub use experiment::{Component, DatasetTable, Experiment};
+pub use fault::Fault;
+pub use merge::{Origin, Origins};
+pub use resolve::{Resolved, Sources, resolve};
+pub use rules::contradictions;
+pub use schema::{ComponentSchemas, KINDS, host_schema};
+pub use tables::{
+    Budget, Checkpoint, Device, Distributed, Evaluation, OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol,
+    Record, Train,
+};

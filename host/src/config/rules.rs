@@ -1,0 +1,141 @@
+//! Values that are each allowed but contradict one another, as far as the host can tell before anything is built.
+//!
+//! What needs a component's description (a crop larger than the image, views that a loss doesn't take) is checked later.
+
+use super::{
+    experiment::Experiment,
+    fault::Fault,
+    layer::{Layer, Place},
+    tables::{OnBad, Precision, Protocol},
+};
+
+/// One contradiction between two keys.
+struct Rule {
+    keys: [&'static str; 2],
+    /// What contradicts what, naming both keys with their values; none where all is well.
+    check: fn(&Experiment) -> Option<String>,
+    hint: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        keys: ["optimizer.warmup_steps", "train.steps"],
+        check: |e| {
+            let (warmup, steps) = (e.optimizer.warmup_steps, e.train.steps?);
+            (warmup > steps)
+                .then(|| format!("`optimizer.warmup_steps` = {warmup} is longer than `train.steps` = {steps}"))
+        },
+        hint: "lower `optimizer.warmup_steps`, or train for longer",
+    },
+    Rule {
+        keys: ["optimizer.warmup_steps", "train.images"],
+        check: |e| {
+            let (warmup, images) = (e.optimizer.warmup_steps, e.train.images?);
+            let steps = images / e.train.batch_size;
+            let text = format!(
+                "`optimizer.warmup_steps` = {warmup} is longer than the {steps} steps of `train.images` = {images}"
+            );
+            (steps > 0 && warmup > steps).then_some(text)
+        },
+        hint: "lower `optimizer.warmup_steps`, or train for longer",
+    },
+    Rule {
+        keys: ["train.images", "train.batch_size"],
+        check: |e| {
+            let (images, batch) = (e.train.images?, e.train.batch_size);
+            (images < batch).then(|| format!("`train.images` = {images} is less than one `train.batch_size` = {batch}"))
+        },
+        hint: "raise `train.images`, or lower `train.batch_size`",
+    },
+    Rule {
+        keys: ["train.batch_size", "distributed.nproc"],
+        check: |e| {
+            let (batch, nproc) = (e.train.batch_size, e.distributed.nproc);
+            let text = format!("`train.batch_size` = {batch} is not a multiple of `distributed.nproc` = {nproc}");
+            (batch % nproc != 0).then_some(text)
+        },
+        hint: "`train.batch_size` counts the images of all processes",
+    },
+    Rule {
+        keys: ["evaluation.holdout_fraction", "evaluation.linear"],
+        check: |e| {
+            let fraction = e.evaluation.holdout_fraction;
+            let text = format!(
+                "`evaluation.holdout_fraction` = {fraction} keeps images for a test, but `evaluation.linear` and `evaluation.mlp` are off"
+            );
+            (fraction > 0.0 && !e.evaluation.linear && !e.evaluation.mlp).then_some(text)
+        },
+        hint: "turn a classifier on, or set `evaluation.holdout_fraction` to 0",
+    },
+    Rule {
+        keys: ["evaluation.untrained", "evaluation.linear"],
+        check: |e| {
+            let text = "`evaluation.untrained` is on, but `evaluation.linear` and `evaluation.mlp` are off";
+            (e.evaluation.untrained && !e.evaluation.linear && !e.evaluation.mlp).then(|| text.to_owned())
+        },
+        hint: "turn a classifier on, or `evaluation.untrained` off",
+    },
+    Rule {
+        keys: ["evaluation.protocol", "evaluation.holdout_fraction"],
+        check: |e| {
+            let fraction = e.evaluation.holdout_fraction;
+            let text = format!(
+                "`evaluation.protocol` = `paper` tests on the test split, but `evaluation.holdout_fraction` = {fraction}"
+            );
+            (e.evaluation.protocol == Protocol::Paper && fraction > 0.0).then_some(text)
+        },
+        hint: "use the protocol `clean`, or set `evaluation.holdout_fraction` to 0",
+    },
+    Rule {
+        keys: ["optimizer.milestones", "optimizer.milestone_factor"],
+        check: |e| {
+            let milestones = &e.optimizer.milestones;
+            let text = format!(
+                "`optimizer.milestones` = {milestones:?} does not increase, so `optimizer.milestone_factor` would act twice"
+            );
+            (!milestones.is_sorted_by(|a, b| a < b)).then_some(text)
+        },
+        hint: "list each epoch once, in order",
+    },
+    Rule {
+        keys: ["dataset.on_bad", "dataset.max_bad_fraction"],
+        check: |e| {
+            let text = "`dataset.on_bad` = `skip` with `dataset.max_bad_fraction` = 0 would skip nothing";
+            (e.dataset.on_bad == OnBad::Skip && e.dataset.max_bad_fraction == 0.0).then(|| text.to_owned())
+        },
+        hint: "raise `dataset.max_bad_fraction`, or use `dataset.on_bad = \"stop\"`",
+    },
+];
+
+/// The pairs of keys that are checked against each other.
+pub fn contradictions() -> impl Iterator<Item = [&'static str; 2]> {
+    RULES.iter().map(|rule| rule.keys)
+}
+
+/// Every contradiction in an experiment, and what it asks for that isn't built.
+pub(super) fn check(experiment: &Experiment, layers: &[Layer]) -> Vec<Fault> {
+    let broken = |rule: &Rule| {
+        let message = (rule.check)(experiment)?;
+        Some(Fault { message, at: places(&rule.keys, layers), hint: Some(rule.hint.to_owned()) })
+    };
+    let mut faults: Vec<Fault> = RULES.iter().filter_map(broken).collect();
+    let precision = experiment.train.precision;
+    if !Precision::BUILT.contains(&precision) {
+        let built: Vec<String> = Precision::BUILT.iter().map(|p| format!("`{p}`")).collect();
+        let message = format!("`train.precision` = `{precision}` is not built yet");
+        let hint = Some(format!("only {}", built.join(", ")));
+        faults.push(Fault { message, at: places(&["train.precision"], layers), hint });
+    }
+    faults
+}
+
+/// Where a layer sets these keys; defaults have no place.
+fn places(keys: &[&str], layers: &[Layer]) -> Option<String> {
+    let place = |key: &&str| {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        layers.iter().rev().find_map(|layer| layer.places.get(&path)).map(Place::to_string)
+    };
+    let mut found: Vec<String> = keys.iter().filter_map(place).collect();
+    found.dedup();
+    (!found.is_empty()).then(|| found.join(" and "))
+}

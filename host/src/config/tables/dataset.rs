@@ -1,0 +1,15 @@
+//! What the host's own fields of the table `dataset` take.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What to do about an image that can't be read or decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBad {
+    /// End the run and name the image.
+    #[default]
+    Stop,
+    /// Put another image in its place, by a rule that doesn't depend on the number of workers, and count it.
+    Skip,
+}

@@ -1,0 +1,69 @@
+//! The table `evaluation`: which classifiers are trained on the representation, and how and when they are tested.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which classifiers are trained on the representation (detached), and how and when they are tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// How classifiers are tested.
+    pub protocol: Protocol,
+    /// Whether to train a linear classifier.
+    pub linear: bool,
+    /// Whether to train a classifier with one hidden layer.
+    pub mlp: bool,
+    /// Units of the hidden layer.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub mlp_hidden: u64,
+    /// Share of units dropped before each layer of the classifier with a hidden layer.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub mlp_dropout: f64,
+    /// Epochs between two tests. One of `every_epochs` and `every_steps` is given; 1 epoch where none is. There is always
+    /// a test at the end.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_epochs: Option<u64>,
+    /// Optimizer updates between two tests.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_steps: Option<u64>,
+    /// Images per batch of a test; `train.batch_size` where not given.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u64>,
+    /// Whether to train and test the same classifiers on an encoder as it was initialised, for comparison.
+    pub untrained: bool,
+    /// Share of the labelled training images, 0 to 0.9, kept from training and tested on instead of the test split; 0: the test
+    /// split is used.
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub holdout_fraction: f64,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Clean,
+            linear: true,
+            mlp: true,
+            mlp_hidden: 1024,
+            mlp_dropout: 0.2,
+            every_epochs: None,
+            every_steps: None,
+            batch_size: None,
+            untrained: false,
+            holdout_fraction: 0.0,
+        }
+    }
+}
+
+/// How classifiers are tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Every test image, in evaluation mode.
+    #[default]
+    Clean,
+    /// As the published code: batch statistics refreshed on 50 batches of the test split, last partial batch dropped.
+    Paper,
+}

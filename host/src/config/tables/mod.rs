@@ -1,0 +1,20 @@
+//! The host's own tables of an experiment, one file each.
+
+mod checkpoint;
+mod distributed;
+mod evaluation;
+mod optimizer;
+mod plugins;
+mod record;
+mod train;
+
+pub use checkpoint::Checkpoint;
+pub use distributed::Distributed;
+pub use evaluation::{Evaluation, Protocol};
+pub use optimizer::{Optimizer, OptimizerName};
+pub use plugins::Plugins;
+pub use record::Record;
+pub use train::{Budget, Device, Precision, Train};
+
+pub use dataset::OnBad;
+mod dataset;

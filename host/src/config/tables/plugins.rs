@@ -1,0 +1,25 @@
+//! The table `plugins`: where plugin libraries are looked for and what they are allowed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Where plugin libraries are looked for and what they are allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugins {
+    /// Folders that are searched before the usual ones.
+    #[schemars(with = "Vec<String>")]
+    pub search: Vec<PathBuf>,
+    /// Plugins that may be built against another libtorch than the host's; recorded with the run.
+    pub allow_torch_skew: Vec<String>,
+    /// Seconds that the first, separate load of a new library may take.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub timeout_seconds: u64,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { search: Vec::new(), allow_torch_skew: Vec::new(), timeout_seconds: 60 }
+    }
+}

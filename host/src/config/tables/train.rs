@@ -1,0 +1,202 @@
+//! The table `train`: how long, on what, from which seed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, thread};
+
+/// How long, on what, from which seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// How long to train, in passes over the dataset. One of `epochs`, `steps`, `images`, `seconds` is given; 300 epochs
+    /// where none is.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// How long to train, in optimizer updates.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// How long to train, in images.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_i64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<u64>,
+    /// How long to train, in seconds of wall-clock time.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Images per update, over all devices. At least 2: a contrastive loss needs another image.
+    #[schemars(range(min = 2, max = 1_048_576))]
+    pub batch_size: u64,
+    /// Where all randomness comes from.
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    pub seed: u64,
+    /// The number format of the encoder's and the loss's arithmetic.
+    pub precision: Precision,
+    /// `auto` (the first GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+    #[schemars(with = "String", regex(pattern = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"))]
+    #[schemars(extend("examples" = ["auto", "cpu", "cuda", "cuda:0"]))]
+    pub device: Device,
+    /// Threads that load and augment images; 0: the training thread does it. One less than the machine has cores, at
+    /// least 1, where not given. Results don't depend on it.
+    #[schemars(range(min = 0, max = 1024))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// Threads inside one tensor operation on the CPU; 0: as many as there are cores.
+    #[schemars(range(min = 0, max = 1024))]
+    pub threads: u32,
+    /// Batches that may lie ready.
+    #[schemars(range(min = 1, max = 256))]
+    pub prefetch: u32,
+    /// Consecutive steps with a loss or gradient that is not finite before the run ends. Such a step updates nothing.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_skipped_steps_in_a_row: u64,
+    /// Steps between two lines of metrics.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub log_every_steps: u64,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            epochs: None,
+            steps: None,
+            images: None,
+            seconds: None,
+            batch_size: 200, // the published script's default
+            seed: 1,         // the published script's default
+            precision: Precision::F32,
+            device: Device::Auto,
+            workers: None,
+            threads: 0,
+            prefetch: 4,
+            max_skipped_steps_in_a_row: 10,
+            log_every_steps: 50,
+        }
+    }
+}
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// Passes over the dataset.
+    Epochs(u64),
+    /// Optimizer updates.
+    Steps(u64),
+    /// Images.
+    Images(u64),
+    /// Seconds of wall-clock time.
+    Seconds(u64),
+}
+
+impl Train {
+    /// Passes over the dataset where no budget is given.
+    pub const DEFAULT_EPOCHS: u64 = 300; // AMDIM on CIFAR and STL-10
+
+    /// How long to train; resolving made sure that one is given.
+    pub fn budget(&self) -> Budget {
+        let steps = self.steps.map(Budget::Steps);
+        let others = steps.or(self.images.map(Budget::Images)).or(self.seconds.map(Budget::Seconds));
+        others.unwrap_or(Budget::Epochs(self.epochs.unwrap_or(Self::DEFAULT_EPOCHS)))
+    }
+
+    /// Threads that load and augment images on this machine.
+    pub fn worker_count(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, |n| n.get());
+        self.workers.map_or_else(|| (cores() - 1).max(1), |n| n as usize)
+    }
+}
+
+/// The number format of the encoder's and the loss's arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point throughout.
+    #[default]
+    F32,
+    /// 32-bit numbers whose products are rounded to 10 bits of mantissa (NVIDIA, from Ampere on).
+    Tf32,
+    /// 16-bit floating point with loss scaling.
+    F16,
+    /// bfloat16.
+    Bf16,
+}
+
+impl Precision {
+    /// What this host can run.
+    pub const BUILT: &[Self] = &[Self::F32];
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+/// Where tensors live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// The first GPU if there is one.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU, the first where no number is given.
+    Cuda(Option<usize>),
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = |n: &str| n.parse().ok().map(|n| Self::Cuda(Some(n)));
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(None)),
+            other => other.strip_prefix("cuda:").and_then(number).ok_or_else(|| format!("unknown device `{text}`")),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(number)) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_text_round_trips() {
+        for text in ["auto", "cpu", "cuda", "cuda:3"] {
+            assert_eq!(String::from(Device::try_from(text.to_owned()).unwrap()), text);
+        }
+        assert!(Device::try_from("gpu".to_owned()).is_err());
+    }
+
+    #[test]
+    fn budget_prefers_what_is_given() {
+        assert_eq!(Train::default().budget(), Budget::Epochs(300));
+        assert_eq!(Train { steps: Some(7), ..Train::default() }.budget(), Budget::Steps(7));
+    }
+}

@@ -1,0 +1,202 @@
+//! Checks a merged config against the whole schema and says every fault in words, with its place.
+
+use super::{
+    fault::Fault,
+    layer::{KeyPath, Layer, Place, dotted},
+    merge::place_of,
+    nearest, schema,
+};
+use jsonschema::{
+    ValidationError,
+    error::ValidationErrorKind,
+    paths::{Location, LocationSegment},
+};
+use serde_json::{Map, Value};
+
+/// All faults of a value, and of numbers that could not become one.
+pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fault> {
+    let check = Check { whole, layers };
+    let mut faults = Vec::new();
+    for bad in layers.iter().flat_map(|layer| &layer.bad_numbers) {
+        let expected = schema::at(whole, &bad.path).map_or_else(|| "a finite number".to_owned(), expected);
+        let message = format!("`{}` is {}, expected {expected}", dotted(&bad.path), bad.text);
+        faults.push(Fault::new(message).at(bad.at.clone()));
+    }
+    match jsonschema::options().build(whole) {
+        Ok(validator) => {
+            for error in validator.iter_errors(value) {
+                check.describe(&error, &mut faults);
+            }
+        }
+        Err(error) => faults.push(Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
+    }
+    faults
+}
+
+struct Check<'a> {
+    whole: &'a Value,
+    layers: &'a [Layer],
+}
+
+impl Check<'_> {
+    fn describe(&self, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+        let path = key_path(error.instance_path());
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                faults.extend(unexpected.iter().map(|key| self.unknown(&path, key, error.instance())));
+            }
+            ValidationErrorKind::Required { property } => faults.extend(self.missing(&path, property)),
+            kind => faults.push(self.wrong(&path, error.instance(), kind)),
+        }
+    }
+
+    fn place(&self, path: &[String]) -> Option<String> {
+        let last = self.layers.iter().rev().find(|layer| !layer.label.is_empty());
+        place_of(self.layers, path).map(Place::to_string).or_else(|| last.map(|layer| layer.label.clone()))
+    }
+
+    fn unknown(&self, table: &[String], key: &str, instance: &Value) -> Fault {
+        let is_table = instance.get(key).is_some_and(Value::is_object);
+        let message = match (table, is_table) {
+            ([], true) => format!("unknown table `{key}`"),
+            ([], false) => format!("unknown field `{key}` outside of any table"),
+            (table, _) => format!("unknown field `{key}` in table `{}`", dotted(table)),
+        };
+        let none = Map::new();
+        let known = schema::at(self.whole, table).and_then(|s| s["properties"].as_object()).unwrap_or(&none);
+        let near =
+            nearest::nearest(key, known.keys().map(String::as_str)).map(|name| format!("did you mean `{name}`?"));
+        let elsewhere = || self.elsewhere(key).map(|path| format!("did you mean `{path}`?"));
+        let list = || nearest::proposal(key, known.keys().map(String::as_str));
+        let path: KeyPath = table.iter().cloned().chain([key.to_owned()]).collect();
+        let hint = near.or_else(elsewhere).or_else(list).or_else(|| Some("it takes no fields".to_owned()));
+        Fault { message, at: self.place(&path), hint }
+    }
+
+    /// The key of this name in another of the host's tables.
+    fn elsewhere(&self, key: &str) -> Option<String> {
+        let tables = self.whole["properties"].as_object()?;
+        let name = tables.iter().find(|(_, table)| table["properties"].get(key).is_some()).map(|(name, _)| name)?;
+        Some(format!("{name}.{key}"))
+    }
+
+    fn missing(&self, table: &[String], property: &Value) -> Option<Fault> {
+        let key = property.as_str()?;
+        let path: KeyPath = table.iter().cloned().chain([key.to_owned()]).collect();
+        if self.layers.iter().any(|layer| layer.bad_numbers.iter().any(|bad| bad.path == path)) {
+            return None;
+        }
+        let full = dotted(&path);
+        let (message, hint) = if table.is_empty() {
+            (
+                format!("missing table `{key}`"),
+                format!("name a component: `--set {key}.name=…`, or extend a file that does"),
+            )
+        } else {
+            let described = schema::at(self.whole, &path).and_then(|s| s["description"].as_str());
+            let what = described.map(|text| format!(": {}", first_sentence(text))).unwrap_or_default();
+            (format!("missing field `{key}` in table `{}`", dotted(table)), format!("set `{full}`{what}"))
+        };
+        Some(Fault { message, at: self.place(&path), hint: Some(hint) })
+    }
+
+    fn wrong(&self, path: &[String], value: &Value, kind: &ValidationErrorKind) -> Fault {
+        let none = Value::Null;
+        let part = schema::at(self.whole, path).unwrap_or(&none);
+        let choices = schema::choices(part);
+        let examples: Vec<&str> = part["examples"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let expected = match kind {
+            ValidationErrorKind::Pattern { pattern } if examples.is_empty() => format!("text like `{pattern}`"),
+            ValidationErrorKind::Pattern { .. } => format!("text like {}", listed(&examples)),
+            ValidationErrorKind::UniqueItems => "a list without repetitions".to_owned(),
+            ValidationErrorKind::MultipleOf { multiple_of } => format!("a multiple of {multiple_of}"),
+            _ => expected(part),
+        };
+        let message = format!("`{}` is {}, expected {expected}", dotted(path), in_words(value, part));
+        let hint = value.as_str().and_then(|text| {
+            let near = nearest::nearest(text, choices.iter().chain(&examples).copied());
+            near.map(|name| format!("did you mean `{name}`?"))
+        });
+        let text_wanted = schema::type_name(part) == Some("string") && value.is_number();
+        let quote = || text_wanted.then(|| format!("write it in quotes: `\"{value}\"`"));
+        Fault { message, at: self.place(path), hint: hint.or_else(quote) }
+    }
+}
+
+fn key_path(location: &Location) -> KeyPath {
+    let text = |segment: LocationSegment<'_>| match segment {
+        LocationSegment::Property(name) => name.into_owned(),
+        LocationSegment::Index(index) => index.to_string(),
+    };
+    location.into_iter().map(text).collect()
+}
+
+fn first_sentence(text: &str) -> String {
+    text.split(". ").next().unwrap_or(text).trim_end_matches('.').replace('\n', " ")
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The value as the message shows it; with its type where that is what's wrong.
+fn in_words(value: &Value, part: &Value) -> String {
+    let (name, right) = match value {
+        Value::String(_) => ("a string", "string"),
+        Value::Bool(_) => ("a boolean", "boolean"),
+        Value::Array(_) => ("a list", "array"),
+        Value::Object(_) => ("a table", "object"),
+        Value::Number(_) | Value::Null => ("a number", "number"),
+    };
+    let mut text = value.to_string();
+    if text.chars().count() > 60 {
+        text = text.chars().take(57).collect::<String>() + "…";
+    }
+    match (value, schema::type_name(part)) {
+        (Value::Object(_), wanted) if wanted != Some(right) => name.to_owned(),
+        (Value::Number(_), _) => text,
+        (_, Some(wanted)) if wanted != right => format!("{name} ({text})"),
+        _ => format!("`{}`", value.as_str().map_or(text.clone(), |_| text.trim_matches('"').to_owned())),
+    }
+}
+
+/// What a schema allows, in words: `an integer from 2 to 1048576`.
+fn expected(part: &Value) -> String {
+    let choices = schema::choices(part);
+    if !choices.is_empty() {
+        return if choices.len() == 1 { format!("`{}`", choices[0]) } else { format!("one of {}", listed(&choices)) };
+    }
+    let limit = |key: &str| part.get(key).filter(|limit| limit.is_number()).map(Value::to_string);
+    match schema::type_name(part) {
+        Some("integer") => format!("an integer{}", range(&limit)),
+        Some("number") => format!("a finite number{}", range(&limit)),
+        Some("string") => match (limit("minLength"), limit("maxLength")) {
+            (Some(low), Some(high)) => format!("text of {low} to {high} characters"),
+            _ => "text in quotes".to_owned(),
+        },
+        Some("boolean") => "`true` or `false`".to_owned(),
+        Some("object") => "a table".to_owned(),
+        Some("array") => {
+            let each = part.get("items").filter(|items| items.is_object()).map(expected);
+            let of = each.map(|each| format!(", each {each}")).unwrap_or_default();
+            match (limit("minItems"), limit("maxItems")) {
+                (Some(low), Some(high)) if low == high => format!("a list of {low} values{of}"),
+                (Some(low), _) => format!("a list of at least {low} values{of}"),
+                (None, Some(high)) => format!("a list of at most {high} values{of}"),
+                (None, None) => format!("a list{of}"),
+            }
+        }
+        _ => "one of the forms that the schema allows".to_owned(),
+    }
+}
+
+fn range(limit: &dyn Fn(&str) -> Option<String>) -> String {
+    let low = limit("minimum").map(|n| format!("from {n}")).or(limit("exclusiveMinimum").map(|n| format!("above {n}")));
+    let high = limit("maximum").map(|n| format!("to {n}")).or(limit("exclusiveMaximum").map(|n| format!("below {n}")));
+    match (low, high) {
+        (Some(low), Some(high)) => format!(" {low} {high}"),
+        (Some(one), None) | (None, Some(one)) => format!(" {one}"),
+        (None, None) => String::new(),
+    }
+}
