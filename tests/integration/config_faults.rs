@@ -1,0 +1,457 @@
+//! Rows C01-C08 of the fault matrix: whatever is wrong with a config is said with its place and what to do.
+
+use infomax::config::{ComponentSchemas, Fault, Resolved, Sources, contradictions, host_schema, resolve};
+use serde_json::{Map, Value, json};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// Components as plugins would declare them.
+struct Known;
+
+impl ComponentSchemas for Known {
+    fn schema(&self, kind: &str, name: &str, _path: Option<&str>) -> Result<Value, Fault> {
+        let number = |low: f64, high: f64, default: f64| json!({"type": "number", "format": "double", "description": "A number.", "minimum": low, "maximum": high, "default": default});
+        let count = |low: u64, high: u64, default: u64| json!({"type": "integer", "format": "uint64", "description": "A count.", "minimum": low, "maximum": high, "default": default});
+        let flag = json!({"type": "boolean", "description": "A switch.", "default": false});
+        let fields = match (kind, name.split('@').next().unwrap_or(name)) {
+            ("dataset", "shapes") => json!({"images": count(1, 1_000_000, 1000)}),
+            ("dataset", "cifar10") => {
+                json!({"root": {"type": "string", "description": "The folder.", "default": "data"}})
+            }
+            ("augmentation", "amdim") => json!({"size": count(32, 128, 32)}),
+            ("encoder", "amdim") => json!({"ndf": count(1, 4096, 128), "n_rkhs": count(1, 65_536, 1024),
+                "depth": count(1, 100, 3), "use_bn": flag}),
+            ("loss", "amdim") => {
+                json!({"tclip": number(0.1, 1000.0, 20.0), "pairs": {"type": "object", "additionalProperties": false,
+                "description": "Map pairs.", "properties": {"weight": number(0.0, 10.0, 1.0), "mode": {"description": "How.",
+                "enum": ["mean", "sum"], "default": "mean"}}}})
+            }
+            ("loss", "vicreg") => json!({"std_weight": number(0.0, 1000.0, 25.0)}),
+            _ => return Err(Fault::new(format!("no {kind} is called `{name}`")).hint("known: `amdim`, `vicreg`")),
+        };
+        Ok(json!({"type": "object", "additionalProperties": false, "properties": fields}))
+    }
+}
+
+const BASE: &str = "[dataset]\nname = \"shapes\"\n[augmentation]\nname = \"amdim\"\n[encoder]\nname = \"amdim\"\n[loss]\nname = \"amdim\"\n";
+
+fn from_text(text: &str) -> Result<Resolved, Vec<Fault>> {
+    from_bytes(text.as_bytes())
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Resolved, Vec<Fault>> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("experiment.toml");
+    fs::write(&file, bytes).unwrap();
+    resolve(&Sources { files: vec![file], ..Sources::default() }, &Known)
+}
+
+fn with_set(text: &str, set: &[String]) -> Result<Resolved, Vec<Fault>> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("experiment.toml");
+    fs::write(&file, text).unwrap();
+    resolve(&Sources { files: vec![file], set: set.to_vec(), ..Sources::default() }, &Known)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+    let file = folder.join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// Every table and field of a value, as (table, key).
+fn keys(value: &Value, table: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        found.push((table.clone(), key.clone()));
+        table.push(key.clone());
+        keys(value, table, found);
+        table.pop();
+    }
+}
+
+/// The same value with one key renamed.
+fn renamed(value: &Value, table: &[String], old: &str, new: &str) -> Value {
+    let mut value = value.clone();
+    let mut place = &mut value;
+    for key in table {
+        place = &mut place[key];
+    }
+    let fields = place.as_object_mut().unwrap();
+    *fields = fields
+        .iter()
+        .map(|(k, v)| (if k == old { new.to_owned() } else { k.clone() }, v.clone()))
+        .collect::<Map<_, _>>();
+    value
+}
+
+fn known_text() -> Value {
+    toml::from_str(&from_text(BASE).unwrap().toml).unwrap()
+}
+
+#[test]
+fn c01_missing_file_names_the_nearest_and_no_parent_is_searched() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "configs/experiments/cifar10.toml", BASE);
+    write(folder.path(), "configs/decoy.toml", BASE);
+    for (wrong, near) in
+        [("experiments/cifra10.toml", "cifar10.toml"), ("experiment/cifar10.toml", "experiments/cifar10.toml")]
+    {
+        let file = folder.path().join("configs").join(wrong);
+        let faults = resolve(&Sources { files: vec![file], ..Sources::default() }, &Known).unwrap_err();
+        assert!(faults[0].message.contains("does not exist") && faults[0].message.contains(wrong), "{faults:?}");
+        assert!(faults[0].hint.as_deref().unwrap().contains(near), "{faults:?}");
+    }
+    let decoy = folder.path().join("configs/experiments/decoy.toml");
+    assert!(resolve(&Sources { files: vec![decoy], ..Sources::default() }, &Known).is_err());
+}
+
+#[test]
+fn c01_extends_is_resolved_under_configs_and_cycles_are_refused() {
+    let folder = TempDir::new().unwrap();
+    write(
+        folder.path(),
+        "configs/methods/amdim.toml",
+        "[encoder]\nname = \"amdim\"\n[loss]\nname = \"amdim\"\n[augmentation]\nname = \"amdim\"\n",
+    );
+    write(folder.path(), "configs/datasets/shapes.toml", "[dataset]\nname = \"shapes\"\n[train]\nseed = 3\n");
+    let file =
+        write(folder.path(), "configs/experiments/a.toml", "extends = [\"methods/amdim\", \"datasets/shapes\"]\n");
+    let resolved = resolve(&Sources { files: vec![file], ..Sources::default() }, &Known).unwrap();
+    assert_eq!(resolved.experiment.train.seed, 3);
+
+    write(folder.path(), "configs/x.toml", "extends = \"y\"\n");
+    let file = write(folder.path(), "configs/y.toml", "extends = [\"x\"]\n");
+    let faults = resolve(&Sources { files: vec![file], ..Sources::default() }, &Known).unwrap_err();
+    assert!(
+        faults[0].message.contains("circle") && faults[0].at.as_deref().unwrap().ends_with("x.toml:1"),
+        "{faults:?}"
+    );
+
+    let file = write(folder.path(), "configs/z.toml", "\nextends = [\n  \"methods/amdin\",\n]\n");
+    let faults = resolve(&Sources { files: vec![file], ..Sources::default() }, &Known).unwrap_err();
+    assert!(faults[0].at.as_deref().unwrap().ends_with("z.toml:3"), "{faults:?}");
+    assert!(faults[0].hint.as_deref().unwrap().contains("methods/amdim.toml"), "{faults:?}");
+}
+
+#[test]
+fn c02_what_is_not_toml_is_refused_with_line_and_column() {
+    let mutated: [(&[u8], &str); 12] = [
+        (b"\xef\xbb\xbf[train]\nseed = 1\n", ":1:1"),
+        (b"\xff\xfe[\0t\0", ":1:1"),
+        (b"[train]\nseed = 1\0\n", ":2:9"),
+        (b"[train]\nseed = \xff\n", ":2:8"),
+        (b"[train\nseed = 1\n", ":1:"),
+        (b"[train]\nseed 1\n", ":2:"),
+        (b"[train]\nseed = \n", ":2:"),
+        (b"[train]\nseed = 1\nseed = 2\n", ":3:"),
+        (b"[train]\nseed = \"a\n", ":2:"),
+        (b"[train]\nbetas = [1, 2\n", ":2:"),
+        (b"[train]\nseed = 01\n", ":2:"),
+        (b"{\"train\": {\"seed\": 1}}\n", ":1:"),
+    ];
+    for (bytes, place) in mutated {
+        let faults = from_bytes(bytes).unwrap_err();
+        let at = faults[0].at.as_deref().unwrap();
+        assert!(at.contains(&format!("experiment.toml{place}")), "{}: {faults:?}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn c03_one_wrong_letter_in_any_key_is_caught() {
+    let base = known_text();
+    let mut all = Vec::new();
+    keys(&base, &mut Vec::new(), &mut all);
+    let (mut tried, mut caught, mut proposed) = (0, 0, 0);
+    for (table, key) in &all {
+        let letters: Vec<char> = key.chars().collect();
+        let mut mutations = Vec::new();
+        for position in 0..letters.len() {
+            let mut less = letters.clone();
+            less.remove(position);
+            mutations.push(less);
+            let mut more = letters.clone();
+            more.insert(position, 'q');
+            mutations.push(more);
+            if position + 1 < letters.len() && letters[position] != letters[position + 1] {
+                let mut swapped = letters.clone();
+                swapped.swap(position, position + 1);
+                mutations.push(swapped);
+            }
+        }
+        for mutation in mutations {
+            let wrong: String = mutation.into_iter().collect();
+            tried += 1;
+            let text = toml::to_string(&renamed(&base, table, key, &wrong)).unwrap();
+            let faults = from_text(&text).err().unwrap_or_default();
+            let shown = if wrong.is_empty() { "`\"\"`".to_owned() } else { format!("`{wrong}`") };
+            let found = faults.iter().find(|fault| {
+                fault.message.contains("unknown") && (fault.message.contains(&shown) || wrong.is_empty())
+            });
+            let Some(fault) = found else { panic!("`{wrong}` for `{key}` in {table:?} was not caught: {faults:?}") };
+            assert!(
+                fault.at.as_deref().is_some_and(|at| at.contains("experiment.toml:")) && fault.hint.is_some(),
+                "{fault:?}"
+            );
+            caught += 1;
+            proposed += usize::from(fault.hint.as_deref().unwrap().contains(&format!("`{key}`")));
+        }
+    }
+    println!("C03: {} keys, {caught} of {tried} mutations caught, the right key proposed {proposed} times", all.len());
+    assert_eq!(caught, tried);
+    assert!(proposed * 10 >= tried * 9, "the right key was proposed {proposed} of {tried} times only");
+}
+
+/// Every number of a schema, as (path, schema); elements of lists too.
+fn numbers(schema: &Value, path: &str, found: &mut Vec<(String, Value, bool)>) {
+    for (key, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let of =
+            |schema: &Value| schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("").to_owned();
+        match of(field).as_str() {
+            "integer" | "number" => found.push((path, field.clone(), false)),
+            "array" if matches!(of(&field["items"]).as_str(), "integer" | "number") => {
+                found.push((path, field["items"].clone(), true));
+            }
+            _ => numbers(field, &path, found),
+        }
+    }
+}
+
+#[test]
+fn c04_every_bad_number_is_caught_with_key_value_range_and_line() {
+    let mut schema = host_schema();
+    for (kind, name) in [("dataset", "shapes"), ("augmentation", "amdim"), ("encoder", "amdim"), ("loss", "amdim")] {
+        schema["properties"][kind]["properties"]["config"] = Known.schema(kind, name, None).unwrap();
+    }
+    let mut fields = Vec::new();
+    numbers(&schema, "", &mut fields);
+    let (mut tried, mut caught) = (0, 0);
+    for (path, field, listed) in &fields {
+        let below = field["minimum"].as_f64().expect("each number has a least value") - 1.0;
+        let above = field["maximum"].as_f64().expect("each number has a largest value") * 2.0 + 1.0;
+        let is_integer = field["type"].to_string().contains("integer");
+        let below = if is_integer { format!("{}", below as i64) } else { format!("{below:?}") };
+        let above = if is_integer { format!("{}", above as i128) } else { format!("{above:?}") };
+        let bad = ["\"text\"", "true", &below, &above, "nan", "-inf", "1e400", "99999999999999999999999"];
+        for value in bad {
+            tried += 1;
+            let value = if *listed { format!("[{value}, {value}]") } else { value.to_owned() };
+            let (table, key) = path.rsplit_once('.').unwrap();
+            // Its own line under its own header, so that the place is known.
+            let text = with_line(BASE, table, key, &value);
+            let line = text.lines().position(|l| l.starts_with(&format!("{key} = "))).unwrap() + 1;
+            let Err(faults) = from_text(&text) else { panic!("`{path} = {value}` was accepted") };
+            let fault = faults
+                .iter()
+                .find(|fault| fault.message.contains(&format!("`{path}")))
+                .unwrap_or_else(|| panic!("{path}: {faults:?}"));
+            assert!(fault.message.contains("expected"), "{fault:?}");
+            assert!(fault.message.contains(&field["minimum"].to_string()), "{fault:?}");
+            assert!(fault.message.contains(&field["maximum"].to_string()), "{fault:?}");
+            assert!(fault.at.as_deref().unwrap().ends_with(&format!("experiment.toml:{line}")), "{line} {fault:?}");
+            caught += 1;
+        }
+    }
+    println!("C04: {} numeric fields, {caught} of {tried} bad values caught", fields.len());
+    assert_eq!(caught, tried);
+    assert_eq!(tried, fields.len() * 8);
+}
+
+/// The text with one line more in a table, which is made where it isn't there.
+fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
+    let header = format!("[{table}]\n");
+    match text.contains(&header) {
+        true => text.replace(&header, &format!("{header}{key} = {value}\n")),
+        false => format!("{text}{header}{key} = {value}\n"),
+    }
+}
+
+#[test]
+fn c05_contradictions_name_both_keys() {
+    let broken: [(&str, &[&str]); 9] = [
+        ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
+        (
+            "optimizer.warmup_steps train.images",
+            &["train.images=4000", "train.batch_size=40", "optimizer.warmup_steps=101"],
+        ),
+        ("train.images train.batch_size", &["train.images=10", "train.batch_size=11"]),
+        (
+            "evaluation.holdout_fraction evaluation.linear",
+            &["evaluation.holdout_fraction=0.1", "evaluation.linear=false", "evaluation.mlp=false"],
+        ),
+        (
+            "evaluation.untrained evaluation.linear",
+            &["evaluation.untrained=true", "evaluation.linear=false", "evaluation.mlp=false"],
+        ),
+        (
+            "evaluation.protocol evaluation.holdout_fraction",
+            &["evaluation.protocol=paper", "evaluation.holdout_fraction=0.1"],
+        ),
+        ("optimizer.milestones optimizer.milestone_factor", &["optimizer.milestones=[3, 3]"]),
+        ("dataset.on_bad dataset.max_bad_fraction", &["dataset.on_bad=skip", "dataset.max_bad_fraction=0"]),
+        ("train.epochs train.steps", &["train.epochs=1", "train.steps=1000"]),
+    ];
+    for (pair, set) in broken {
+        let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
+        let faults = with_set(BASE, &set).unwrap_err();
+        for key in pair.split(' ') {
+            assert!(faults.iter().any(|fault| fault.message.contains(&format!("`{key}`"))), "{pair}: {faults:?}");
+        }
+        assert!(faults[0].at.as_deref().unwrap().starts_with("--set") && faults[0].hint.is_some(), "{faults:?}");
+    }
+    // `distributed.nproc` takes only 1 so far, so this rule can't be broken.
+    let unreachable = ["train.batch_size", "distributed.nproc"];
+    for keys in contradictions().filter(|&keys| keys != unreachable) {
+        assert!(broken.iter().any(|(pair, _)| *pair == keys.join(" ")), "no test breaks {keys:?}");
+    }
+    // One image a batch and one checkpoint kept contradict what the fields are for; their ranges say so.
+    for (set, allowed) in [("train.batch_size=1", "from 2"), ("checkpoint.keep=1", "from 2")] {
+        assert!(with_set(BASE, &[set.to_owned()]).unwrap_err()[0].message.contains(allowed));
+    }
+    let faults = with_set(BASE, &["train.precision=bf16".to_owned()]).unwrap_err();
+    assert_eq!(faults[0].message, "`train.precision` = `bf16` is not built yet");
+}
+
+#[test]
+fn c06_five_faults_are_listed_in_one_run() {
+    let text = format!(
+        "{BASE}config = {{ tclap = 1.0 }}\n[train]\nbatch_szie = 1\nseed = \"x\"\ndevice = \"gpu\"\n[trian]\nepochs = 1\n[optimizer]\nlr = nan\n"
+    );
+    let faults = from_text(&text).unwrap_err();
+    let wanted = [
+        ("unknown field `tclap` in table `loss.config`", 9, Some("did you mean `tclip`?")),
+        ("unknown field `batch_szie` in table `train`", 11, Some("did you mean `batch_size`?")),
+        ("`train.seed` is a string", 12, None),
+        ("`train.device` is `gpu`", 13, None),
+        ("unknown table `trian`", 14, Some("did you mean `train`?")),
+        ("`optimizer.lr` is nan, expected a finite number from 0.0 to 1000.0", 17, None),
+    ];
+    for (message, line, hint) in wanted {
+        let found = faults
+            .iter()
+            .find(|fault| fault.message.starts_with(message))
+            .unwrap_or_else(|| panic!("{message}: {faults:#?}"));
+        assert!(found.at.as_deref().unwrap().ends_with(&format!("experiment.toml:{line}")), "{found:?}");
+        assert!(hint.is_none() || found.hint.as_deref() == hint, "{found:?}");
+    }
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+}
+
+#[test]
+fn c06_unknown_component_is_a_fault_beside_the_others() {
+    let faults = with_set(BASE, &["loss.name=amdin".to_owned(), "train.sead=1".to_owned()]).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_eq!(faults[0].at.as_deref(), Some("--set loss.name=amdin"));
+}
+
+#[test]
+fn c07_only_the_prefix_is_read_from_the_environment() {
+    let file = TempDir::new().unwrap();
+    let path = write(file.path(), "experiment.toml", BASE);
+    let with = |variables: &[(&str, &str)]| {
+        let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        resolve(&Sources { files: vec![path.clone()], environment, set: vec![] }, &Known)
+    };
+    let polluted = [
+        ("SSL_CERT_DIR", "/x"),
+        ("INFOMAX_SHARED", "1"),
+        ("INFOMAX_PLUGIN_PATH", "/y"),
+        ("TRAIN__SEED", "9"),
+        ("INFOMAX__TRAIN__SEED", "7"),
+    ];
+    assert_eq!(with(&polluted).unwrap().experiment.train.seed, 7);
+    for (name, value) in [
+        ("INFOMAX__TRAIN__SEDE", "1"),
+        ("INFOMAX__TRIAN__SEED", "1"),
+        ("INFOMAX__TRAIN__SEED", "-1"),
+        ("INFOMAX__", "1"),
+        ("INFOMAX__TRAIN", "1"),
+    ] {
+        let faults = with(&[(name, value)]).unwrap_err();
+        assert_eq!(faults[0].at, Some(format!("environment {name}")), "{faults:?}");
+    }
+}
+
+#[test]
+fn c08_equal_inputs_in_any_order_give_equal_bytes() {
+    let set = [
+        "train.seed=5",
+        "optimizer.lr=1",
+        "loss.config.tclip=3",
+        "encoder.config.ndf=16",
+        "record.plot=false",
+        "train.steps=1e6",
+    ];
+    let lines = [
+        "[train]\nbatch_size = 64\nworkers = 2\n",
+        "[dataset]\nname = \"shapes\"\nconfig = { images = 7 }\n",
+        "[augmentation]\nname = \"amdim\"\n",
+        "[encoder]\nname = \"amdim\"\nconfig.depth = 1\nconfig.n_rkhs = 8\n",
+        "[loss]\nconfig = { pairs = { mode = \"sum\" } }\nname = \"amdim\"\n",
+    ];
+    let mut equal = 0;
+    let mut first: Option<Resolved> = None;
+    let mut state = 1_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut shuffled = |list: &[&str]| {
+        let mut list: Vec<String> = list.iter().map(|&text| text.to_owned()).collect();
+        (1..list.len()).rev().for_each(|i| list.swap(i, draw(i + 1)));
+        list
+    };
+    for _ in 0..100 {
+        let resolved = with_set(&shuffled(&lines).concat(), &shuffled(&set)).unwrap();
+        let first = first.get_or_insert_with(|| resolved.clone());
+        equal += usize::from(
+            resolved.toml == first.toml && resolved.digest == first.digest && resolved.experiment == first.experiment,
+        );
+    }
+    println!("C08: {equal} of 100 orders byte-equal");
+    assert_eq!(equal, 100);
+
+    let folder = TempDir::new().unwrap();
+    let first = first.unwrap();
+    let file = write(folder.path(), "resolved.toml", &first.toml);
+    assert_eq!(Resolved::from_file(&file, &Known).unwrap().toml, first.toml);
+}
+
+#[test]
+fn c08_every_value_has_its_origins_in_order() {
+    let folder = TempDir::new().unwrap();
+    let file = write(folder.path(), "a.toml", &format!("{BASE}[train]\nseed = 2\n"));
+    let environment = vec![("INFOMAX__TRAIN__SEED".to_owned(), "3".to_owned())];
+    let set = vec!["train.seed=4".to_owned(), "loss.name=vicreg".to_owned()];
+    let resolved = resolve(&Sources { files: vec![file], environment, set }, &Known).unwrap();
+    let origins = &resolved.origins["train.seed"];
+    let values: Vec<_> = origins.iter().map(|origin| origin.value.clone()).collect();
+    assert_eq!(values, [1, 2, 3, 4]);
+    let places: Vec<_> = origins.iter().map(|origin| origin.at.rsplit('/').next().unwrap()).collect();
+    assert_eq!(places, ["default", "a.toml:10", "environment INFOMAX__TRAIN__SEED", "--set train.seed=4"]);
+    for (table, key) in {
+        let mut all = Vec::new();
+        keys(&toml::from_str(&resolved.toml).unwrap(), &mut Vec::new(), &mut all);
+        all
+    } {
+        let path = table.iter().chain([&key]).cloned().collect::<Vec<_>>().join(".");
+        let is_leaf = resolved.origins.contains_key(&path);
+        let is_table =
+            resolved.origins.keys().any(|known| known.starts_with(&format!("{path}."))) || path.ends_with("config");
+        assert!(is_leaf || is_table, "{path} has no origin");
+    }
+}
+
+#[test]
+fn c08_another_component_drops_the_config_below_it() {
+    let text = BASE.replace("[loss]\n", "[loss]\nconfig = { tclip = 3.0 }\n");
+    assert!(from_text(&text).unwrap().toml.contains("tclip = 3.0"));
+    let resolved = with_set(&text, &["loss.name=vicreg".to_owned(), "loss.config.std_weight=1".to_owned()]).unwrap();
+    assert_eq!(resolved.experiment.loss.config, json!({"std_weight": 1.0}));
+    let pinned = with_set(&text, &["loss.name=amdim@sha256:00".to_owned()]).unwrap();
+    assert_eq!(pinned.experiment.loss.config["tclip"], json!(3.0));
+    // A budget in another unit replaces the one below it.
+    let budget = with_set(&format!("{text}[train]\nepochs = 7\n"), &["train.steps=1000".to_owned()]).unwrap();
+    assert_eq!((budget.experiment.train.epochs, budget.experiment.train.steps), (None, Some(1000)));
+}
