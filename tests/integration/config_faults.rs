@@ -455,3 +455,23 @@ fn c08_another_component_drops_the_config_below_it() {
     let budget = with_set(&format!("{text}[train]\nepochs = 7\n"), &["train.steps=1000".to_owned()]).unwrap();
     assert_eq!((budget.experiment.train.epochs, budget.experiment.train.steps), (None, Some(1000)));
 }
+
+#[test]
+fn c08_shipped_experiments_resolve() {
+    struct Any;
+    impl ComponentSchemas for Any {
+        fn schema(&self, _kind: &str, _name: &str, _path: Option<&str>) -> Result<Value, Fault> {
+            Ok(json!({"type": "object"}))
+        }
+    }
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/experiments");
+    let mut tried = 0;
+    for entry in fs::read_dir(configs).unwrap() {
+        let file = entry.unwrap().path();
+        let resolved = resolve(&Sources { files: vec![file.clone()], ..Sources::default() }, &Any);
+        let resolved = resolved.unwrap_or_else(|faults| panic!("{}: {faults:#?}", file.display()));
+        assert_eq!(resolved.experiment.encoder.config["size"], resolved.experiment.augmentation.config["size"]);
+        tried += 1;
+    }
+    assert!(tried >= 4);
+}
