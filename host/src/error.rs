@@ -64,7 +64,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        f.write_str(&self.message)?;
         if let Some(at) = &self.at {
             write!(f, "\n  at: {at}")?;
         }
@@ -74,6 +74,8 @@ impl fmt::Display for Fault {
         Ok(())
     }
 }
+
+impl std::error::Error for Fault {}
 
 impl Error {
     /// One config fault.
@@ -90,6 +92,11 @@ impl Error {
     /// Wraps a libtorch error with what was being done.
     pub fn torch(action: &'static str) -> impl FnOnce(tch::TchError) -> Self {
         move |error| Self::Torch { action, message: sdk::Error::from(error).to_string() }
+    }
+
+    /// Wraps a message of the C++ shim with what was being done.
+    pub fn native(action: &'static str) -> impl FnOnce(String) -> Self {
+        move |message| Self::Torch { action, message }
     }
 
     /// The process's exit code.
@@ -141,7 +148,7 @@ fn is_out_of_memory(message: &str) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, fault) in self.faults().iter().enumerate() {
-            write!(f, "{}{fault}", if i == 0 { "" } else { "\n" })?;
+            write!(f, "{}error: {fault}", if i == 0 { "" } else { "\n" })?;
         }
         Ok(())
     }

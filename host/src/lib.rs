@@ -2,6 +2,13 @@
 //!
 //! An experiment is a flow: dataset → augmentation → encoder → loss → optimizer → evaluator. Modules carry these names.
 
+pub mod augmentation;
 pub mod config;
+pub mod dataset;
+pub mod encoder;
 pub mod error;
+pub mod evaluator;
+pub mod loss;
+pub mod native;
+pub mod optimizer;
 pub mod plugin;

@@ -1,0 +1,5 @@
+//! Augmentations: the foreign side.
+
+mod foreign;
+
+pub use foreign::{ForeignAugmentation, describe};

@@ -1,0 +1,5 @@
+//! Datasets: the foreign side.
+
+mod foreign;
+
+pub use foreign::ForeignDataset;

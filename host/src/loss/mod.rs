@@ -1,0 +1,5 @@
+//! Losses: the foreign side.
+
+mod foreign;
+
+pub use foreign::{ForeignLoss, describe};

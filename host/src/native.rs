@@ -1,0 +1,167 @@
+//! The C++ shim's functions, made safe: what tch 0.24 lacks.
+
+use std::ffi::{CStr, c_char, c_int};
+use tch::Tensor;
+
+type Pointer = *const std::ffi::c_void;
+
+unsafe extern "C" {
+    fn infomax_free(message: *mut c_char);
+    fn infomax_backward(tensors: *const Pointer, gradients: *const Pointer, count: usize) -> *mut c_char;
+    fn infomax_adam(
+        parameters: *const Pointer,
+        gradients: *const Pointer,
+        means: *const Pointer,
+        squares: *const Pointer,
+        steps: *const Pointer,
+        count: usize,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+    ) -> *mut c_char;
+    fn infomax_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
+    fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut f64) -> *mut c_char;
+    fn infomax_grad_mode() -> c_int;
+    fn infomax_set_grad_mode(enabled: c_int);
+    fn infomax_threads() -> c_int;
+    fn infomax_set_threads(count: c_int);
+}
+
+/// A message of libtorch, first line.
+pub type NativeResult<T> = Result<T, String>;
+
+fn pointers(tensors: &[Tensor]) -> Vec<Pointer> {
+    tensors.iter().map(|tensor| tensor.as_ptr().cast()).collect()
+}
+
+fn check(message: *mut c_char) -> NativeResult<()> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the shim returns null or a NUL-terminated string that `infomax_free` frees.
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().lines().next().unwrap_or_default().to_owned();
+    // SAFETY: freed once, not used again.
+    unsafe { infomax_free(message) };
+    Err(text)
+}
+
+/// Backward from several tensors, each with its gradient of the same shape.
+///
+/// # Errors
+/// libtorch's message.
+pub fn backward(tensors: &[Tensor], gradients: &[Tensor]) -> NativeResult<()> {
+    assert_eq!(tensors.len(), gradients.len());
+    let (tensors, gradients) = (pointers(tensors), pointers(gradients));
+    // SAFETY: both lists hold `count` live tensors.
+    check(unsafe { infomax_backward(tensors.as_ptr(), gradients.as_ptr(), tensors.len()) })
+}
+
+/// What Adam is told beside the tensors.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamSettings {
+    pub lr: f64,
+    pub betas: [f64; 2],
+    pub weight_decay: f64,
+    pub eps: f64,
+}
+
+/// Parameters with their gradients and Adam's state, position by position.
+pub struct AdamTensors<'a> {
+    pub parameters: &'a [Tensor],
+    pub gradients: &'a [Tensor],
+    pub means: &'a [Tensor],
+    pub squares: &'a [Tensor],
+    /// f32 scalars.
+    pub steps: &'a [Tensor],
+}
+
+/// One update of Adam, in place.
+///
+/// # Errors
+/// libtorch's message.
+pub fn adam(tensors: &AdamTensors<'_>, settings: AdamSettings) -> NativeResult<()> {
+    let count = tensors.parameters.len();
+    let lists = [tensors.parameters, tensors.gradients, tensors.means, tensors.squares, tensors.steps].map(pointers);
+    assert!(lists.iter().all(|list| list.len() == count));
+    let [parameters, gradients, means, squares, steps] = &lists;
+    // SAFETY: every list holds `count` live tensors.
+    check(unsafe {
+        infomax_adam(
+            parameters.as_ptr(),
+            gradients.as_ptr(),
+            means.as_ptr(),
+            squares.as_ptr(),
+            steps.as_ptr(),
+            count,
+            settings.lr,
+            settings.betas[0],
+            settings.betas[1],
+            settings.weight_decay,
+            settings.eps,
+        )
+    })
+}
+
+/// Leaves the tensors without a gradient.
+///
+/// # Errors
+/// libtorch's message.
+pub fn clear_gradients(tensors: &[Tensor]) -> NativeResult<()> {
+    let list = pointers(tensors);
+    // SAFETY: the list holds `len` live tensors.
+    check(unsafe { infomax_clear_gradients(list.as_ptr(), list.len()) })
+}
+
+/// The 2-norm of all tensors together. On a GPU this waits for it.
+///
+/// # Errors
+/// libtorch's message.
+pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
+    let list = pointers(tensors);
+    let mut norm = 0.0;
+    // SAFETY: the list holds `len` live tensors; `norm` outlives the call.
+    check(unsafe { infomax_norm(list.as_ptr(), list.len(), &mut norm) })?;
+    Ok(norm)
+}
+
+/// State of libtorch that the host and its plugins share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedState {
+    grad_mode: bool,
+    threads: i32,
+}
+
+impl SharedState {
+    /// The state now.
+    pub fn now() -> Self {
+        // SAFETY: both read a value of this thread or process.
+        unsafe { Self { grad_mode: infomax_grad_mode() != 0, threads: infomax_threads() } }
+    }
+
+    /// Whether gradients are tracked.
+    pub fn grad_mode(self) -> bool {
+        self.grad_mode
+    }
+
+    /// Puts the state back; says what had changed.
+    pub fn restore(self) -> Option<&'static str> {
+        let now = Self::now();
+        if now == self {
+            return None;
+        }
+        // SAFETY: both set a value of this thread or process that libtorch allows to change at any time.
+        unsafe {
+            infomax_set_grad_mode(c_int::from(self.grad_mode));
+            infomax_set_threads(self.threads);
+        }
+        Some(if now.grad_mode != self.grad_mode { "gradient tracking" } else { "the number of threads" })
+    }
+}
+
+/// Sets the number of threads inside one operation.
+pub fn set_threads(count: usize) {
+    // SAFETY: libtorch allows this at any time; the count is positive.
+    unsafe { infomax_set_threads(count.max(1) as c_int) };
+}
