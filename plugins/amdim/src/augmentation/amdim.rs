@@ -1,0 +1,194 @@
+//! `amdim`: the views of the paper. Every random choice has a key of its own, so that switching one off leaves the
+//! others as they were.
+
+use super::{config_range, image, random_crop::random_region, view};
+use crate::config::augmentation::{AmdimAugmentation, Flip};
+use infomax_image::{
+    Rgb8, Rgb8Mut, Rgb8Ref,
+    operations::{
+        brightness, contrast, flip_horizontal, grayscale, hue, resize_centre_crop, resized_crop, saturation,
+        translate_reflect,
+    },
+};
+use infomax_sdk::{Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut};
+use std::borrow::Cow;
+
+/// What the published code fixes for a size.
+struct Published {
+    /// Side of a view.
+    size: u32,
+    /// Short side before the centre crop of the view for evaluation.
+    short_side: u32,
+    hue: f64,
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+const PUBLISHED: [Published; 3] = [
+    Published {
+        size: 32,
+        short_side: 32,
+        hue: 0.2,
+        mean: [125.3 / 255.0, 123.0 / 255.0, 113.9 / 255.0],
+        std: [63.0 / 255.0, 62.1 / 255.0, 66.7 / 255.0],
+    },
+    Published { size: 64, short_side: 70, hue: 0.2, mean: [0.43, 0.42, 0.39], std: [0.27, 0.26, 0.27] },
+    Published { size: 128, short_side: 146, hue: 0.1, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+];
+
+/// AMDIM's augmentation.
+pub struct Amdim {
+    config: AmdimAugmentation,
+    short_side: u32,
+    hue: f64,
+}
+
+impl Augmentation for Amdim {
+    type Config = AmdimAugmentation;
+
+    fn describe(config: &AmdimAugmentation) -> Result<AugmentationDescription> {
+        let published = published(config)?;
+        check(config)?;
+        let size = config.size;
+        let view = |name: &str| View { name: name.to_owned(), height: size, width: size, group: 0 };
+        Ok(AugmentationDescription {
+            views: vec![view("one"), view("two")],
+            eval_size: [size, size],
+            mean: config.mean.unwrap_or(published.mean),
+            std: config.std.unwrap_or(published.std),
+            decode_short_side: None,
+        })
+    }
+
+    fn create(config: &AmdimAugmentation) -> Result<Self> {
+        let published = published(config)?;
+        check(config)?;
+        let hue = config.hue.unwrap_or(published.hue);
+        Ok(Self { config: config.clone(), short_side: published.short_side, hue })
+    }
+
+    fn train_views(&self, from: ImageRef<'_>, key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
+        let from = image(from)?;
+        let shared_flip = key.purpose("flip");
+        // At 32 pixels the views are translations of one square; otherwise each is cut from the image itself.
+        let whole = !self.config.crop || self.config.size == 32;
+        let square = if whole { self.square(from) } else { Cow::Borrowed(from.pixels) };
+        for (index, to) in views.iter_mut().enumerate() {
+            let key = key.purpose("view").fold(index as u64);
+            let mut to = view(to, self.config.size)?;
+            let flip = match self.config.flip {
+                Flip::Off => false,
+                Flip::Shared => shared_flip.rng().chance(0.5),
+                Flip::Independent => key.purpose("flip").rng().chance(0.5),
+            };
+            match (self.config.crop, whole) {
+                (false, _) => to.pixels.copy_from_slice(&square),
+                (true, true) => self.translate(&square, flip, key.purpose("translate"), &mut to),
+                (true, false) => self.crop(from, flip, key.purpose("crop"), &mut to),
+            }
+            if flip {
+                flip_horizontal(&mut to);
+            }
+            self.recolour(to.pixels, key);
+        }
+        Ok(())
+    }
+
+    fn eval_view(&self, from: ImageRef<'_>, to: &mut ViewMut<'_>) -> Result<()> {
+        let square = self.square(image(from)?);
+        view(to, self.config.size)?.pixels.copy_from_slice(&square);
+        Ok(())
+    }
+}
+
+impl Amdim {
+    /// The view for evaluation: borrowed where the image is of that size already.
+    fn square<'i>(&self, from: Rgb8Ref<'i>) -> Cow<'i, [u8]> {
+        let size = self.config.size;
+        if size == 32 && (from.width, from.height) == (32, 32) {
+            return Cow::Borrowed(from.pixels);
+        }
+        let mut square = Rgb8::new(size, size);
+        resize_centre_crop(from, self.short_side, &mut square.as_mut());
+        Cow::Owned(square.pixels)
+    }
+
+    /// The caller flips afterwards, so a flipped image moves the other way.
+    fn translate(&self, square: &[u8], flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
+        let mut rng = key.rng();
+        if !rng.chance(self.config.translation_probability) {
+            to.pixels.copy_from_slice(square);
+            return;
+        }
+        let range = i64::from(self.config.translation);
+        let mut draw = || (rng.below(2 * range as u64 + 1) as i64 - range) as i32;
+        let (x, y) = (draw(), draw());
+        let x = if flip { -x } else { x };
+        translate_reflect(Rgb8Ref::new(to.width, to.height, square), x, y, to);
+    }
+
+    /// The caller flips afterwards, so a flipped image is cut at the mirrored place.
+    fn crop(&self, from: Rgb8Ref<'_>, flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
+        let AmdimAugmentation { crop_area, crop_aspect, .. } = self.config;
+        let mut region = random_region(from.width, from.height, crop_area, crop_aspect, &mut key.rng());
+        if flip {
+            region.left = from.width - region.left - region.width;
+        }
+        resized_crop(from, region, to);
+    }
+
+    fn recolour(&self, pixels: &mut [u8], key: Key) {
+        let config = &self.config;
+        let mut rng = key.purpose("jitter").rng();
+        if config.jitter && rng.chance(config.jitter_probability) {
+            let mut order = [0, 1, 2, 3];
+            rng.shuffle(&mut order);
+            let mut factor = |strength: f64| rng.uniform((1.0 - strength).max(0.0), 1.0 + strength);
+            let factors = [factor(config.brightness), factor(config.contrast), factor(config.saturation)];
+            let shift = rng.uniform(-self.hue, self.hue);
+            for operation in order {
+                match operation {
+                    0 => brightness(pixels, factors[0] as f32),
+                    1 => contrast(pixels, factors[1] as f32),
+                    2 => saturation(pixels, factors[2] as f32),
+                    _ if self.hue > 0.0 => hue(pixels, shift), // torchvision leaves hue out at strength 0
+                    _ => {}
+                }
+            }
+        }
+        if key.purpose("grayscale").rng().chance(config.grayscale_probability) {
+            grayscale(pixels);
+        }
+    }
+}
+
+fn published(config: &AmdimAugmentation) -> Result<&'static Published> {
+    PUBLISHED.iter().find(|published| published.size == config.size).ok_or_else(|| {
+        Error::config(format!("`size` is `{}`", config.size)).hint("AMDIM's views have 32, 64 or 128 pixels a side")
+    })
+}
+
+fn check(config: &AmdimAugmentation) -> Result<()> {
+    config_range("crop_area", config.crop_area, [1e-4, 1.0])?;
+    config_range("crop_aspect", config.crop_aspect, [0.01, 100.0])?;
+    for (name, value, most) in [
+        ("translation", f64::from(config.translation), 31.0),
+        ("translation_probability", config.translation_probability, 1.0),
+        ("jitter_probability", config.jitter_probability, 1.0),
+        ("grayscale_probability", config.grayscale_probability, 1.0),
+        ("brightness", config.brightness, 10.0),
+        ("contrast", config.contrast, 10.0),
+        ("saturation", config.saturation, 10.0),
+        ("hue", config.hue.unwrap_or(0.0), 0.5),
+    ] {
+        if !(0.0..=most).contains(&value) {
+            return Err(
+                Error::config(format!("`{name}` is `{value}`")).hint(format!("choose a number within 0 and {most}"))
+            );
+        }
+    }
+    if config.std.is_some_and(|std| std.iter().any(|&s| s.is_nan() || s <= 0.0)) {
+        return Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"));
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! `none`: the short side resized, the centre cut out; every view is the same.
+
+use super::{image, view};
+use crate::config::augmentation::NoAugmentation;
+use infomax_image::operations::resize_centre_crop;
+use infomax_sdk::{Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut};
+
+/// No augmentation.
+pub struct None {
+    size: u32,
+}
+
+impl Augmentation for None {
+    type Config = NoAugmentation;
+
+    fn describe(config: &NoAugmentation) -> Result<AugmentationDescription> {
+        let size = config.size;
+        if !(1..=4096).contains(&size) || !(1..=64).contains(&config.views) {
+            return Err(Error::config(format!("`size` is `{size}` and `views` is `{}`", config.views))
+                .hint("`size` lies within 1 and 4096, `views` within 1 and 64"));
+        }
+        let views = (1..=config.views)
+            .map(|index| View { name: format!("view{index}"), height: size, width: size, group: 0 })
+            .collect();
+        Ok(AugmentationDescription {
+            views,
+            eval_size: [size, size],
+            mean: config.mean,
+            std: config.std,
+            decode_short_side: Option::None,
+        })
+    }
+
+    fn create(config: &NoAugmentation) -> Result<Self> {
+        Self::describe(config)?;
+        Ok(Self { size: config.size })
+    }
+
+    fn train_views(&self, image: ImageRef<'_>, _key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
+        let Some((first, others)) = views.split_first_mut() else { return Ok(()) };
+        self.eval_view(image, first)?;
+        for other in others {
+            view(other, self.size)?.pixels.copy_from_slice(first.pixels);
+        }
+        Ok(())
+    }
+
+    fn eval_view(&self, from: ImageRef<'_>, to: &mut ViewMut<'_>) -> Result<()> {
+        resize_centre_crop(image(from)?, self.size, &mut view(to, self.size)?);
+        Ok(())
+    }
+}
