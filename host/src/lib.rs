@@ -3,6 +3,7 @@
 //! An experiment is a flow: dataset → augmentation → encoder → loss → optimizer → evaluator. Modules carry these names.
 
 pub mod augmentation;
+pub mod checkpoint;
 pub mod config;
 pub mod dataset;
 pub mod encoder;

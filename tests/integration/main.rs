@@ -1,2 +1,5 @@
+//! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
 mod config_faults;
+mod golden;
+mod support;

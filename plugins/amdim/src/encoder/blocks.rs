@@ -49,23 +49,34 @@ impl Norm {
     }
 
     fn normalise(&self, x_nhwc: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let keeps = mode == Mode::TrainFrozenStatistics;
-        let running = |tensor| if keeps { None } else { Some(tensor) };
-        let training = mode != Mode::Evaluate;
-        if training && !keeps {
-            let _ = self.batches.shallow_clone().f_add_scalar_(1)?;
+        let size = x_nhwc.size();
+        let x_rows = x_nhwc.f_view([-1, size[3]])?;
+        let y_rows = if mode == Mode::Evaluate {
+            self.batch_norm(&x_rows, Some((&self.running_mean, &self.running_var)), false)?
+        } else {
+            self.normalise_by_batch(&x_rows, mode != Mode::TrainFrozenStatistics)?
+        };
+        y_rows.f_view(&size[..])
+    }
+
+    /// Normalises by the batch's own statistics. The mean is taken off first, outside the gradient, which changes
+    /// nothing but the rounding: where the mean is far from 0 the backward pass would lose digits.
+    fn normalise_by_batch(&self, x_rows: &Tensor, keep: bool) -> Result<Tensor, TchError> {
+        let shift = tch::no_grad(|| x_rows.f_mean_dim(&[0i64][..], false, None))?;
+        let centred = x_rows.f_sub(&shift)?;
+        if !keep {
+            return self.batch_norm(&centred, None, true);
         }
-        let y_nchw = x_nhwc.f_permute([0, 3, 1, 2])?.f_batch_norm(
-            Some(&self.weight),
-            Some(&self.bias),
-            running(&self.running_mean),
-            running(&self.running_var),
-            training,
-            MOMENTUM,
-            EPS,
-            true,
-        )?;
-        y_nchw.f_permute([0, 2, 3, 1])?.f_contiguous()
+        let moved = self.running_mean.f_sub(&shift)?;
+        let y = self.batch_norm(&centred, Some((&moved, &self.running_var)), true)?;
+        tch::no_grad(|| self.running_mean.shallow_clone().f_copy_(&moved.f_add(&shift)?))?;
+        let _ = self.batches.shallow_clone().f_add_scalar_(1)?;
+        Ok(y)
+    }
+
+    fn batch_norm(&self, x: &Tensor, running: Option<(&Tensor, &Tensor)>, train: bool) -> Result<Tensor, TchError> {
+        let (mean, var) = running.unzip();
+        x.f_batch_norm(Some(&self.weight), Some(&self.bias), mean, var, train, MOMENTUM, EPS, true)
     }
 
     pub fn name(&self, mut names: Names<'_>) {
@@ -97,8 +108,9 @@ impl Stem {
         if self.pad > 0 {
             x_nchw = x_nchw.f_reflection_pad2d([self.pad; 4])?;
         }
-        let y_nchw = x_nchw.f_conv2d(&self.weight, Some(&self.bias), self.stride, 0, 1, 1)?.f_relu_()?;
-        y_nchw.f_permute([0, 2, 3, 1])?.f_contiguous()
+        let y_nchw = x_nchw.f_conv2d(&self.weight, None::<&Tensor>, self.stride, 0, 1, 1)?;
+        // Apart from the convolution, whose own sum for the bias's gradient is several times less exact.
+        y_nchw.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_add_(&self.bias)?.f_relu_()
     }
 
     pub fn name(&self, mut names: Names<'_>) {

@@ -1,0 +1,4 @@
+//! What all tests share: the workspace, the built libraries, the shared folder.
+
+pub mod golden_file;
+pub mod workspace;
