@@ -1,1 +1,17 @@
+//! Datasets: CIFAR-10, CIFAR-100, STL-10, folders of images, and drawn shapes.
 
+mod archive;
+mod cifar;
+mod config;
+mod download;
+mod folder;
+pub mod hashes;
+mod names;
+mod records;
+mod shapes;
+mod stl10;
+
+pub use cifar::{Cifar10, Cifar100};
+pub use folder::ImageFolder;
+pub use shapes::Shapes;
+pub use stl10::Stl10;

@@ -1,0 +1,145 @@
+//! The tables `[dataset]` of this plugin's components.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// CIFAR-10, in its binary version.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cifar10 {
+    /// Folder that holds `cifar-10-batches-bin` or `cifar-10-binary.tar.gz`, or that a download goes to.
+    pub root: PathBuf,
+    /// Fetch the archive (170 MB) when it is missing.
+    pub download: bool,
+    /// Where to fetch the archive from, instead of the well-known place; the checksum stays the same.
+    pub url: Option<String>,
+    /// Accept files with fewer records than published.
+    pub allow_subset: bool,
+}
+
+/// CIFAR-100, in its binary version.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cifar100 {
+    /// Folder that holds `cifar-100-binary` or `cifar-100-binary.tar.gz`, or that a download goes to.
+    pub root: PathBuf,
+    /// Which of the two labels of an image is its class.
+    pub labels: Cifar100Labels,
+    /// Fetch the archive (169 MB) when it is missing.
+    pub download: bool,
+    /// Where to fetch the archive from, instead of the well-known place; the checksum stays the same.
+    pub url: Option<String>,
+    /// Accept files with fewer records than published.
+    pub allow_subset: bool,
+}
+
+/// The labels of CIFAR-100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Cifar100Labels {
+    /// 100 classes.
+    Fine,
+    /// 20 classes of five fine ones each.
+    Coarse,
+}
+
+/// STL-10, in its binary version. Self-supervised training sees `train` and `unlabelled`, classifiers see `train`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stl10 {
+    /// Folder that holds `stl10_binary` or `stl10_binary.tar.gz`, or that a download goes to.
+    pub root: PathBuf,
+    /// Fetch the archive (2.6 GB) when it is missing.
+    pub download: bool,
+    /// Where to fetch the archive from, instead of the well-known place; the checksum stays the same.
+    pub url: Option<String>,
+    /// Accept files with fewer records than published.
+    pub allow_subset: bool,
+}
+
+/// A folder per class: `root/train/CLASS/*.jpg` and `root/val/CLASS/*.jpg`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageFolder {
+    /// The folder that holds the splits' folders, or the classes' folders.
+    pub root: PathBuf,
+    /// The names of the splits' folders.
+    pub layout: Layout,
+    /// The training split's folder below `root`, instead of the layout's.
+    pub train: Option<String>,
+    /// The test split's folder below `root`, instead of the layout's.
+    pub test: Option<String>,
+    /// Accept class folders without images, classes that only the training split has, and a single class.
+    pub allow_empty_classes: bool,
+    /// A file below `root` with the SHA-256 of every image; each is checked when it is read. Without a value:
+    /// `infomax-hashes.json`, where that exists.
+    pub manifest: Option<String>,
+}
+
+/// The names of the splits' folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `train` and `test` (or `val`); or the classes' folders directly in `root`.
+    Plain,
+    /// `ILSVRC2012_img_train` and `ILSVRC2012_img_val`.
+    ImageNet,
+    /// `places205_256_train` and `places205_256_val`.
+    Places205,
+}
+
+/// Ten shapes, drawn with random colour, texture, place, size and tilt on a cluttered ground: an embedded dataset on
+/// which pixels alone say little about the class.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shapes {
+    /// Side of an image in pixels.
+    #[schemars(extend("enum" = [32, 64]))]
+    pub size: u32,
+    /// Images in the training split.
+    #[schemars(range(min = 10, max = 10_000_000))]
+    pub train_length: u64,
+    /// Images in the test split.
+    #[schemars(range(min = 10, max = 10_000_000))]
+    pub test_length: u64,
+    /// Another seed draws other images.
+    pub seed: u64,
+}
+
+impl Default for Cifar10 {
+    fn default() -> Self {
+        Self { root: "data".into(), download: false, url: None, allow_subset: false }
+    }
+}
+
+impl Default for Cifar100 {
+    fn default() -> Self {
+        Self { root: "data".into(), labels: Cifar100Labels::Fine, download: false, url: None, allow_subset: false }
+    }
+}
+
+impl Default for Stl10 {
+    fn default() -> Self {
+        Self { root: "data".into(), download: false, url: None, allow_subset: false }
+    }
+}
+
+impl Default for ImageFolder {
+    fn default() -> Self {
+        Self {
+            root: "data".into(),
+            layout: Layout::Plain,
+            train: None,
+            test: None,
+            allow_empty_classes: false,
+            manifest: None,
+        }
+    }
+}
+
+impl Default for Shapes {
+    fn default() -> Self {
+        Self { size: 32, train_length: 10_000, test_length: 2_000, seed: 0 }
+    }
+}
