@@ -13,3 +13,4 @@ pub mod loss;
 pub mod native;
 pub mod optimizer;
 pub mod plugin;
+pub mod record;

@@ -1,0 +1,25 @@
+//! The font of all pictures, which travels with the program so that they look alike everywhere, and their encoding.
+
+use super::error::RecordError;
+use plotters::style::{FontStyle, register_font};
+use std::sync::OnceLock;
+
+/// The name that pictures use.
+pub(super) const FAMILY: &str = "sans-serif";
+
+/// Makes the font known to plotters, once.
+pub(super) fn register() -> Result<(), RecordError> {
+    static DONE: OnceLock<bool> = OnceLock::new();
+    let done =
+        *DONE.get_or_init(|| register_font(FAMILY, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
+    if done { Ok(()) } else { Err(RecordError::drawing("text", "the font is not one")) }
+}
+
+/// Encodes 8-bit RGB as PNG.
+pub(super) fn encode_png(pixels: Vec<u8>, width: u32, height: u32, what: &'static str) -> Result<Vec<u8>, RecordError> {
+    let picture =
+        image::RgbImage::from_raw(width, height, pixels).ok_or_else(|| RecordError::drawing(what, "wrong size"))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| RecordError::drawing(what, error))?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,163 @@
+//! A sheet of images with their views, as a PNG: one row an image, the original first, labelled with its class.
+
+use super::{
+    canvas::{self, FAMILY},
+    error::RecordError,
+};
+use image::{RgbImage, imageops};
+use plotters::{
+    drawing::IntoDrawingArea,
+    prelude::BitMapBackend,
+    style::{
+        IntoFont, RGBColor, TextStyle,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+const WHAT: &str = "the contact sheet";
+/// Side of the square that each picture is fitted into.
+const CELL: u32 = 128;
+const GAP: u32 = 8;
+const HEADER: u32 = 34;
+const LABELS: u32 = 132;
+const INK: RGBColor = RGBColor(40, 40, 40);
+
+/// A picture in 8-bit RGB, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// height × width × 3 bytes, row by row, red green blue.
+    pub pixels: &'a [u8],
+}
+
+/// One image with its views.
+#[derive(Clone, Debug)]
+pub struct SheetRow<'a> {
+    /// The name of its class.
+    pub label: &'a str,
+    /// The original, then the views, in the order of the columns.
+    pub pictures: Vec<Picture<'a>>,
+}
+
+/// A sheet of images with their views.
+#[derive(Clone, Debug)]
+pub struct ContactSheet<'a> {
+    /// Names above the columns: `original`, then the views'.
+    pub columns: Vec<&'a str>,
+    /// One row an image.
+    pub rows: Vec<SheetRow<'a>>,
+}
+
+impl ContactSheet<'_> {
+    /// Draws the sheet and encodes it as PNG.
+    ///
+    /// # Errors
+    /// A picture whose bytes don't fit its size.
+    pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
+        canvas::register()?;
+        let columns = self.rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0).max(self.columns.len()) as u32;
+        let width = LABELS + columns * (CELL + GAP) + GAP;
+        let height = HEADER + self.rows.len() as u32 * (CELL + GAP) + GAP;
+        let mut pixels = vec![255; (width * height * 3) as usize];
+        self.write_names(&mut pixels, width, height).map_err(|reason| RecordError::drawing(WHAT, reason))?;
+
+        let mut sheet = RgbImage::from_raw(width, height, pixels).expect("the buffer has the sheet's size");
+        for (y, row) in self.rows.iter().enumerate() {
+            for (x, picture) in row.pictures.iter().enumerate() {
+                let fitted = fit(picture)?;
+                let left = LABELS + x as u32 * (CELL + GAP) + (CELL - fitted.width()) / 2;
+                let top = HEADER + y as u32 * (CELL + GAP) + (CELL - fitted.height()) / 2;
+                imageops::replace(&mut sheet, &fitted, i64::from(left), i64::from(top));
+            }
+        }
+        canvas::encode_png(sheet.into_raw(), width, height, WHAT)
+    }
+
+    fn write_names(&self, pixels: &mut [u8], width: u32, height: u32) -> Result<(), String> {
+        let root = BitMapBackend::with_buffer(pixels, (width, height)).into_drawing_area();
+        let style = |h, v| TextStyle::from((FAMILY, 17).into_font()).color(&INK).pos(Pos::new(h, v));
+        for (x, name) in self.columns.iter().enumerate() {
+            let middle = (LABELS + x as u32 * (CELL + GAP) + CELL / 2) as i32;
+            root.draw_text(&shortened(name), &style(HPos::Center, VPos::Center), (middle, HEADER as i32 / 2))
+                .map_err(|e| e.to_string())?;
+        }
+        for (y, row) in self.rows.iter().enumerate() {
+            let middle = (HEADER + y as u32 * (CELL + GAP) + CELL / 2) as i32;
+            let place = ((LABELS - GAP) as i32, middle);
+            root.draw_text(&shortened(row.label), &style(HPos::Right, VPos::Center), place)
+                .map_err(|e| e.to_string())?;
+        }
+        root.present().map_err(|error| error.to_string())
+    }
+}
+
+/// Enlarged by a whole factor without smoothing, so that pixels stay visible; reduced with smoothing.
+fn fit(picture: &Picture<'_>) -> Result<RgbImage, RecordError> {
+    let (width, height) = (picture.width, picture.height);
+    let wrong =
+        || RecordError::drawing(WHAT, format!("{} bytes are no picture of {width} × {height}", picture.pixels.len()));
+    if width == 0 || height == 0 {
+        return Err(wrong());
+    }
+    let image = RgbImage::from_raw(width, height, picture.pixels.to_vec()).ok_or_else(wrong)?;
+    let longer = width.max(height);
+    if longer <= CELL {
+        let factor = CELL / longer;
+        return Ok(imageops::resize(&image, width * factor, height * factor, imageops::FilterType::Nearest));
+    }
+    let scaled = |side: u32| (u64::from(side) * u64::from(CELL) / u64::from(longer)).max(1) as u32;
+    Ok(imageops::resize(&image, scaled(width), scaled(height), imageops::FilterType::CatmullRom))
+}
+
+/// Names longer than a column are cut.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 15; // characters that fit a column at this size
+    if name.chars().count() <= LONGEST {
+        name.to_owned()
+    } else {
+        name.chars().take(LONGEST - 1).chain(['…']).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: u32, height: u32, hue: u8) -> Vec<u8> {
+        (0..width * height)
+            .flat_map(|i| [(i % width * 255 / width) as u8, (i / width * 255 / height) as u8, hue])
+            .collect()
+    }
+
+    #[test]
+    fn pictures_of_any_size_fit_their_cells() {
+        let (a, b, c) = (gradient(32, 32, 90), gradient(300, 100, 10), gradient(1, 500, 200));
+        let pictures = |list: &[(u32, u32)]| -> Vec<Picture<'_>> {
+            let pixels = [&a, &b, &c];
+            list.iter().zip(pixels).map(|(&(width, height), pixels)| Picture { width, height, pixels }).collect()
+        };
+        let row = |label| SheetRow { label, pictures: pictures(&[(32, 32), (300, 100), (1, 500)]) };
+        let sheet = ContactSheet {
+            columns: vec!["original", "one", "two"],
+            rows: vec![row("aeroplane"), row("a very long name of a class"), row("été")],
+        };
+        let png = sheet.to_png().unwrap();
+        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (132 + 3 * 136 + 8, 34 + 3 * 136 + 8));
+        assert_eq!(picture.get_pixel(132, 34).0, [0, 0, 90]);
+        if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
+            std::fs::write(format!("{folder}/sheet.png"), &png).unwrap();
+        }
+    }
+
+    #[test]
+    fn wrong_sizes_are_refused() {
+        let picture = Picture { width: 2, height: 2, pixels: &[0; 11] };
+        let sheet = ContactSheet { columns: vec![], rows: vec![SheetRow { label: "", pictures: vec![picture] }] };
+        assert!(matches!(sheet.to_png(), Err(RecordError::Drawing { .. })));
+        assert!(ContactSheet { columns: vec![], rows: vec![] }.to_png().is_ok());
+    }
+}

@@ -1,0 +1,189 @@
+//! `metrics.jsonl`: one JSON object a line, appended as the run goes.
+//!
+//! A line counts once its newline is written: a killed process leaves a torn last line, which readers drop and the next
+//! writer removes.
+
+use super::error::RecordError;
+use serde_json::{Map, Value};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// One line of metrics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// Optimizer updates done.
+    pub step: u64,
+    /// The pass over the dataset that this step belongs to, from 0.
+    pub epoch: u64,
+    /// Time since the run began, resumed parts added up.
+    pub seconds: f64,
+    /// Named values in order; one that is not finite is written as null, named in `nonfinite`, and read back as NaN.
+    pub values: Vec<(String, f64)>,
+}
+
+impl Row {
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(key, _)| key == name).map(|&(_, value)| value)
+    }
+
+    fn to_line(&self) -> String {
+        let mut fields = Map::new();
+        fields.insert("step".to_owned(), Value::from(self.step));
+        fields.insert("epoch".to_owned(), Value::from(self.epoch));
+        fields.insert("seconds".to_owned(), Value::from(self.seconds));
+        let mut nonfinite = Vec::new();
+        for (name, value) in &self.values {
+            // JSON has no word for NaN or infinity: `Value::from` makes them null.
+            fields.insert(name.clone(), Value::from(*value));
+            if !value.is_finite() {
+                nonfinite.push(name.clone());
+            }
+        }
+        if !nonfinite.is_empty() {
+            fields.insert("nonfinite".to_owned(), Value::from(nonfinite));
+        }
+        Value::Object(fields).to_string() + "\n"
+    }
+
+    fn from_line(line: &[u8]) -> Option<Self> {
+        let Value::Object(fields) = serde_json::from_slice(line).ok()? else { return None };
+        let mut row = Self { step: fields.get("step")?.as_u64()?, ..Self::default() };
+        for (name, value) in fields {
+            match name.as_str() {
+                "step" | "nonfinite" => {}
+                "epoch" => row.epoch = value.as_u64()?,
+                "seconds" => row.seconds = value.as_f64().unwrap_or(f64::NAN),
+                _ if value.is_null() => row.values.push((name, f64::NAN)),
+                _ => row.values.push((name, value.as_f64()?)),
+            }
+        }
+        Some(row)
+    }
+}
+
+/// The file that a run appends its metrics to.
+#[derive(Debug)]
+pub struct MetricsFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsFile {
+    /// Opens the file, made where it isn't there; a torn last line is removed.
+    ///
+    /// # Errors
+    /// A file that can't be read or written.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).open(path).map_err(RecordError::file("write", path))?;
+        let text = fs::read(path).map_err(RecordError::file("read", path))?;
+        let whole = whole_lines(&text).len();
+        if whole < text.len() {
+            file.set_len(whole as u64).map_err(RecordError::file("shorten", path))?;
+        }
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// Appends a line. It is with the system when this returns, so it outlives the process; not a power cut.
+    ///
+    /// # Errors
+    /// A full disk, or a file that can't be written.
+    pub fn append(&mut self, row: &Row) -> Result<(), RecordError> {
+        self.file.write_all(row.to_line().as_bytes()).map_err(RecordError::file("write", &self.path))
+    }
+
+    /// Removes every line of a later step, so that a resumed run doesn't say them twice.
+    ///
+    /// # Errors
+    /// A file that can't be read or written, or holds something else.
+    pub fn truncate_after(&mut self, step: u64) -> Result<(), RecordError> {
+        let text = fs::read(&self.path).map_err(RecordError::file("read", &self.path))?;
+        let mut kept = 0;
+        for (number, line) in whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate() {
+            let row = Row::from_line(line)
+                .ok_or_else(|| RecordError::Metrics { path: self.path.clone(), line: number + 1 })?;
+            if row.step > step {
+                break;
+            }
+            kept += line.len();
+        }
+        self.file.set_len(kept as u64).map_err(RecordError::file("shorten", &self.path))
+    }
+}
+
+/// All whole lines of a metrics file.
+///
+/// # Errors
+/// A file that can't be read, or a whole line that is not one of metrics.
+pub fn read_metrics(path: &Path) -> Result<Vec<Row>, RecordError> {
+    let text = fs::read(path).map_err(RecordError::file("read", path))?;
+    let lines = whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate();
+    lines
+        .map(|(n, line)| {
+            Row::from_line(line).ok_or_else(|| RecordError::Metrics { path: path.to_path_buf(), line: n + 1 })
+        })
+        .collect()
+}
+
+fn whole_lines(text: &[u8]) -> &[u8] {
+    &text[..text.iter().rposition(|&b| b == b'\n').map_or(0, |position| position + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(step: u64) -> Row {
+        let values = vec![("loss".to_owned(), 1.0 / (step + 1) as f64), ("loss/g2l_1t5".to_owned(), f64::NAN)];
+        Row { step, epoch: step / 10, seconds: step as f64 * 0.1, values }
+    }
+
+    #[test]
+    fn lines_read_back_and_nonfinite_values_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path).unwrap();
+        (0..5).for_each(|step| file.append(&row(step)).unwrap());
+        let rows = read_metrics(&path).unwrap();
+        assert_eq!(rows.len(), 5);
+        assert_eq!((rows[4].step, rows[4].get("loss"), rows[4].seconds), (4, Some(0.2), 0.4));
+        assert!(rows[4].get("loss/g2l_1t5").unwrap().is_nan());
+        let text = fs::read_to_string(&path).unwrap();
+        let first = text.lines().next().unwrap();
+        assert_eq!(
+            first,
+            r#"{"step":0,"epoch":0,"seconds":0.0,"loss":1.0,"loss/g2l_1t5":null,"nonfinite":["loss/g2l_1t5"]}"#
+        );
+    }
+
+    #[test]
+    fn torn_tail_at_any_byte_is_dropped_and_no_step_is_said_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path).unwrap();
+        (0..4).for_each(|step| file.append(&row(step)).unwrap());
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let lines = whole[..length].iter().filter(|&&b| b == b'\n').count();
+            assert_eq!(read_metrics(&path).unwrap().len(), lines);
+            let mut file = MetricsFile::open(&path).unwrap();
+            file.truncate_after(1).unwrap();
+            let next = read_metrics(&path).unwrap().len() as u64;
+            (next..4).for_each(|step| file.append(&row(step)).unwrap());
+            assert_eq!(fs::read(&path).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, "{\"step\": 1}\nnonsense\n{\"step\": 2}\n").unwrap();
+        assert!(matches!(read_metrics(&path), Err(RecordError::Metrics { line: 2, .. })));
+    }
+}

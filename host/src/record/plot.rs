@@ -1,0 +1,302 @@
+//! The curves of a run: losses on the left, accuracies on the right, as a PNG of 1200 × 500 pixels.
+
+use super::{
+    canvas::{self, FAMILY},
+    error::RecordError,
+    metrics::Row,
+};
+use plotters::{
+    chart::{ChartBuilder, SeriesLabelPosition},
+    coord::{Shift, types::RangedCoordf64},
+    drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
+    element::PathElement,
+    prelude::{BitMapBackend, Cartesian2d, ChartContext, DrawingBackend},
+    series::{DashedLineSeries, LineSeries},
+    style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle},
+};
+
+const WIDTH: u32 = 1200;
+const HEIGHT: u32 = 500;
+/// Drawn larger and shrunk, for smooth lines and text.
+const OVERSAMPLING: u32 = 2;
+/// Okabe and Ito, "Color universal design", 2008: told apart by colour-blind readers.
+const PALETTE: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+];
+const INK: RGBColor = RGBColor(40, 40, 40);
+const GRID: RGBColor = RGBColor(228, 228, 228);
+/// Longer curves are drawn pale, with a running mean over them.
+const SMOOTHED_FROM: usize = 150;
+
+/// What the picture shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Curves<'a> {
+    /// Above the left panel.
+    pub title: &'a str,
+    /// The metrics: `loss` and `loss/…` on the left, `…_top1` on the right.
+    pub rows: &'a [Row],
+    /// An untrained encoder's figures by the same names, as dashed lines.
+    pub untrained: &'a [(&'a str, f64)],
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Failure = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
+
+struct Curve {
+    name: String,
+    points: Vec<(f64, f64)>,
+    color: RGBColor,
+}
+
+impl Curves<'_> {
+    /// Draws the picture and encodes it as PNG.
+    ///
+    /// # Errors
+    /// A picture that can't be drawn.
+    pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
+        canvas::register()?;
+        let (width, height) = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING);
+        let mut pixels = vec![255; (width * height * 3) as usize];
+        {
+            let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+            self.draw(&root).map_err(|error| RecordError::drawing("the curves", error))?;
+        }
+        let large = image::RgbImage::from_raw(width, height, pixels).expect("the buffer has the picture's size");
+        let small = image::imageops::resize(&large, WIDTH, HEIGHT, image::imageops::FilterType::CatmullRom);
+        canvas::encode_png(small.into_raw(), WIDTH, HEIGHT, "the curves")
+    }
+
+    fn draw(&self, root: &Area<'_>) -> Result<(), String> {
+        let (left, right) = root.split_horizontally(root.dim_in_pixel().0 / 2);
+        let losses = self.curves(|name| name == "loss" || name.starts_with("loss/"));
+        let accuracies = self.curves(|name| name.ends_with("_top1"));
+        let told = |error: Failure| error.to_string();
+        panel(&left, self.title, "loss", &losses, &[], "no losses yet").map_err(told)?;
+        panel(
+            &right,
+            "classifiers on the frozen representation",
+            "top-1 accuracy in %",
+            &accuracies,
+            self.untrained,
+            "no accuracies yet",
+        )
+        .map_err(told)?;
+        root.present().map_err(|error| error.to_string())
+    }
+
+    fn curves(&self, wanted: impl Fn(&str) -> bool) -> Vec<Curve> {
+        let mut curves: Vec<Curve> = Vec::new();
+        for row in self.rows {
+            for (name, value) in row.values.iter().filter(|(name, value)| wanted(name) && value.is_finite()) {
+                let index = curves.iter().position(|curve| curve.name == *name).unwrap_or_else(|| {
+                    let color = PALETTE[curves.len() % PALETTE.len()];
+                    curves.push(Curve { name: name.clone(), points: Vec::new(), color });
+                    curves.len() - 1
+                });
+                curves[index].points.push((row.step as f64, *value));
+            }
+        }
+        curves
+    }
+}
+
+fn size(pixels: u32) -> i32 {
+    (pixels * OVERSAMPLING) as i32
+}
+
+fn text(pixels: u32) -> TextStyle<'static> {
+    (FAMILY, size(pixels)).into_font().color(&INK)
+}
+
+fn stroke(color: RGBColor, opacity: f64, width: f64) -> ShapeStyle {
+    color.mix(opacity).stroke_width((width * f64::from(OVERSAMPLING)) as u32)
+}
+
+fn panel(
+    area: &Area<'_>,
+    title: &str,
+    y_name: &str,
+    curves: &[Curve],
+    lines: &[(&str, f64)],
+    empty: &str,
+) -> Result<(), Failure> {
+    let xs = curves.iter().flat_map(|curve| curve.points.iter().map(|&(x, _)| x));
+    let last = xs.fold(1.0, f64::max);
+    let ys = curves.iter().flat_map(|curve| curve.points.iter().map(|&(_, y)| y)).chain(lines.iter().map(|&(_, y)| y));
+    let (low, high) = ys.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+    let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+    let room = ((high - low) * 0.06).max(high.abs() * 0.01).max(1e-6);
+    let floor = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+
+    let mut chart = ChartBuilder::on(area)
+        .margin(size(12))
+        .margin_right(size(22))
+        .caption(title, text(19))
+        .x_label_area_size(size(44))
+        .y_label_area_size(size(62))
+        .build_cartesian_2d(0.0..last, floor..high + room)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(GRID.mix(0.0))
+        .bold_line_style(GRID.stroke_width(OVERSAMPLING))
+        .axis_style(INK.stroke_width(OVERSAMPLING))
+        .x_desc("step")
+        .y_desc(y_name)
+        .x_labels(6)
+        .y_labels(7)
+        .x_label_formatter(&|x| grouped(*x))
+        .y_label_formatter(&|y| short(*y, high - floor))
+        .label_style(text(15))
+        .axis_desc_style(text(16))
+        .draw()?;
+    if curves.is_empty() && lines.is_empty() {
+        let (width, height) = area.dim_in_pixel();
+        return area.draw_text(empty, &text(16), (width as i32 / 2 - size(50), height as i32 / 2));
+    }
+    for curve in curves {
+        draw_curve(&mut chart, curve)?;
+    }
+    for &(name, y) in lines {
+        let color = curves.iter().find(|curve| curve.name == name).map_or(INK, |curve| curve.color);
+        let style = stroke(color, 0.9, 1.5);
+        let dashes = DashedLineSeries::new([(0.0, y), (last, y)], size(7), size(5), style);
+        chart
+            .draw_series(dashes)?
+            .label(format!("{name}, untrained encoder"))
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + size(8), y)], style));
+    }
+    // Losses fall and accuracies rise: the corner that stays free.
+    let position = if lines.is_empty() && y_name == "loss" {
+        SeriesLabelPosition::UpperRight
+    } else {
+        SeriesLabelPosition::LowerRight
+    };
+    chart
+        .configure_series_labels()
+        .position(position)
+        .margin(size(10))
+        .legend_area_size(size(26))
+        .background_style(RGBColor(255, 255, 255).mix(0.88))
+        .border_style(GRID.stroke_width(OVERSAMPLING))
+        .label_font(text(15))
+        .draw()
+}
+
+fn draw_curve(chart: &mut Chart<'_, '_>, curve: &Curve) -> Result<(), Failure> {
+    let is_long = curve.points.len() >= SMOOTHED_FROM;
+    let style = stroke(curve.color, 1.0, 2.0);
+    if is_long {
+        chart.draw_series(LineSeries::new(curve.points.iter().copied(), stroke(curve.color, 0.22, 1.0)))?;
+    }
+    let points = if is_long { running_mean(&curve.points) } else { curve.points.clone() };
+    chart
+        .draw_series(LineSeries::new(points, style))?
+        .label(curve.name.clone())
+        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + size(20), y)], style));
+    Ok(())
+}
+
+/// Mean over a window of about a fiftieth of the curve, smaller at its ends.
+fn running_mean(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let half = (points.len() / 100).max(2);
+    let mean = |index: usize| {
+        let reach = half.min(index).min(points.len() - 1 - index);
+        let window = &points[index - reach..=index + reach];
+        window.iter().map(|&(_, y)| y).sum::<f64>() / window.len() as f64
+    };
+    points.iter().enumerate().map(|(index, &(x, _))| (x, mean(index))).collect()
+}
+
+/// `12,000`.
+fn grouped(x: f64) -> String {
+    let digits = format!("{x:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn short(y: f64, span: f64) -> String {
+    let decimals = if span >= 8.0 {
+        0
+    } else if span >= 0.8 {
+        1
+    } else if span >= 0.08 {
+        2
+    } else {
+        4
+    };
+    format!("{y:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(count: u64) -> Vec<Row> {
+        let noise = |step: u64, k: u64| ((step * 7919 + k * 104_729) % 1000) as f64 / 1000.0 - 0.5;
+        let row = |i: u64| {
+            let step = i * 10;
+            let t = i as f64 / count as f64;
+            let term = |k: u64, end: f64| end + (4.2 - end) * (-4.0 * t).exp() + noise(step, k) * 0.25;
+            let terms = [
+                ("loss/g2l_1t5", term(1, 2.1)),
+                ("loss/g2l_1t7", term(2, 2.6)),
+                ("loss/l2l_5t5", term(3, 3.0)),
+                ("loss/regulariser", 0.3 + 0.2 * t),
+            ];
+            let mut values = vec![("loss".to_owned(), terms.iter().map(|(_, v)| v).sum::<f64>())];
+            values.extend(terms.iter().map(|&(name, value)| (name.to_owned(), value)));
+            if i.is_multiple_of(20) {
+                values.push(("linear_top1".to_owned(), 58.0 - 40.0 * (-3.0 * t).exp() + noise(step, 5)));
+                values.push(("mlp_top1".to_owned(), 63.0 - 43.0 * (-3.0 * t).exp() + noise(step, 6)));
+            }
+            Row { step, epoch: 0, seconds: step as f64, values }
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn curves_of_any_length_are_drawn() {
+        let untrained = [("linear_top1", 24.6), ("mlp_top1", 31.2)];
+        for count in [0, 1, 2, 400] {
+            let rows = rows(count);
+            for untrained in [&untrained[..], &[]] {
+                let png = Curves { title: "cifar10-jpeg-small, seed 1", rows: &rows, untrained }.to_png().unwrap();
+                let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+                assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+                assert!(picture.pixels().any(|pixel| pixel.0 != [255; 3]));
+                if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
+                    std::fs::write(format!("{folder}/curves-{count}-{}.png", untrained.len()), &png).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_leave_gaps() {
+        let values = vec![("loss".to_owned(), f64::NAN)];
+        let rows = [Row { values, ..Row::default() }];
+        assert!(Curves { title: "nan", rows: &rows, untrained: &[] }.to_png().is_ok());
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            (grouped(0.0), grouped(999.0), grouped(1_234_567.0)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
+    }
+}

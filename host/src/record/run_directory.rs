@@ -1,0 +1,224 @@
+//! The directory of one run, held by one process at a time.
+//!
+//! The lock is the kernel's (flock): it ends with the process, however that ends. What stands in the lock file only tells
+//! others who holds it.
+
+use super::error::RecordError;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The file in a run directory that is locked while the run lives.
+pub const LOCK_FILE: &str = "run.lock";
+
+/// Who holds a run directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process; 0 where it can't be told.
+    pub pid: u32,
+    /// The machine.
+    pub host: String,
+    /// When it started, in UTC: `2026-01-31T23:59:59Z`.
+    pub started: String,
+}
+
+impl Holder {
+    fn this_process() -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "an unknown machine".to_owned());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { pid: std::process::id(), host: host.trim().to_owned(), started: utc(since.as_secs()) }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            0 => f.write_str("another process"),
+            pid => write!(f, "process {pid} on {}, started {}", self.host, self.started),
+        }
+    }
+}
+
+/// The directory of one run; unlocked when dropped.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// Takes `parent/name` for a new run.
+    ///
+    /// # Errors
+    /// A name that leads elsewhere, a directory that another process holds or that is not empty.
+    pub fn create(parent: &Path, name: &str) -> Result<Self, RecordError> {
+        check_name(name)?;
+        let path = parent.join(name);
+        fs::create_dir_all(&path).map_err(RecordError::file("make the folder", &path))?;
+        Self::take(path, false)
+    }
+
+    /// Takes a directory `parent/<experiment>-<n>` that didn't exist.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::create`].
+    pub fn create_numbered(parent: &Path, experiment: &str) -> Result<Self, RecordError> {
+        check_name(experiment)?;
+        fs::create_dir_all(parent).map_err(RecordError::file("make the folder", parent))?;
+        for number in 1_u64.. {
+            let path = parent.join(format!("{experiment}-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::take(path, false),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(RecordError::file("make the folder", &path)(error)),
+            }
+        }
+        unreachable!("the numbers don't end")
+    }
+
+    /// Takes the directory of a run that is to go on.
+    ///
+    /// # Errors
+    /// A directory that doesn't exist or that another process holds.
+    pub fn resume(path: &Path) -> Result<Self, RecordError> {
+        if !path.is_dir() {
+            return Err(RecordError::Missing { path: path.to_path_buf() });
+        }
+        Self::take(path.to_path_buf(), true)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn take(path: PathBuf, may_hold_files: bool) -> Result<Self, RecordError> {
+        let file = path.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut lock = options.open(&file).map_err(RecordError::file("write", &file))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RecordError::Held { holder: holder(&mut lock), path }),
+            Err(TryLockError::Error(error)) => return Err(RecordError::file("lock", &file)(error)),
+        }
+        let mut entries = fs::read_dir(&path).map_err(RecordError::file("read", &path))?;
+        let is_used = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK_FILE));
+        if is_used && !may_hold_files {
+            return Err(RecordError::NotEmpty { path });
+        }
+        let text = serde_json::to_string(&Holder::this_process()).expect("three plain fields");
+        let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes()));
+        written.map_err(RecordError::file("write", &file))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+/// Who wrote the lock file; the holder may be about to write it.
+fn holder(lock: &mut File) -> Holder {
+    for _ in 0..20 {
+        let mut text = String::new();
+        let read = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
+        if let Some(holder) = read.ok().and_then(|_| serde_json::from_str(&text).ok()) {
+            return holder;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Holder::default()
+}
+
+fn check_name(name: &str) -> Result<(), RecordError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let starts_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if starts_well && name.len() <= 200 && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(RecordError::Name { name: name.to_owned() })
+}
+
+/// Seconds since 1970 as a date, by Hinnant's days-to-civil algorithm.
+fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_holder_learns_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunDirectory::create(folder.path(), "a").unwrap();
+        for second in [RunDirectory::create(folder.path(), "a"), RunDirectory::resume(first.path())] {
+            let Err(RecordError::Held { holder, .. }) = second else { panic!("taken twice") };
+            assert_eq!(holder.pid, std::process::id());
+        }
+        drop(first);
+        assert!(RunDirectory::create(folder.path(), "a").is_ok());
+    }
+
+    #[test]
+    fn used_directory_is_refused_unless_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/metrics.jsonl"), "").unwrap();
+        assert!(matches!(RunDirectory::create(folder.path(), "a"), Err(RecordError::NotEmpty { .. })));
+        assert!(RunDirectory::resume(&folder.path().join("a")).is_ok());
+        assert!(matches!(RunDirectory::resume(&folder.path().join("b")), Err(RecordError::Missing { .. })));
+    }
+
+    #[test]
+    fn numbered_names_are_fresh_for_each_of_many_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = || RunDirectory::create_numbered(folder.path(), "shapes-demo").unwrap();
+        let taken: Vec<RunDirectory> = thread::scope(|scope| {
+            (0..20).map(|_| scope.spawn(take)).collect::<Vec<_>>().into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let mut names: Vec<_> = taken.iter().map(|run| run.path().to_path_buf()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 20);
+    }
+
+    #[test]
+    fn one_of_many_gets_a_named_directory() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let take = || RunDirectory::create(folder.path(), "a");
+            let tried: Vec<_> = thread::scope(|scope| {
+                (0..4).map(|_| scope.spawn(take)).collect::<Vec<_>>().into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            assert_eq!(tried.iter().filter(|result| result.is_ok()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", ".", "..", "../x", "a/b", "/x", "a\0", ".hidden", "-x", &"x".repeat(300), "a\nb", "ä"] {
+            assert!(matches!(RunDirectory::create(folder.path(), name), Err(RecordError::Name { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn dates_are_right() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(utc(4_102_444_799), "2099-12-31T23:59:59Z");
+    }
+}
