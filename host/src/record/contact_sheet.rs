@@ -20,6 +20,8 @@ const CELL: u32 = 128;
 const GAP: u32 = 8;
 const HEADER: u32 = 34;
 const LABELS: u32 = 132;
+/// Names are drawn larger and shrunk, for smooth letters.
+const OVERSAMPLING: u32 = 2;
 const INK: RGBColor = RGBColor(40, 40, 40);
 
 /// A picture in 8-bit RGB, borrowed.
@@ -61,10 +63,12 @@ impl ContactSheet<'_> {
         let columns = self.rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0).max(self.columns.len()) as u32;
         let width = LABELS + columns * (CELL + GAP) + GAP;
         let height = HEADER + self.rows.len() as u32 * (CELL + GAP) + GAP;
-        let mut pixels = vec![255; (width * height * 3) as usize];
-        self.write_names(&mut pixels, width, height).map_err(|reason| RecordError::drawing(WHAT, reason))?;
+        let large = (width * OVERSAMPLING, height * OVERSAMPLING);
+        let mut pixels = vec![255; large.0 as usize * large.1 as usize * 3];
+        self.write_names(&mut pixels, large).map_err(|reason| RecordError::drawing(WHAT, reason))?;
+        let names = RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the sheet's size");
+        let mut sheet = imageops::resize(&names, width, height, imageops::FilterType::CatmullRom);
 
-        let mut sheet = RgbImage::from_raw(width, height, pixels).expect("the buffer has the sheet's size");
         for (y, row) in self.rows.iter().enumerate() {
             for (x, picture) in row.pictures.iter().enumerate() {
                 let fitted = fit(picture)?;
@@ -76,19 +80,19 @@ impl ContactSheet<'_> {
         canvas::encode_png(sheet.into_raw(), width, height, WHAT)
     }
 
-    fn write_names(&self, pixels: &mut [u8], width: u32, height: u32) -> Result<(), String> {
-        let root = BitMapBackend::with_buffer(pixels, (width, height)).into_drawing_area();
-        let style = |h, v| TextStyle::from((FAMILY, 17).into_font()).color(&INK).pos(Pos::new(h, v));
+    fn write_names(&self, pixels: &mut [u8], size: (u32, u32)) -> Result<(), String> {
+        let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
+        let write = |name: &str, side: HPos, x: u32, y: u32| {
+            let font = (FAMILY, (17 * OVERSAMPLING) as i32).into_font();
+            let style = TextStyle::from(font).color(&INK).pos(Pos::new(side, VPos::Center));
+            let place = ((x * OVERSAMPLING) as i32, (y * OVERSAMPLING) as i32);
+            root.draw_text(&shortened(name), &style, place).map_err(|error| error.to_string())
+        };
         for (x, name) in self.columns.iter().enumerate() {
-            let middle = (LABELS + x as u32 * (CELL + GAP) + CELL / 2) as i32;
-            root.draw_text(&shortened(name), &style(HPos::Center, VPos::Center), (middle, HEADER as i32 / 2))
-                .map_err(|e| e.to_string())?;
+            write(name, HPos::Center, LABELS + x as u32 * (CELL + GAP) + CELL / 2, HEADER / 2)?;
         }
         for (y, row) in self.rows.iter().enumerate() {
-            let middle = (HEADER + y as u32 * (CELL + GAP) + CELL / 2) as i32;
-            let place = ((LABELS - GAP) as i32, middle);
-            root.draw_text(&shortened(row.label), &style(HPos::Right, VPos::Center), place)
-                .map_err(|e| e.to_string())?;
+            write(row.label, HPos::Right, LABELS - GAP, HEADER + y as u32 * (CELL + GAP) + CELL / 2)?;
         }
         root.present().map_err(|error| error.to_string())
     }

@@ -9,7 +9,7 @@ use plotters::{
     chart::{ChartBuilder, SeriesLabelPosition},
     coord::{Shift, types::RangedCoordf64},
     drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
-    element::PathElement,
+    element::{Circle, DashedPathElement, PathElement},
     prelude::{BitMapBackend, Cartesian2d, ChartContext, DrawingBackend},
     series::{DashedLineSeries, LineSeries},
     style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle},
@@ -31,6 +31,8 @@ const PALETTE: [RGBColor; 7] = [
 ];
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(228, 228, 228);
+/// Shorter curves have a dot at each point.
+const DOTTED_BELOW: usize = 40;
 /// Longer curves are drawn pale, with a running mean over them.
 const SMOOTHED_FROM: usize = 150;
 
@@ -44,6 +46,9 @@ pub struct Curves<'a> {
     /// An untrained encoder's figures by the same names, as dashed lines.
     pub untrained: &'a [(&'a str, f64)],
 }
+
+/// Legend entries are drawn at the middle of the line's height, letters a little above.
+const LEGEND_LIFT: i32 = 5;
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -78,16 +83,13 @@ impl Curves<'_> {
         let losses = self.curves(|name| name == "loss" || name.starts_with("loss/"));
         let accuracies = self.curves(|name| name.ends_with("_top1"));
         let told = |error: Failure| error.to_string();
-        panel(&left, self.title, "loss", &losses, &[], "no losses yet").map_err(told)?;
-        panel(
-            &right,
-            "classifiers on the frozen representation",
-            "top-1 accuracy in %",
-            &accuracies,
-            self.untrained,
-            "no accuracies yet",
-        )
-        .map_err(told)?;
+        let last = self.rows.iter().map(|row| row.step as f64).fold(1.0, f64::max);
+        let losses = Panel { title: self.title, y_name: "loss", curves: &losses, lines: &[], last };
+        losses.draw(&left, "no losses yet").map_err(told)?;
+        let title = "classifiers on the frozen representation";
+        let lines = self.untrained;
+        let accuracies = Panel { title, y_name: "top-1 accuracy in %", curves: &accuracies, lines, last };
+        accuracies.draw(&right, "no accuracies yet").map_err(told)?;
         root.present().map_err(|error| error.to_string())
     }
 
@@ -119,75 +121,84 @@ fn stroke(color: RGBColor, opacity: f64, width: f64) -> ShapeStyle {
     color.mix(opacity).stroke_width((width * f64::from(OVERSAMPLING)) as u32)
 }
 
-fn panel(
-    area: &Area<'_>,
-    title: &str,
-    y_name: &str,
-    curves: &[Curve],
-    lines: &[(&str, f64)],
-    empty: &str,
-) -> Result<(), Failure> {
-    let xs = curves.iter().flat_map(|curve| curve.points.iter().map(|&(x, _)| x));
-    let last = xs.fold(1.0, f64::max);
-    let ys = curves.iter().flat_map(|curve| curve.points.iter().map(|&(_, y)| y)).chain(lines.iter().map(|&(_, y)| y));
-    let (low, high) = ys.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
-    let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-    let room = ((high - low) * 0.06).max(high.abs() * 0.01).max(1e-6);
-    let floor = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+struct Panel<'a> {
+    title: &'a str,
+    y_name: &'a str,
+    curves: &'a [Curve],
+    /// Dashed, by the name of the curve that they belong to.
+    lines: &'a [(&'a str, f64)],
+    /// The last step, alike in both panels.
+    last: f64,
+}
 
-    let mut chart = ChartBuilder::on(area)
-        .margin(size(12))
-        .margin_right(size(22))
-        .caption(title, text(19))
-        .x_label_area_size(size(44))
-        .y_label_area_size(size(62))
-        .build_cartesian_2d(0.0..last, floor..high + room)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(GRID.mix(0.0))
-        .bold_line_style(GRID.stroke_width(OVERSAMPLING))
-        .axis_style(INK.stroke_width(OVERSAMPLING))
-        .x_desc("step")
-        .y_desc(y_name)
-        .x_labels(6)
-        .y_labels(7)
-        .x_label_formatter(&|x| grouped(*x))
-        .y_label_formatter(&|y| short(*y, high - floor))
-        .label_style(text(15))
-        .axis_desc_style(text(16))
-        .draw()?;
-    if curves.is_empty() && lines.is_empty() {
-        let (width, height) = area.dim_in_pixel();
-        return area.draw_text(empty, &text(16), (width as i32 / 2 - size(50), height as i32 / 2));
-    }
-    for curve in curves {
-        draw_curve(&mut chart, curve)?;
-    }
-    for &(name, y) in lines {
-        let color = curves.iter().find(|curve| curve.name == name).map_or(INK, |curve| curve.color);
-        let style = stroke(color, 0.9, 1.5);
-        let dashes = DashedLineSeries::new([(0.0, y), (last, y)], size(7), size(5), style);
+impl Panel<'_> {
+    fn draw(&self, area: &Area<'_>, empty: &str) -> Result<(), Failure> {
+        let is_loss = self.y_name == "loss";
+        let (floor, ceiling) = self.range(is_loss);
+        let mut chart = ChartBuilder::on(area)
+            .margin(size(12))
+            .margin_right(size(22))
+            .caption(self.title, text(19))
+            .x_label_area_size(size(44))
+            .y_label_area_size(size(62))
+            .build_cartesian_2d(0.0..self.last, floor..ceiling)?;
         chart
-            .draw_series(dashes)?
-            .label(format!("{name}, untrained encoder"))
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + size(8), y)], style));
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(GRID.mix(0.0))
+            .bold_line_style(GRID.stroke_width(OVERSAMPLING))
+            .axis_style(INK.stroke_width(OVERSAMPLING))
+            .x_desc("step")
+            .y_desc(self.y_name)
+            .x_labels(6)
+            .y_labels(7)
+            .x_label_formatter(&|x| grouped(*x))
+            .y_label_formatter(&|y| short(*y, ceiling - floor))
+            .label_style(text(15))
+            .axis_desc_style(text(16))
+            .draw()?;
+        if self.curves.is_empty() && self.lines.is_empty() {
+            let (width, height) = area.dim_in_pixel();
+            return area.draw_text(empty, &text(16), (width as i32 / 2 - size(50), height as i32 / 2));
+        }
+        for &(name, y) in self.lines {
+            let color = self.curves.iter().find(|curve| curve.name == name).map_or(INK, |curve| curve.color);
+            let style = stroke(color, 0.9, 1.5);
+            let dashes = DashedLineSeries::new([(0.0, y), (self.last, y)], size(7), size(5), style);
+            let entry = chart.draw_series(dashes)?.label(format!("{name}, untrained encoder"));
+            entry.legend(move |(x, y)| {
+                let y = y - LEGEND_LIFT;
+                DashedPathElement::new(vec![(x, y), (x + size(20), y)], size(5), size(4), style)
+            });
+        }
+        for curve in self.curves {
+            draw_curve(&mut chart, curve)?;
+        }
+        // Losses fall and accuracies rise: the corner that stays free.
+        let position = if is_loss { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
+        chart
+            .configure_series_labels()
+            .position(position)
+            .margin(size(10))
+            .legend_area_size(size(26))
+            .background_style(RGBColor(255, 255, 255).mix(0.88))
+            .border_style(GRID.stroke_width(OVERSAMPLING))
+            .label_font(text(15))
+            .draw()
     }
-    // Losses fall and accuracies rise: the corner that stays free.
-    let position = if lines.is_empty() && y_name == "loss" {
-        SeriesLabelPosition::UpperRight
-    } else {
-        SeriesLabelPosition::LowerRight
-    };
-    chart
-        .configure_series_labels()
-        .position(position)
-        .margin(size(10))
-        .legend_area_size(size(26))
-        .background_style(RGBColor(255, 255, 255).mix(0.88))
-        .border_style(GRID.stroke_width(OVERSAMPLING))
-        .label_font(text(15))
-        .draw()
+
+    /// The range of the vertical axis, with room for the legend below rising accuracies.
+    fn range(&self, is_loss: bool) -> (f64, f64) {
+        let points = self.curves.iter().flat_map(|curve| curve.points.iter().map(|&(_, y)| y));
+        let all = points.chain(self.lines.iter().map(|&(_, y)| y));
+        let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+        if low > high {
+            return (0.0, 1.0);
+        }
+        let room = ((high - low) * 0.06).max(high.abs() * 0.01).max(1e-6);
+        let below = if is_loss { room } else { (high - low) * 0.35 + room };
+        (if low >= 0.0 { (low - below).max(0.0) } else { low - below }, high + room)
+    }
 }
 
 fn draw_curve(chart: &mut Chart<'_, '_>, curve: &Curve) -> Result<(), Failure> {
@@ -197,10 +208,14 @@ fn draw_curve(chart: &mut Chart<'_, '_>, curve: &Curve) -> Result<(), Failure> {
         chart.draw_series(LineSeries::new(curve.points.iter().copied(), stroke(curve.color, 0.22, 1.0)))?;
     }
     let points = if is_long { running_mean(&curve.points) } else { curve.points.clone() };
-    chart
-        .draw_series(LineSeries::new(points, style))?
-        .label(curve.name.clone())
-        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + size(20), y)], style));
+    if points.len() < DOTTED_BELOW {
+        chart.draw_series(points.iter().map(|&point| Circle::new(point, size(3), curve.color.filled())))?;
+    }
+    let entry = chart.draw_series(LineSeries::new(points, style))?.label(curve.name.clone());
+    entry.legend(move |(x, y)| {
+        let y = y - LEGEND_LIFT;
+        PathElement::new(vec![(x, y), (x + size(20), y)], style)
+    });
     Ok(())
 }
 
