@@ -18,7 +18,10 @@ impl ComponentSchemas for Known {
             ("dataset", "cifar10") => {
                 json!({"root": {"type": "string", "description": "The folder.", "default": "data"}})
             }
-            ("augmentation", "amdim") => json!({"size": count(32, 128, 32)}),
+            ("augmentation", "amdim") => {
+                json!({"size": {"type": "integer", "format": "uint32", "description": "Pixels.",
+                "minimum": 0, "maximum": u32::MAX, "enum": [32, 64, 128], "default": 32}})
+            }
             ("encoder", "amdim") => json!({"ndf": count(1, 4096, 128), "n_rkhs": count(1, 65_536, 1024),
                 "depth": count(1, 100, 3), "use_bn": flag}),
             ("loss", "amdim") => {
@@ -247,8 +250,9 @@ fn c04_every_bad_number_is_caught_with_key_value_range_and_line() {
                 .find(|fault| fault.message.contains(&format!("`{path}")))
                 .unwrap_or_else(|| panic!("{path}: {faults:?}"));
             assert!(fault.message.contains("expected"), "{fault:?}");
-            assert!(fault.message.contains(&field["minimum"].to_string()), "{fault:?}");
-            assert!(fault.message.contains(&field["maximum"].to_string()), "{fault:?}");
+            let allowed = field["enum"].as_array().cloned();
+            let allowed = allowed.unwrap_or_else(|| vec![field["minimum"].clone(), field["maximum"].clone()]);
+            assert!(allowed.iter().all(|value| fault.message.contains(&value.to_string())), "{fault:?}");
             assert!(fault.at.as_deref().unwrap().ends_with(&format!("experiment.toml:{line}")), "{line} {fault:?}");
             caught += 1;
         }

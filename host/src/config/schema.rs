@@ -137,15 +137,16 @@ pub(super) fn type_name(schema: &Value) -> Option<&str> {
     }
 }
 
-/// The names that an enumeration allows; empty where the schema isn't one.
-pub(super) fn choices(schema: &Value) -> Vec<&str> {
+/// The values that an enumeration allows, as they are read; empty where the schema isn't one.
+pub(super) fn choices(schema: &Value) -> Vec<String> {
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
     let single = schema.get("const").into_iter();
     let inside = branches(schema).flat_map(|branch| {
         let listed = branch.get("enum").and_then(Value::as_array).into_iter().flatten();
         listed.chain(branch.get("const"))
     });
-    listed.chain(single).chain(inside).filter_map(Value::as_str).collect()
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    listed.chain(single).chain(inside).filter(|value| !value.is_null()).map(shown).collect()
 }
 
 #[cfg(test)]

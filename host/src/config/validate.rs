@@ -30,7 +30,14 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
         }
         Err(error) => faults.push(Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
     }
-    faults
+    // A value that breaks two keywords of its schema, such as type and range, is one fault.
+    let mut once: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !once.contains(&fault) {
+            once.push(fault);
+        }
+    }
+    once
 }
 
 struct Check<'a> {
@@ -115,7 +122,7 @@ impl Check<'_> {
         };
         let message = format!("`{}` is {}, expected {expected}", dotted(path), in_words(value, part));
         let hint = value.as_str().and_then(|text| {
-            let near = nearest::nearest(text, choices.iter().chain(&examples).copied());
+            let near = nearest::nearest(text, choices.iter().map(String::as_str).chain(examples.iter().copied()));
             near.map(|name| format!("did you mean `{name}`?"))
         });
         let text_wanted = schema::type_name(part) == Some("string") && value.is_number();
@@ -165,7 +172,11 @@ fn in_words(value: &Value, part: &Value) -> String {
 fn expected(part: &Value) -> String {
     let choices = schema::choices(part);
     if !choices.is_empty() {
-        return if choices.len() == 1 { format!("`{}`", choices[0]) } else { format!("one of {}", listed(&choices)) };
+        return if choices.len() == 1 {
+            format!("`{}`", choices[0])
+        } else {
+            format!("one of {}", listed(&choices.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
     }
     let limit = |key: &str| part.get(key).filter(|limit| limit.is_number()).map(Value::to_string);
     match schema::type_name(part) {
