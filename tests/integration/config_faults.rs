@@ -479,3 +479,22 @@ fn c08_shipped_experiments_resolve() {
     }
     assert!(tried >= 4);
 }
+
+#[test]
+fn c09_huge_and_deep_files_are_refused_in_bounded_time() {
+    let start = std::time::Instant::now();
+    let mut keys: String = (0..60_000).map(|n| format!("key{n} = 1\n")).collect();
+    let faults = from_text(&keys).unwrap_err();
+    assert_eq!(faults.last().unwrap().message, format!("and {} more", 60_004 - 100));
+    keys.extend((0..600_000).map(|_| "# \n"));
+    assert!(from_text(&keys).unwrap_err()[0].message.contains("more than 1048576"));
+    for text in [
+        "[a]\n".repeat(2),
+        format!("[{}]", "a.".repeat(500_000)),
+        format!("a = {}", "[".repeat(1_000_000)),
+        "a.".repeat(40) + "a = 1",
+    ] {
+        assert!(from_text(&text).unwrap_err()[0].at.as_deref().unwrap().contains("experiment.toml:"));
+    }
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}

@@ -16,6 +16,8 @@ use toml::{
 
 /// Bytes that a file may have.
 const MAX_BYTES: u64 = 1 << 20;
+/// Syntax errors that are listed; a file that is no TOML at all has thousands.
+const MOST_ERRORS: usize = 20;
 /// Tables and arrays within one another.
 const MAX_DEPTH: usize = 32;
 
@@ -86,9 +88,9 @@ pub(super) fn parse(text: &str, shown: &str) -> Result<Layer, Vec<Fault>> {
             let (line, column) = line_and_column(text.as_bytes(), error.span().map_or(0, |span| span.start));
             Fault::new(format!("not TOML: {}", error.message())).at(format!("{shown}:{line}:{column}"))
         };
-        return Err(errors.iter().map(fault).collect());
+        return Err(errors.iter().take(MOST_ERRORS).map(fault).collect());
     }
-    let mut layer = Layer::default();
+    let mut layer = Layer { file: shown.to_owned(), ..Layer::default() };
     let mut path = KeyPath::new();
     layer.values = table(root.get_ref(), &place, &mut path, &mut layer).map_err(|offset| {
         vec![Fault::new(format!("nested deeper than {MAX_DEPTH} levels")).at(place(offset).to_string())]

@@ -35,8 +35,8 @@ pub(super) struct BadNumber {
 /// One layer of a config.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
-    /// The file's name, `environment` or `--set`.
-    pub(super) label: String,
+    /// The file's name as messages show it; empty where the layer is none.
+    pub(super) file: String,
     pub(super) values: Map<String, Value>,
     pub(super) places: BTreeMap<KeyPath, Place>,
     pub(super) bad_numbers: Vec<BadNumber>,

@@ -6,7 +6,7 @@ use super::{
     schema::KINDS,
 };
 use figment::{Figment, Metadata, Profile, Provider, value};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One layer's say about a value.
@@ -82,7 +82,7 @@ struct Provided<'a>(&'a Layer);
 
 impl Provider for Provided<'_> {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.0.label.clone())
+        Metadata::named(self.0.file.clone())
     }
 
     fn data(&self) -> figment::Result<value::Map<Profile, value::Dict>> {
@@ -101,19 +101,26 @@ pub(super) fn origins(resolved: &Value, defaults: &Value, layers: &[Layer]) -> O
     let mut paths = Vec::new();
     leaves(resolved, &mut KeyPath::new(), &mut paths);
     let entry = |path: KeyPath| {
-        let pointer = |value: &Value| path.iter().try_fold(value.clone(), |value, key| value.get(key).cloned());
-        let default = pointer(defaults).map(|value| Origin { at: "default".to_owned(), value });
+        let default = defaults.as_object().and_then(|fields| at(fields, &path));
+        let default = default.map(|value| Origin { at: "default".to_owned(), value: value.clone() });
         let said = layers.iter().filter_map(|layer| {
-            let value = pointer(&Value::Object(layer.values.clone()))?;
+            let value = at(&layer.values, &path)?.clone();
             Some(Origin { at: layer.places.get(&path)?.to_string(), value })
         });
         let mut said: Vec<Origin> = default.into_iter().chain(said).collect();
         if said.is_empty() {
-            said.extend(pointer(resolved).map(|value| Origin { at: "default".to_owned(), value }));
+            // What resolving fills in where none of several alternatives is given.
+            let value = resolved.as_object().and_then(|fields| at(fields, &path)).cloned().unwrap_or_default();
+            said.push(Origin { at: "default".to_owned(), value });
         }
         (dotted(&path), said)
     };
     paths.into_iter().map(entry).collect()
+}
+
+fn at<'a>(fields: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(fields.get(first)?, |value, key| value.get(key))
 }
 
 fn leaves(value: &Value, path: &mut KeyPath, paths: &mut Vec<KeyPath>) {

@@ -3,7 +3,7 @@
 /// The nearest of `known` to `given`, if it is near enough to be worth proposing.
 pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
-    let allowed = (given.chars().count() / 3).max(2);
+    let allowed = (given.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&given, &name.to_lowercase()), name))

@@ -15,7 +15,7 @@ pub(super) const PREFIX: &str = "INFOMAX__";
 pub(super) fn environment(variables: &[(String, String)]) -> Result<Layer, Vec<Fault>> {
     let mut variables: Vec<_> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     variables.sort();
-    let mut layer = Layer { label: "environment".to_owned(), ..Layer::default() };
+    let mut layer = Layer::default();
     let mut faults = Vec::new();
     for (name, text) in variables {
         let path: KeyPath = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
@@ -32,7 +32,7 @@ pub(super) fn environment(variables: &[(String, String)]) -> Result<Layer, Vec<F
 
 /// The layer of the `--set`s, all together; of two for one key the later wins.
 pub(super) fn set(assignments: &[String]) -> Result<Layer, Vec<Fault>> {
-    let mut layer = Layer { label: "--set".to_owned(), ..Layer::default() };
+    let mut layer = Layer::default();
     let mut faults = Vec::new();
     for assignment in assignments {
         let place = Place::Words(format!("--set {assignment}"));

@@ -13,6 +13,9 @@ use jsonschema::{
 };
 use serde_json::{Map, Value};
 
+/// Faults that are listed; a file that is no config at all has thousands.
+const MOST_FAULTS: usize = 100;
+
 /// All faults of a value, and of numbers that could not become one.
 pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fault> {
     let check = Check { whole, layers };
@@ -30,9 +33,18 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
         }
         Err(error) => faults.push(Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
     }
-    // A value that breaks two keywords of its schema, such as type and range, is one fault.
+    shortened(faults)
+}
+
+/// Each fault once, since a value may break two keywords of its schema, and no more than can be read.
+fn shortened(faults: Vec<Fault>) -> Vec<Fault> {
+    let count = faults.len();
     let mut once: Vec<Fault> = Vec::new();
-    for fault in faults {
+    for (index, fault) in faults.into_iter().enumerate() {
+        if once.len() == MOST_FAULTS {
+            once.push(Fault::new(format!("and {} more", count - index)));
+            break;
+        }
         if !once.contains(&fault) {
             once.push(fault);
         }
@@ -59,8 +71,8 @@ impl Check<'_> {
     }
 
     fn place(&self, path: &[String]) -> Option<String> {
-        let last = self.layers.iter().rev().find(|layer| !layer.label.is_empty());
-        place_of(self.layers, path).map(Place::to_string).or_else(|| last.map(|layer| layer.label.clone()))
+        let last = self.layers.iter().rev().find(|layer| !layer.file.is_empty());
+        place_of(self.layers, path).map(Place::to_string).or_else(|| last.map(|layer| layer.file.clone()))
     }
 
     fn unknown(&self, table: &[String], key: &str, instance: &Value) -> Fault {
@@ -193,6 +205,7 @@ fn expected(part: &Value) -> String {
             let of = each.map(|each| format!(", each {each}")).unwrap_or_default();
             match (limit("minItems"), limit("maxItems")) {
                 (Some(low), Some(high)) if low == high => format!("a list of {low} values{of}"),
+                (Some(low), _) if low == "1" => format!("a list that is not empty{of}"),
                 (Some(low), _) => format!("a list of at least {low} values{of}"),
                 (None, Some(high)) => format!("a list of at most {high} values{of}"),
                 (None, None) => format!("a list{of}"),

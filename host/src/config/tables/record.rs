@@ -13,6 +13,7 @@ pub struct Record {
     pub run_directory: PathBuf,
     /// The run directory's name: letters, digits, `.`, `_`, `-`. A fresh `<experiment>-<n>` where not given.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$"))]
+    #[schemars(extend("examples" = ["cifar10-seed1"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether to draw the curves of loss and accuracy.
