@@ -254,6 +254,7 @@ fn c04_every_bad_number_is_caught_with_key_value_range_and_line() {
             let allowed = allowed.unwrap_or_else(|| vec![field["minimum"].clone(), field["maximum"].clone()]);
             assert!(allowed.iter().all(|value| fault.message.contains(&value.to_string())), "{fault:?}");
             assert!(fault.at.as_deref().unwrap().ends_with(&format!("experiment.toml:{line}")), "{line} {fault:?}");
+            assert!(fault.hint.is_some(), "{fault:?}");
             caught += 1;
         }
     }

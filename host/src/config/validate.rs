@@ -23,7 +23,7 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
     for bad in layers.iter().flat_map(|layer| &layer.bad_numbers) {
         let expected = schema::at(whole, &bad.path).map_or_else(|| "a finite number".to_owned(), expected);
         let message = format!("`{}` is {}, expected {expected}", dotted(&bad.path), bad.text);
-        faults.push(Fault::new(message).at(bad.at.clone()));
+        faults.push(Fault { message, at: Some(bad.at.clone()), hint: meaning(whole, &bad.path) });
     }
     match jsonschema::options().build(whole) {
         Ok(validator) => {
@@ -72,7 +72,9 @@ impl Check<'_> {
 
     fn place(&self, path: &[String]) -> Option<String> {
         let last = self.layers.iter().rev().find(|layer| !layer.file.is_empty());
-        place_of(self.layers, path).map(Place::to_string).or_else(|| last.map(|layer| layer.file.clone()))
+        place_of(self.layers, path)
+            .map(Place::to_string)
+            .or_else(|| Some(last.map_or_else(|| "no config file is given".to_owned(), |layer| layer.file.clone())))
     }
 
     fn unknown(&self, table: &[String], key: &str, instance: &Value) -> Fault {
@@ -106,16 +108,14 @@ impl Check<'_> {
         if self.layers.iter().any(|layer| layer.bad_numbers.iter().any(|bad| bad.path == path)) {
             return None;
         }
-        let full = dotted(&path);
         let (message, hint) = if table.is_empty() {
             (
                 format!("missing table `{key}`"),
                 format!("name a component: `--set {key}.name=…`, or extend a file that does"),
             )
         } else {
-            let described = schema::at(self.whole, &path).and_then(|s| s["description"].as_str());
-            let what = described.map(|text| format!(": {}", first_sentence(text))).unwrap_or_default();
-            (format!("missing field `{key}` in table `{}`", dotted(table)), format!("set `{full}`{what}"))
+            let what = meaning(self.whole, &path).unwrap_or_else(|| format!("`{}`", dotted(&path)));
+            (format!("missing field `{key}` in table `{}`", dotted(table)), format!("set {what}"))
         };
         Some(Fault { message, at: self.place(&path), hint: Some(hint) })
     }
@@ -139,7 +139,7 @@ impl Check<'_> {
         });
         let text_wanted = schema::type_name(part) == Some("string") && value.is_number();
         let quote = || text_wanted.then(|| format!("write it in quotes: `\"{value}\"`"));
-        Fault { message, at: self.place(path), hint: hint.or_else(quote) }
+        Fault { message, at: self.place(path), hint: hint.or_else(quote).or_else(|| meaning(self.whole, path)) }
     }
 }
 
@@ -151,8 +151,25 @@ fn key_path(location: &Location) -> KeyPath {
     location.into_iter().map(text).collect()
 }
 
-fn first_sentence(text: &str) -> String {
-    text.split(". ").next().unwrap_or(text).trim_end_matches('.').replace('\n', " ")
+/// What a field is for, from its schema: the first sentence of its description.
+fn meaning(whole: &Value, path: &[String]) -> Option<String> {
+    // An element of a list is described with the list.
+    let field = path.iter().rposition(|part| !part.bytes().all(|b| b.is_ascii_digit()))?;
+    let text = described(whole, &path[..=field])?;
+    let sentence = text.split(". ").next().unwrap_or(text).trim_end_matches('.').replace('\n', " ");
+    // Within a sentence, unless it starts with a name such as `SHA-256`.
+    let mut letters = sentence.chars();
+    let (first, rest) = (letters.next()?, letters.as_str());
+    let is_name = rest.starts_with(|c: char| !c.is_lowercase() && c != ' ');
+    let first = if is_name { first.to_string() } else { first.to_lowercase().to_string() };
+    Some(format!("`{}`: {first}{rest}", dotted(&path[..=field])))
+}
+
+/// The description where the field stands; what it refers to may have none of its own.
+fn described<'a>(whole: &'a Value, path: &[String]) -> Option<&'a str> {
+    let (key, table) = path.split_last()?;
+    let field = schema::at(whole, table)?.get("properties")?.get(key)?;
+    field["description"].as_str().or_else(|| schema::plain(whole, field)["description"].as_str())
 }
 
 fn listed(names: &[&str]) -> String {
