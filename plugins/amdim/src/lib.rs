@@ -1,10 +1,12 @@
 //! AMDIM as a plugin: encoder, loss and views of Bachman, Hjelm and Buchwalter 2019.
 
+mod augmentation;
 mod config;
 mod encoder;
 mod loss;
 
 infomax_sdk::export_plugin! {
+    augmentations: { "amdim" => augmentation::Amdim, "none" => augmentation::None },
     encoders: { "amdim" => encoder::AmdimEncoder },
     losses: { "amdim" => loss::AmdimLoss },
 }

@@ -15,3 +15,13 @@ pub use cifar::{Cifar10, Cifar100};
 pub use folder::ImageFolder;
 pub use shapes::Shapes;
 pub use stl10::Stl10;
+
+infomax_sdk::export_plugin! {
+    datasets: {
+        "cifar10" => Cifar10,
+        "cifar100" => Cifar100,
+        "stl10" => Stl10,
+        "image-folder" => ImageFolder,
+        "shapes" => Shapes,
+    },
+}

@@ -1,4 +1,5 @@
 //! The components' `config` tables. The build script compiles this module too, for the schemas in the manifest.
 
+pub mod augmentation;
 pub mod encoder;
 pub mod loss;
