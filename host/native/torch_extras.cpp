@@ -64,6 +64,11 @@ char* infomax_clear_gradients(at::Tensor* const* tensors, size_t count) {
   });
 }
 
+// Puts a gradient in place, as if a backward pass had left it.
+char* infomax_set_gradient(at::Tensor* tensor, at::Tensor* gradient) {
+  return guarded([&] { tensor->mutable_grad() = *gradient; });
+}
+
 // The 2-norm of all tensors together; synchronises with the device.
 char* infomax_norm(at::Tensor* const* tensors, size_t count, double* norm) {
   return guarded([&] {

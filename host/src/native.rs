@@ -22,6 +22,7 @@ unsafe extern "C" {
         eps: f64,
     ) -> *mut c_char;
     fn infomax_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
+    fn infomax_set_gradient(tensor: Pointer, gradient: Pointer) -> *mut c_char;
     fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut f64) -> *mut c_char;
     fn infomax_grad_mode() -> c_int;
     fn infomax_set_grad_mode(enabled: c_int);
@@ -112,6 +113,15 @@ pub fn clear_gradients(tensors: &[Tensor]) -> NativeResult<()> {
     let list = pointers(tensors);
     // SAFETY: the list holds `len` live tensors.
     check(unsafe { infomax_clear_gradients(list.as_ptr(), list.len()) })
+}
+
+/// Puts a gradient in place, as if a backward pass had left it.
+///
+/// # Errors
+/// libtorch's message.
+pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) -> NativeResult<()> {
+    // SAFETY: both tensors are live.
+    check(unsafe { infomax_set_gradient(tensor.as_ptr().cast(), gradient.as_ptr().cast()) })
 }
 
 /// The 2-norm of all tensors together. On a GPU this waits for it.

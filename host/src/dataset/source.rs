@@ -131,7 +131,8 @@ impl Source {
                 log::warn!("bad image skipped: {} ({})", bad.place, bad.reason);
             }
             if count as f64 > inner.max_bad_fraction * stage.len() as f64 {
-                let message = format!("{count} of {} images are bad, more than `dataset.max_bad_fraction`", stage.len());
+                let message =
+                    format!("{count} of {} images are bad, more than `dataset.max_bad_fraction`", stage.len());
                 let place = format!("the last one: {} ({})", bad.place, bad.reason);
                 let fault = Fault::new(message).at(place).hint("run `infomax data scan` to list them all");
                 return Err(Error::Dataset { fault });

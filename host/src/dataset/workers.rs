@@ -74,9 +74,10 @@ impl<T: Send + 'static> OrderedWorkers<T> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let seconds = self.deadline.as_secs();
-                    let fault = Fault::new(format!("no batch within {seconds} s: a loader thread hangs in the dataset"))
-                        .at(format!("batch {number}"))
-                        .hint("check the disk, or raise `plugins.timeout_seconds`");
+                    let fault =
+                        Fault::new(format!("no batch within {seconds} s: a loader thread hangs in the dataset"))
+                            .at(format!("batch {number}"))
+                            .hint("check the disk, or raise `plugins.timeout_seconds`");
                     // The hanging thread can't be ended; don't wait for it.
                     self.threads.clear();
                     return Err(Error::Dataset { fault });

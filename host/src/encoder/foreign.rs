@@ -151,7 +151,7 @@ impl ForeignEncoder {
         self.component.origin.take("load", self.ffi.vtable.state_load()(self.ffi.instance, text.as_str().into()))
     }
 
-    fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
+    pub(crate) fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
         self.component.origin.breach(call, message, hint)
     }
 }

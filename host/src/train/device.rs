@@ -1,0 +1,50 @@
+//! Which device a run uses. libtorch's CUDA half is opened at run time, so that one build serves machines with and
+//! without a GPU.
+
+use crate::{
+    config,
+    error::{Error, Fault, Result},
+};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::{env, mem::ManuallyDrop, path::Path, sync::OnceLock};
+use tch::Device;
+
+/// Opens libtorch's CUDA half where the config may use it. Call it before anything else of libtorch: CUDA hooks are
+/// looked up once, at first use.
+pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
+    static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
+    if wanted == config::Device::Cpu || !Path::new("/proc/driver/nvidia").exists() && wanted == config::Device::Auto {
+        return Ok(());
+    }
+    let open = || {
+        // SAFETY: libtorch's own library; its constructors register the CUDA backend.
+        let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+        library.map(|library| drop(ManuallyDrop::new(library))).map_err(|error| error.to_string())
+    };
+    OPENED.get_or_init(open).clone()
+}
+
+/// The device that a config asks for.
+///
+/// # Errors
+/// CUDA that isn't there.
+pub fn resolve_device(wanted: config::Device) -> Result<Device> {
+    let opened = open_cuda(wanted);
+    let count = if opened.is_ok() && wanted != config::Device::Cpu { tch::Cuda::device_count() as usize } else { 0 };
+    let number = match wanted {
+        config::Device::Cpu => return Ok(Device::Cpu),
+        config::Device::Auto if count == 0 => return Ok(Device::Cpu),
+        config::Device::Auto => 0,
+        config::Device::Cuda(number) => number.unwrap_or(0),
+    };
+    if number < count {
+        return Ok(Device::Cuda(number));
+    }
+    let visible = env::var("CUDA_VISIBLE_DEVICES").map(|v| format!(" (CUDA_VISIBLE_DEVICES is `{v}`)")).unwrap_or_default();
+    let message = format!("`train.device` is `{wanted}`, but {count} CUDA devices can be used{visible}");
+    let fault = match opened {
+        Err(reason) => Fault::new(message).at(reason).hint("install libtorch's CUDA half with `cargo setup --cuda`"),
+        Ok(()) => Fault::new(message).hint("choose `cpu`, or check the driver with `nvidia-smi`"),
+    };
+    Err(Error::config(fault))
+}

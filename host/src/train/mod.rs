@@ -1,0 +1,20 @@
+//! Training: from a resolved experiment to a trained encoder. `setup` checks everything before anything is allocated,
+//! `model` holds what is trained, `step` is one update, `engine` the loop around it.
+
+mod budget;
+mod device;
+mod engine;
+mod evaluate;
+mod input;
+mod model;
+mod setup;
+mod signals;
+mod step;
+mod untrained;
+
+pub use device::{open_cuda, resolve_device};
+pub use engine::{Outcome, RunOptions, train};
+pub use input::Normalisation;
+pub use model::Model;
+pub use setup::Setup;
+pub use step::{StepOutcome, Stepper};

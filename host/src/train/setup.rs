@@ -1,0 +1,104 @@
+//! Everything that can be known before anything is allocated: the components, what each gives the next, and whether
+//! they fit together.
+
+use crate::{
+    augmentation, config,
+    config::Experiment,
+    encoder,
+    error::{Error, Fault, Result},
+    loss,
+    plugin::{Component, Kind, Registry},
+};
+use infomax_sdk::{
+    AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput, Source,
+    requests::Request,
+};
+use std::path::Path;
+
+/// The four components of an experiment with their descriptions.
+pub struct Setup {
+    pub dataset: Component,
+    pub dataset_description: DatasetDescription,
+    pub augmentation: Component,
+    pub augmentation_request: Request,
+    pub augmentation_description: AugmentationDescription,
+    pub encoder: Component,
+    pub encoder_request: Request,
+    pub encoder_description: EncoderDescription,
+    pub loss: Component,
+    pub loss_request: Request,
+    pub loss_description: LossDescription,
+}
+
+impl Setup {
+    /// Loads and describes the components.
+    ///
+    /// # Errors
+    /// A component that is missing, refuses its config, or does not fit the others.
+    pub fn new(experiment: &Experiment, registry: &Registry, device: &str) -> Result<Self> {
+        let find = |kind, name: &str, path: Option<&Path>| -> Result<Component> {
+            let (library, name) = registry.load(kind, name, path)?;
+            Ok(Component::new(library, kind, name))
+        };
+        let table = |kind, table: &config::Component| find(kind, &table.name, table.path.as_deref());
+        let dataset = find(Kind::Dataset, &experiment.dataset.name, experiment.dataset.path.as_deref())?;
+        let request = Request { device: device.to_owned(), ..Request::default() };
+
+        let dataset_request = Request { config: experiment.dataset.config.clone(), ..request.clone() };
+        let dataset_description: DatasetDescription = dataset.describe(&dataset_request)?;
+
+        let augmentation = table(Kind::Augmentation, &experiment.augmentation)?;
+        let augmentation_request = Request { config: experiment.augmentation.config.clone(), ..request.clone() };
+        let views = augmentation::describe(&augmentation, &augmentation_request)?;
+
+        let encoder = table(Kind::Encoder, &experiment.encoder)?;
+        let input = EncoderInput { views: views.views.clone(), eval_size: views.eval_size };
+        let encoder_request =
+            Request { config: experiment.encoder.config.clone(), encoder: input.clone(), ..request.clone() };
+        let maps = encoder::describe(&encoder, &encoder_request)?;
+
+        let loss = table(Kind::Loss, &experiment.loss)?;
+        let input = LossInput {
+            views: input.views,
+            maps: maps.maps.clone(),
+            representation: maps.representation.clone(),
+            class_count: dataset_description.class_count.map(|count| count as u64),
+        };
+        let loss_request = Request { config: experiment.loss.config.clone(), loss: input, ..request };
+        let needs = loss::describe(&loss, &loss_request)?;
+        check_loss(&needs, experiment)?;
+
+        Ok(Self {
+            dataset,
+            dataset_description,
+            augmentation,
+            augmentation_request,
+            augmentation_description: views,
+            encoder,
+            encoder_request,
+            encoder_description: maps,
+            loss,
+            loss_request,
+            loss_description: needs,
+        })
+    }
+
+    /// The components in the order of the flow.
+    pub fn components(&self) -> [&Component; 4] {
+        [&self.dataset, &self.augmentation, &self.encoder, &self.loss]
+    }
+}
+
+fn check_loss(needs: &LossDescription, experiment: &Experiment) -> Result<()> {
+    let (name, batch) = (&experiment.loss.name, experiment.train.batch_size);
+    if batch < needs.min_batch_size {
+        let least = needs.min_batch_size;
+        let message = format!("`train.batch_size` is {batch}, but `loss.name` = `{name}` needs at least {least}");
+        return Err(Error::config(Fault::new(message).hint("raise `train.batch_size`")));
+    }
+    if needs.momentum.is_some() || needs.needs.iter().any(|need| need.source == Source::MomentumEncoder) {
+        let message = format!("loss `{name}` needs a momentum encoder, which this host does not offer yet");
+        return Err(Error::config(Fault::new(message).hint("choose another `loss.name`")));
+    }
+    Ok(())
+}

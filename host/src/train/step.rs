@@ -1,0 +1,197 @@
+//! One update: views through the encoder, the loss on the whole batch, the classifiers, the finite gate, the optimizer.
+
+use super::{input::Normalisation, model::Model};
+use crate::{
+    dataset::TrainBatch,
+    error::{Error, Result},
+    native,
+};
+use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Need};
+use tch::{Kind, Tensor};
+
+/// Makes updates.
+pub struct Stepper {
+    key: Key,
+    total_steps: u64,
+    needs: Vec<Need>,
+    by_hand: bool,
+    wants_labels: bool,
+    normalisation: Normalisation,
+    views: Vec<[u32; 2]>,
+}
+
+/// What a step gave.
+#[derive(Clone, Debug)]
+pub struct StepOutcome {
+    /// `loss`, `loss/<term>`, `loss/linear`, `loss/mlp`, `gradient_norm`.
+    pub values: Vec<(String, f64)>,
+    /// The value that was not finite, so that nothing was updated.
+    pub skipped: Option<String>,
+}
+
+impl Stepper {
+    /// A stepper for a model on an augmentation's views; `total_steps` is 0 where the budget is not in updates.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn new(model: &Model, views: &AugmentationDescription, seed: u64, total_steps: u64) -> Result<Self> {
+        let description = model.loss.description();
+        Ok(Self {
+            key: Key::new(seed).purpose("step"),
+            total_steps,
+            needs: description.needs.clone(),
+            by_hand: description.forward_backward,
+            wants_labels: description.labels,
+            normalisation: Normalisation::new(views, model.device).map_err(Error::torch("prepare views"))?,
+            views: views.views.iter().map(|view| [view.height, view.width]).collect(),
+        })
+    }
+
+    /// The views of a batch on the device, normalised.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+        let view = |(bytes, &[height, width]): (&Vec<u8>, &[u32; 2])| self.normalisation.apply(bytes, height, width);
+        batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
+    }
+
+    /// One update with a learning rate, or none where something is not finite.
+    ///
+    /// # Errors
+    /// What the plugins or libtorch say.
+    pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64, base_lr: f64) -> Result<StepOutcome> {
+        let key = self.key.fold(batch.step);
+        tch::manual_seed(key.torch_seed());
+        let place = || format!("step {}, rank 0", batch.step);
+        let during = |error: crate::plugin::PluginError| Error::from(error.during(&place()));
+        let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
+        let facts = Facts {
+            step: batch.step,
+            total_steps: self.total_steps,
+            epoch: batch.epoch,
+            key,
+            world_size: 1,
+            dtype: Kind::Float,
+            labels: self.wants_labels.then(|| labels.shallow_clone()),
+            indices: Some(Tensor::from_slice(&batch.indices).to_device(model.device)),
+        };
+        let views = self.views(batch)?;
+        model.optimizer.clear_gradients()?;
+        model.loss.before_step(&facts).map_err(during)?;
+        let maps = model.encoder.forward(&views, Mode::Train).map_err(during)?;
+
+        let (outputs, features) = self.leaves(model, &maps);
+        let (terms, gradients) = self.loss(model, &features, &facts).map_err(|error| match error {
+            Failure::Plugin(error) => during(error),
+            Failure::Torch(message) => Error::native("run the loss backward")(message),
+        })?;
+        let classified = classify(model, &maps, &labels)?;
+        backward(&outputs, gradients).map_err(Error::native("run the encoder backward"))?;
+
+        let mut values = read_values(&terms, &classified)?;
+        values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
+        let skipped = values.iter().find(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone());
+        if skipped.is_none() {
+            model.optimizer.update(lr, base_lr)?;
+            model.loss.after_update(&features, &facts).map_err(during)?;
+        }
+        Ok(StepOutcome { values, skipped })
+    }
+
+    /// The maps that the loss needs: the encoder's outputs, and leaves that share their numbers.
+    fn leaves(&self, model: &Model, maps: &[Vec<Tensor>]) -> (Vec<Tensor>, Features) {
+        let mut outputs = Vec::new();
+        let mut items = Vec::new();
+        for need in &self.needs {
+            for name in &need.maps {
+                let at = model.encoder.description().maps.iter().position(|map| map.name == *name);
+                let output = &maps[need.view][at.expect("`describe` checked it")];
+                outputs.push(output.shallow_clone());
+                let tensor = output.detach().set_requires_grad(!self.by_hand);
+                items.push(Feature { view: need.view, source: need.source, map: name.clone(), tensor });
+            }
+        }
+        (outputs, Features::new(items))
+    }
+
+    /// The loss's terms, the total first, and the gradient of each feature.
+    fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult, Failure> {
+        let rows = 0..features.items()[0].tensor.size()[0];
+        if self.by_hand {
+            let done = model.loss.forward_backward(features, facts, rows)?;
+            let own = model.loss.tensors()?;
+            for (name, gradient) in &done.parameters {
+                let Some(parameter) = own.iter().find(|named| named.name == *name) else { continue };
+                native::set_gradient(&parameter.tensor, gradient).map_err(Failure::Torch)?;
+            }
+            return Ok((total_first(done.terms), done.features));
+        }
+        let terms = model.loss.forward(features, facts, rows)?;
+        terms.total.f_backward().map_err(|error| Failure::Torch(error.to_string()))?;
+        let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
+        Ok((total_first(terms), features.items().iter().map(gradient).collect()))
+    }
+}
+
+type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
+
+enum Failure {
+    Plugin(crate::plugin::PluginError),
+    Torch(String),
+}
+
+impl From<crate::plugin::PluginError> for Failure {
+    fn from(error: crate::plugin::PluginError) -> Self {
+        Self::Plugin(error)
+    }
+}
+
+fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
+    let mut list = vec![("loss".to_owned(), terms.total)];
+    list.extend(terms.terms.into_iter().map(|(name, term)| (format!("loss/{name}"), term)));
+    list
+}
+
+/// Trains the classifiers on all views' representations, detached; samples without a label are left out.
+fn classify(model: &Model, maps: &[Vec<Tensor>], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
+    let Some(classifiers) = &model.classifiers else { return Ok(Vec::new()) };
+    let losses = || {
+        let labels_b = Tensor::f_cat(&vec![labels.shallow_clone(); maps.len()], 0)?;
+        let views: Vec<Tensor> = maps.iter().map(|maps| maps[model.representation].detach()).collect();
+        let mut representations = Tensor::f_cat(&views, 0)?;
+        let mut labels_b = labels_b;
+        let known = labels_b.f_ge(0)?;
+        if known.f_all()?.f_int64_value(&[])? == 0 {
+            let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
+            representations = representations.f_index_select(0, &rows)?;
+            labels_b = labels_b.f_index_select(0, &rows)?;
+        }
+        if labels_b.numel() < 2 {
+            return Ok(Vec::new());
+        }
+        let losses = classifiers.logits(&representations, true)?.losses(&labels_b)?;
+        if let Some(sum) = losses.iter().map(|(_, loss)| loss.shallow_clone()).reduce(|a, b| a + b) {
+            sum.f_backward()?;
+        }
+        Ok(losses.into_iter().map(|(name, loss)| (format!("loss/{name}"), loss)).collect())
+    };
+    losses().map_err(Error::torch("train the classifiers"))
+}
+
+fn backward(outputs: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<(), String> {
+    let pairs = outputs.iter().zip(gradients).filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
+    let (outputs, gradients): (Vec<Tensor>, Vec<Tensor>) = pairs.unzip();
+    native::backward(&outputs, &gradients)
+}
+
+/// Reads all scalars at once: the one point where a step waits for a GPU.
+fn read_values(terms: &[(String, Tensor)], classified: &[(String, Tensor)]) -> Result<Vec<(String, f64)>> {
+    let read = || {
+        let scalars: Result<Vec<Tensor>, _> =
+            terms.iter().chain(classified).map(|(_, term)| term.f_detach()?.f_to_kind(Kind::Double)).collect();
+        Vec::<f64>::try_from(Tensor::f_stack(&scalars?, 0)?.f_to_device(tch::Device::Cpu)?)
+    };
+    let numbers = read().map_err(Error::torch("read the loss"))?;
+    Ok(terms.iter().chain(classified).map(|(name, _)| name.clone()).zip(numbers).collect())
+}
