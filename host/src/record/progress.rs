@@ -31,23 +31,30 @@ pub struct Status<'a> {
     pub waiting_for_data: f64,
 }
 
+impl Status<'_> {
+    fn steps(&self) -> String {
+        let total = self.total_steps.map(|total| format!("/{total}")).unwrap_or_default();
+        format!("step {}{total}", self.step)
+    }
+
+    fn results(&self) -> String {
+        let term = |(name, value): &(&str, f64)| format!("{} {value:.4}", name.strip_prefix("loss/").unwrap_or(name));
+        let top1 = self.linear_top1.map(|top1| format!("linear_top1 {top1:.1} %"));
+        self.terms.iter().map(term).chain(top1).collect::<Vec<_>>().join(" · ")
+    }
+
+    fn pace(&self) -> String {
+        let left = self.seconds_left.map(|seconds| format!("{} left", duration(seconds)));
+        let parts = [Some(format!("{:.0} images/s", self.images_per_second)), left];
+        let waiting = format!("waiting for data {:.0} %", self.waiting_for_data * 100.0);
+        parts.into_iter().flatten().chain([waiting]).collect::<Vec<_>>().join(" · ")
+    }
+}
+
 impl fmt::Display for Status<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}", self.step)?;
-        if let Some(total) = self.total_steps {
-            write!(f, "/{total}")?;
-        }
-        for (name, value) in self.terms {
-            write!(f, " · {} {value:.4}", name.strip_prefix("loss/").unwrap_or(name))?;
-        }
-        if let Some(top1) = self.linear_top1 {
-            write!(f, " · linear_top1 {top1:.1} %")?;
-        }
-        write!(f, " · {:.0} images/s", self.images_per_second)?;
-        if let Some(seconds) = self.seconds_left {
-            write!(f, " · {} left", duration(seconds))?;
-        }
-        write!(f, " · waiting for data {:.0} %", self.waiting_for_data * 100.0)
+        let parts = [self.steps(), self.results(), self.pace()];
+        f.write_str(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · "))
     }
 }
 
@@ -91,7 +98,8 @@ impl Progress {
                 if let Some(total) = status.total_steps {
                     bar.set_length(total);
                 }
-                bar.set_message(status.to_string());
+                bar.set_prefix(format!("{} · {}", status.steps(), status.pace()));
+                bar.set_message(status.results());
                 bar.set_position(status.step);
             }
             Display::Lines { out, every_steps, every, said } => {
@@ -124,8 +132,10 @@ impl Progress {
 }
 
 fn style(has_end: bool) -> ProgressStyle {
-    let template = if has_end { "{bar:24.cyan/dim} {percent:>3} %  {wide_msg}" } else { "{spinner} {wide_msg}" };
-    ProgressStyle::with_template(template).expect("the template is one").progress_chars("━╸━")
+    // Two lines, so that both fit 80 columns.
+    let first = if has_end { "{bar:12.cyan/dim} {percent:>3} %" } else { "{spinner}" };
+    let template = format!("{first}  {{prefix}}\n  {{wide_msg}}");
+    ProgressStyle::with_template(&template).expect("the template is one").progress_chars("━╸━")
 }
 
 /// A reader that has gone away, or a full disk, is no reason to stop training.
