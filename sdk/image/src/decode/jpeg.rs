@@ -21,15 +21,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, D
     let (width, height) = decoder.dimensions().expect("known after the headers");
     let (width, height) = (width as u32, height as u32); // 16 bits in the header
     options.limits.check(Format::Jpeg, width, height)?;
-    let components = decoder.input_colorspace().map_or(0, |space| space.num_components());
-    let pixels = match components {
-        4 => {
-            let mut pixels = vec![0; width as usize * height as usize * 3];
-            decoder.decode_into(&mut pixels).map_err(error)?;
-            pixels
-        }
-        _ => decoder.decode().map_err(error)?,
-    };
+    let pixels = decoder.decode().map_err(error)?;
     let exif = if options.apply_orientation { decoder.exif().cloned() } else { None };
     let decoded = Decoded { width, height, pixels, format: Format::Jpeg, was_animated: false };
     Ok(match exif {

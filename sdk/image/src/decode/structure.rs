@@ -60,7 +60,7 @@ fn end_of_scan(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Chunks up to the end chunk; tells whether the file is animated.
+/// Chunks up to the end chunk.
 pub(super) fn png_ends(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut at = 8;
     loop {

@@ -1,6 +1,8 @@
 //! Pillow's antialiased bicubic resampling (`Resample.c`): coefficients in fixed point, two passes, rounded and
 //! clipped to 8 bits in between.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod passes;
 mod taps;
 
