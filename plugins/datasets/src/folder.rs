@@ -96,7 +96,7 @@ fn split_folders(config: &config::ImageFolder) -> Result<Vec<(&'static str, Path
         Layout::Places205 => ("places205_256_train", &["places205_256_val"]),
     };
     let train = config.train.as_deref().or(Some(train).filter(existing));
-    let test = config.test.as_deref().or_else(|| tests.iter().copied().find(|name| existing(&name)));
+    let test = config.test.as_deref().or_else(|| tests.iter().copied().find(existing));
     let named = config.train.as_deref().into_iter().chain(config.test.as_deref());
     if let Some(missing) = named.into_iter().find(|name| !root.join(name).is_dir()) {
         return Err(Error::data(format!("there is no folder `{missing}` in `{}`", names::path(root)))
@@ -108,7 +108,7 @@ fn split_folders(config: &config::ImageFolder) -> Result<Vec<(&'static str, Path
         (None, Some(test)) => Ok(vec![("train", root.join(test))]), // the only split there is serves training
         (None, None) if config.layout == Layout::Plain => Ok(vec![("train", root.clone())]),
         (None, None) => {
-            let expected: Vec<&str> = tests.iter().copied().collect();
+            let expected: Vec<&str> = tests.to_vec();
             Err(Error::data(format!("`{}` holds neither split of the layout", names::path(root)))
                 .hint(format!("expected folders such as `{}`; see `layout`", expected.join("`, `"))))
         }

@@ -32,8 +32,8 @@ impl Paint {
 
 /// A sine, to within 0.06, without calling one: Bhaskara's parabola.
 fn wave(x: f32) -> f32 {
-    let turn = x * (1.0 / std::f32::consts::TAU);
-    let t = turn - turn.floor() - 0.5;
+    let turn = x * (1.0 / std::f32::consts::TAU) + 64.0; // positive, so that the cast rounds down
+    let t = turn - (turn as i32) as f32 - 0.5;
     -8.0 * t * (1.0 - 2.0 * t.abs())
 }
 
@@ -41,6 +41,8 @@ fn wave(x: f32) -> f32 {
 struct Clutter {
     from: [f32; 2],
     along: [f32; 2],
+    /// 1 / |along|².
+    scale: f32,
     width: f32,
     colour: Colour,
 }
@@ -51,15 +53,17 @@ impl Clutter {
         let from = [place(), place()];
         let along = [place() * 0.7, place() * 0.7];
         let colour = [place(), place(), place()].map(|c| 0.5 + 0.5 * c);
-        Self { from, along, width: rng.uniform(0.03, 0.12) as f32, colour }
+        let scale = 1.0 / (along[0] * along[0] + along[1] * along[1] + 1e-6);
+        Self { from, along, scale, width: rng.uniform(0.03, 0.12) as f32, colour }
     }
 
-    fn distance(&self, x: f32, y: f32) -> f32 {
+    /// To the middle line.
+    fn squared_distance(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x - self.from[0], y - self.from[1]);
         let [ax, ay] = self.along;
-        let t = ((x * ax + y * ay) / (ax * ax + ay * ay + 1e-6)).clamp(0.0, 1.0);
+        let t = ((x * ax + y * ay) * self.scale).clamp(0.0, 1.0);
         let (x, y) = (x - t * ax, y - t * ay);
-        (x * x + y * y).sqrt() - self.width
+        x * x + y * y
     }
 }
 
@@ -101,7 +105,11 @@ pub(super) fn draw(label: usize, key: Key, size: usize) -> Vec<u8> {
                 colour[c] += gradient[c] * x + gradient[c + 3] * y;
             }
             for piece in &clutter {
-                blend(&mut colour, &piece.colour, soft(piece.distance(x, y)));
+                let near = piece.width + pixel;
+                let squared = piece.squared_distance(x, y);
+                if squared < near * near {
+                    blend(&mut colour, &piece.colour, soft(squared.sqrt() - piece.width));
+                }
             }
             let (u, v) = ((x - centre[0]) / radius, (y - centre[1]) / radius);
             if u * u + v * v < 2.2 {
