@@ -41,6 +41,9 @@ pub struct DecodeOptions {
     pub limits: Limits,
     /// Turn and mirror the image as its EXIF orientation says. Off, as in torchvision: pixels as they are stored.
     pub apply_orientation: bool,
+    /// Decode a JPEG at 1/2, 1/4 or 1/8 as long as its short side stays at least this long: faster, with other pixels.
+    /// Without a value, in full.
+    pub short_side: Option<u32>,
 }
 
 /// What a header may announce before it counts as a decompression bomb.
