@@ -56,7 +56,7 @@ impl Augmentation for Amdim {
             eval_size: [size, size],
             mean: config.mean.unwrap_or(published.mean),
             std: config.std.unwrap_or(published.std),
-            decode_short_side: None,
+            decode_short_side: config.decode_short_side,
         })
     }
 

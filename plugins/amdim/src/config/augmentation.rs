@@ -47,6 +47,10 @@ pub struct AmdimAugmentation {
     /// Probability that a view loses its colours.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub grayscale_probability: f64,
+    /// Let JPEGs be decoded at 1/2, 1/4 or 1/8 as long as their short side keeps this many pixels: faster, with slightly
+    /// other pixels. Without a value: in full, as published.
+    #[schemars(range(min = 1, max = 65535))]
+    pub decode_short_side: Option<u32>,
     /// Mean of red, green and blue in 0..1. Without a value: the published one of the size.
     #[schemars(inner(range(min = 0.0, max = 1.0)))]
     pub mean: Option<[f64; 3]>,
@@ -84,6 +88,7 @@ impl Default for AmdimAugmentation {
             saturation: 0.4,
             hue: None,
             grayscale_probability: 0.25,
+            decode_short_side: None,
             mean: None,
             std: None,
         }
