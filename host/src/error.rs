@@ -1,6 +1,6 @@
 //! Every way in which the host fails: facts in the variants, exit codes and rendering in one place.
 
-use crate::plugin::PluginError;
+use crate::{plugin::PluginError, record::RecordError};
 use infomax_sdk as sdk;
 use std::{fmt, io, path::PathBuf};
 
@@ -159,5 +159,18 @@ impl std::error::Error for Error {}
 impl From<PluginError> for Error {
     fn from(error: PluginError) -> Self {
         Self::Plugin(Box::new(error))
+    }
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::File { what, path, source } => Self::Io { action: what, path, source },
+            RecordError::Drawing { .. } => Self::Bug { what: error.to_string() },
+            _ => {
+                let fault = Fault { hint: error.hint().map(str::to_owned), ..Fault::new(error.to_string()) };
+                Self::config(fault)
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod augmentation;
 pub mod checkpoint;
+pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod encoder;
@@ -14,3 +15,4 @@ pub mod native;
 pub mod optimizer;
 pub mod plugin;
 pub mod record;
+pub mod train;

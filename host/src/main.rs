@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `infomax`: parses the command line, runs the command, renders errors, exits with their code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    infomax::cli::main()
+}

@@ -64,17 +64,17 @@ pub struct Bad {
 }
 
 impl Source {
-    /// Opens the dataset of a config.
+    /// Opens the dataset of a config; a JPEG is decoded smaller where `short_side` allows it.
     ///
     /// # Errors
     /// What the plugin says.
-    pub fn open(component: &Component, table: &DatasetTable) -> Result<Self> {
+    pub fn open(component: &Component, table: &DatasetTable, short_side: Option<u32>) -> Result<Self> {
         let request = Request { config: table.config.clone(), ..Request::default() };
         let dataset = ForeignDataset::create(component, &request)?;
         let facts = dataset.facts()?;
         facts.notes.iter().for_each(|note| log::info!("{note}"));
         let limits = Limits { max_pixels: table.max_pixels, ..Limits::default() };
-        let decode = DecodeOptions { limits, apply_orientation: table.exif_rotation };
+        let decode = DecodeOptions { limits, apply_orientation: table.exif_rotation, short_side };
         let (on_bad, max_bad_fraction) = (table.on_bad, table.max_bad_fraction);
         let quarantine = Quarantine::default();
         Ok(Self(Arc::new(Inner { dataset, facts, decode, on_bad, max_bad_fraction, quarantine })))

@@ -63,6 +63,11 @@ impl ForeignLoss {
         Ok(Self { component: component.clone(), ffi, description, input: request.loss.clone() })
     }
 
+    /// Who the loss is, for messages.
+    pub fn label(&self) -> &str {
+        &self.component.origin.component
+    }
+
     /// What the loss needs and offers.
     pub fn description(&self) -> &LossDescription {
         &self.description

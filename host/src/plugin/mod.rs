@@ -12,7 +12,7 @@ mod registry;
 mod services;
 
 pub use call::{Component, Origin, request_text};
-pub use candidate::Candidate;
+pub use candidate::{Candidate, LIBTORCH};
 pub use discovery::search_folders;
 pub use error::PluginError;
 pub use load::{Library, load};

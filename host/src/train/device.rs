@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Fault, Result},
 };
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use std::{env, mem::ManuallyDrop, path::Path, sync::OnceLock};
+use std::{env, path::Path, sync::OnceLock};
 use tch::Device;
 
 /// Opens libtorch's CUDA half where the config may use it. Call it before anything else of libtorch: CUDA hooks are
@@ -19,7 +19,7 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
     let open = || {
         // SAFETY: libtorch's own library; its constructors register the CUDA backend.
         let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
-        library.map(|library| drop(ManuallyDrop::new(library))).map_err(|error| error.to_string())
+        library.map(std::mem::forget).map_err(|error| error.to_string())
     };
     OPENED.get_or_init(open).clone()
 }
@@ -40,7 +40,8 @@ pub fn resolve_device(wanted: config::Device) -> Result<Device> {
     if number < count {
         return Ok(Device::Cuda(number));
     }
-    let visible = env::var("CUDA_VISIBLE_DEVICES").map(|v| format!(" (CUDA_VISIBLE_DEVICES is `{v}`)")).unwrap_or_default();
+    let visible =
+        env::var("CUDA_VISIBLE_DEVICES").map(|v| format!(" (CUDA_VISIBLE_DEVICES is `{v}`)")).unwrap_or_default();
     let message = format!("`train.device` is `{wanted}`, but {count} CUDA devices can be used{visible}");
     let fault = match opened {
         Err(reason) => Fault::new(message).at(reason).hint("install libtorch's CUDA half with `cargo setup --cuda`"),

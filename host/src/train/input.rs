@@ -33,7 +33,7 @@ impl Normalisation {
     /// libtorch's.
     pub fn apply(&self, bytes: &[u8], height: u32, width: u32) -> Result<Tensor, TchError> {
         let pixels_bhwc = Tensor::f_from_slice(bytes)?.f_view([-1, height.into(), width.into(), 3])?;
-        let x_bhwc = pixels_bhwc.f_to_device(self.device)?.f_to_kind(Kind::Float)?;
-        x_bhwc.f_mul_(&self.scale_c.shallow_clone())?.f_sub_(&self.shift_c)?.f_permute([0, 3, 1, 2])
+        let mut x_bhwc = pixels_bhwc.f_to_device(self.device)?.f_to_kind(Kind::Float)?;
+        x_bhwc.f_mul_(&self.scale_c)?.f_sub_(&self.shift_c)?.f_permute([0, 3, 1, 2])
     }
 }

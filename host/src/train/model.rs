@@ -32,7 +32,8 @@ impl Model {
     /// # Errors
     /// What the plugins or libtorch say.
     pub fn new(setup: &Setup, experiment: &Experiment, classes: Option<usize>) -> Result<Self> {
-        let device = device(&setup.encoder_request.device).map_err(|error| setup.encoder.origin.error("create", error))?;
+        let device =
+            device(&setup.encoder_request.device).map_err(|error| setup.encoder.origin.error("create", error))?;
         let key = Key::new(experiment.train.seed).purpose("init");
         let seed = |purpose: &str| tch::manual_seed(key.purpose(purpose).torch_seed());
         seed("encoder");

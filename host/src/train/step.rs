@@ -4,6 +4,7 @@ use super::{input::Normalisation, model::Model};
 use crate::{
     dataset::TrainBatch,
     error::{Error, Result},
+    evaluator::Classifiers,
     native,
 };
 use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Need};
@@ -47,6 +48,11 @@ impl Stepper {
         })
     }
 
+    /// The key of a step's draws.
+    pub fn key(&self, step: u64) -> Key {
+        self.key.fold(step)
+    }
+
     /// The views of a batch on the device, normalised.
     ///
     /// # Errors
@@ -61,7 +67,7 @@ impl Stepper {
     /// # Errors
     /// What the plugins or libtorch say.
     pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64, base_lr: f64) -> Result<StepOutcome> {
-        let key = self.key.fold(batch.step);
+        let key = self.key(batch.step);
         tch::manual_seed(key.torch_seed());
         let place = || format!("step {}, rank 0", batch.step);
         let during = |error: crate::plugin::PluginError| Error::from(error.during(&place()));
@@ -86,7 +92,10 @@ impl Stepper {
             Failure::Plugin(error) => during(error),
             Failure::Torch(message) => Error::native("run the loss backward")(message),
         })?;
-        let classified = classify(model, &maps, &labels)?;
+        let classified = match &model.classifiers {
+            Some(classifiers) => classify(classifiers, &maps, model.representation, &labels)?,
+            None => Vec::new(),
+        };
         backward(&outputs, gradients).map_err(Error::native("run the encoder backward"))?;
 
         let mut values = read_values(&terms, &classified)?;
@@ -153,26 +162,33 @@ fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
     list
 }
 
-/// Trains the classifiers on all views' representations, detached; samples without a label are left out.
-fn classify(model: &Model, maps: &[Vec<Tensor>], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
-    let Some(classifiers) = &model.classifiers else { return Ok(Vec::new()) };
+/// Runs the classifiers on all views' representations, detached, and backward; samples without a label are left out.
+///
+/// # Errors
+/// libtorch's message.
+pub fn classify(
+    classifiers: &Classifiers,
+    maps: &[Vec<Tensor>],
+    representation: usize,
+    labels: &Tensor,
+) -> Result<Vec<(String, Tensor)>> {
     let losses = || {
-        let labels_b = Tensor::f_cat(&vec![labels.shallow_clone(); maps.len()], 0)?;
-        let views: Vec<Tensor> = maps.iter().map(|maps| maps[model.representation].detach()).collect();
+        let mut labels_n = labels.f_repeat([maps.len() as i64])?;
+        let views: Vec<Tensor> = maps.iter().map(|maps| maps[representation].detach()).collect();
         let mut representations = Tensor::f_cat(&views, 0)?;
-        let mut labels_b = labels_b;
-        let known = labels_b.f_ge(0)?;
+        let known = labels_n.f_ge(0)?;
         if known.f_all()?.f_int64_value(&[])? == 0 {
             let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
             representations = representations.f_index_select(0, &rows)?;
-            labels_b = labels_b.f_index_select(0, &rows)?;
+            labels_n = labels_n.f_index_select(0, &rows)?;
         }
-        if labels_b.numel() < 2 {
-            return Ok(Vec::new());
+        if labels_n.numel() < 2 {
+            return Ok(Vec::new()); // BatchNorm needs two samples
         }
-        let losses = classifiers.logits(&representations, true)?.losses(&labels_b)?;
-        if let Some(sum) = losses.iter().map(|(_, loss)| loss.shallow_clone()).reduce(|a, b| a + b) {
-            sum.f_backward()?;
+        let losses = classifiers.logits(&representations, true)?.losses(&labels_n)?;
+        let list: Vec<Tensor> = losses.iter().map(|(_, loss)| loss.shallow_clone()).collect();
+        if !list.is_empty() {
+            Tensor::f_stack(&list, 0)?.f_sum(Kind::Float)?.f_backward()?;
         }
         Ok(losses.into_iter().map(|(name, loss)| (format!("loss/{name}"), loss)).collect())
     };
@@ -180,7 +196,8 @@ fn classify(model: &Model, maps: &[Vec<Tensor>], labels: &Tensor) -> Result<Vec<
 }
 
 fn backward(outputs: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<(), String> {
-    let pairs = outputs.iter().zip(gradients).filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
+    let pairs =
+        outputs.iter().zip(gradients).filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
     let (outputs, gradients): (Vec<Tensor>, Vec<Tensor>) = pairs.unzip();
     native::backward(&outputs, &gradients)
 }

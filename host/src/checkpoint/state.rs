@@ -1,0 +1,128 @@
+//! A run's state as files: the encoder alone, readable by anyone; the rest of the tensors; everything else as JSON.
+
+use super::tensors::{read_tensors, write_tensors};
+use crate::{
+    error::{Error, Fault, Result},
+    train::Model,
+};
+use infomax_sdk::{EncoderDescription, NamedTensor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use tch::Tensor;
+
+const ENCODER: &str = "encoder.safetensors";
+const TRAINING: &str = "training.safetensors";
+const STATE: &str = "state.json";
+
+/// What a run must remember beside tensors. Randomness needs only the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunState {
+    /// Updates done, skipped ones among them.
+    pub step: u64,
+    /// Seconds that the run has taken.
+    pub seconds: f64,
+    /// Steps in a row that updated nothing.
+    pub skipped_in_a_row: u64,
+    /// Steps that updated nothing.
+    pub skipped: u64,
+    /// The last test's results.
+    pub results: Vec<(String, f64)>,
+    /// What classifiers reach on the untrained encoder.
+    pub untrained: Vec<(String, f64)>,
+    /// The encoder's own state.
+    pub encoder: Value,
+    /// The loss's own state.
+    pub loss: Value,
+}
+
+/// The files of a checkpoint.
+///
+/// # Errors
+/// Parameters that are not finite, or what the plugins say.
+pub fn snapshot(model: &Model, state: &RunState) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let (encoder, mut training): (Vec<_>, Vec<_>) =
+        model.tensors()?.into_iter().map(pair).partition(|(name, _)| name.starts_with("encoder."));
+    let finite = |(_, tensor): &&(String, Tensor)| {
+        !tensor.is_floating_point() || bool::try_from(tensor.isfinite().all()).unwrap_or(false)
+    };
+    if let Some((name, _)) = encoder.iter().chain(&training).find(|pair| !finite(pair)) {
+        let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
+        return Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") });
+    }
+    training.extend(model.optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
+    let mut state = state.clone();
+    state.encoder = model.encoder.save()?;
+    state.loss = model.loss.save()?;
+    let text = serde_json::to_vec_pretty(&state).expect("state is plain data");
+    let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write tensors: {reason}")) };
+    let training = write_tensors(&training, HashMap::new()).map_err(failed)?;
+    Ok(vec![(ENCODER, encoder_file(&encoder, model.encoder.description())?), (TRAINING, training), (STATE, text)])
+}
+
+/// The encoder alone, under its own names, with what it gives in the metadata.
+fn encoder_file(tensors: &[(String, Tensor)], description: &EncoderDescription) -> Result<Vec<u8>> {
+    let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
+    let tensors: Vec<_> = tensors.iter().map(strip).collect();
+    let metadata =
+        HashMap::from([("format".to_owned(), "pt".to_owned()), ("infomax".to_owned(), json!(description).to_string())]);
+    let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
+    write_tensors(&tensors, metadata).map_err(failed)
+}
+
+/// Puts a checkpoint's files into a model.
+///
+/// # Errors
+/// Tensors that are missing, left over, or of another shape or dtype, each named.
+pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<RunState> {
+    let fail = |message: String| {
+        let fault = Fault::new(message).hint("resume with the config and the plugins that wrote it");
+        Error::Checkpoint { fault }
+    };
+    let file = |name: &str| files.get(name).ok_or_else(|| fail(format!("the checkpoint has no `{name}`")));
+    let state: RunState =
+        serde_json::from_slice(file(STATE)?).map_err(|error| fail(format!("can't read `{STATE}`: {error}")))?;
+    let read = |name| read_tensors(file(name)?).map_err(|error| fail(format!("can't read `{name}`: {error}")));
+    let (encoder, training) = (read(ENCODER)?, read(TRAINING)?);
+    let mut saved: BTreeMap<String, Tensor> =
+        encoder.tensors.into_iter().map(|(name, tensor)| (format!("encoder.{name}"), tensor)).collect();
+    let mut moments = BTreeMap::new();
+    for (name, tensor) in training.tensors {
+        match name.strip_prefix("optimizer.") {
+            Some(name) => moments.insert(name.to_owned(), tensor),
+            None => saved.insert(name, tensor),
+        };
+    }
+    let mut wrong = Vec::new();
+    for (name, mut own) in model.tensors()?.into_iter().map(pair) {
+        match saved.remove(&name) {
+            None => wrong.push(format!("`{name}` is missing")),
+            Some(tensor) if tensor.size() != own.size() || tensor.kind() != own.kind() => wrong.push(format!(
+                "`{name}` is {:?} {:?}, expected {:?} {:?}",
+                tensor.kind(),
+                tensor.size(),
+                own.kind(),
+                own.size()
+            )),
+            Some(tensor) => tch::no_grad(|| own.f_copy_(&tensor)).map_err(Error::torch("load a checkpoint"))?,
+        }
+    }
+    wrong.extend(saved.into_keys().map(|name| format!("`{name}` is left over")));
+    wrong.extend(model.optimizer.load_state(moments).err().unwrap_or_default());
+    if !wrong.is_empty() {
+        let (count, shown) = (wrong.len(), wrong.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
+        return Err(fail(format!("{count} tensors of the checkpoint don't fit: {shown}")));
+    }
+    if !state.encoder.is_null() {
+        model.encoder.load(&state.encoder)?;
+    }
+    if !state.loss.is_null() {
+        model.loss.load(&state.loss)?;
+    }
+    Ok(state)
+}
+
+fn pair(named: NamedTensor) -> (String, Tensor) {
+    (named.name, named.tensor)
+}

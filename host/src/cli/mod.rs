@@ -1,0 +1,71 @@
+//! The command line: one file a command.
+
+mod config;
+mod data;
+mod experiment;
+mod logger;
+mod plugin;
+mod preview;
+mod train;
+
+use crate::error::Error;
+use clap::{Parser, Subcommand};
+use std::{io::Write, process::ExitCode};
+
+/// Self-supervised learning from exchangeable parts: dataset → augmentation → encoder → loss.
+#[derive(Debug, Parser)]
+#[command(name = "infomax", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Say more (-v: what is done, -vv: everything)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train an experiment
+    Train(train::Train),
+    /// Look at configs
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Look at data
+    #[command(subcommand)]
+    Data(data::Data),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    logger::start(arguments.verbose);
+    let result = match arguments.command {
+        Command::Train(train) => train.run(),
+        Command::Config(config) => config.run(),
+        Command::Data(data) => data.run(),
+        Command::Plugin(plugin) => plugin.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::from(error.exit_code())
+}
+
+/// Writes to standard output; nobody reading is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,100 @@
+//! `infomax plugin`.
+
+use super::{experiment::ExperimentArguments, say};
+use crate::{
+    error::{Error, Result},
+    plugin::{Candidate, Registry, lock::Lock, search_folders},
+};
+use clap::Subcommand;
+use std::path::{Path, PathBuf};
+
+/// Commands on plugins.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// List the plugins that are found, what they provide, and why others are passed over
+    List,
+    /// Print what a library says of itself, without loading it
+    Inspect {
+        /// A library file
+        library: PathBuf,
+        /// Print the manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write `plugins.lock` with the hash of every plugin that is found
+    Lock {
+        /// The folder of the lock file
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+impl Plugin {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A library that is refused, a file that can't be written.
+    pub fn run(self) -> Result<()> {
+        match self {
+            Self::List => list(&ExperimentArguments::default().registry()?),
+            Self::Inspect { library, json } => inspect(&library, json)?,
+            Self::Lock { folder } => {
+                let registry = Registry::search(search_folders(&[], Some(&folder)), &[], None);
+                let path = Lock::write(&folder, registry.candidates())?;
+                say(&format!("{}: {} plugins", path.display(), registry.candidates().len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(registry: &Registry) {
+    say("searched:");
+    for folder in registry.folders() {
+        say(&format!("  {}", folder.display()));
+    }
+    for candidate in registry.candidates() {
+        say("");
+        describe(candidate);
+    }
+    for error in registry.rejected() {
+        say(&format!("\npassed over: {}", error.fault()));
+    }
+}
+
+fn describe(candidate: &Candidate) {
+    let Candidate { manifest, sha256, path } = candidate;
+    say(&format!("{} {} — {}", manifest.name, manifest.version, path.display()));
+    say(&format!("  sha256 {sha256}"));
+    let libtorch = manifest.libtorch.as_deref().unwrap_or("none");
+    let [major, minor] = manifest.abi;
+    say(&format!("  interface {major}.{minor}, libtorch {libtorch}, {}, {}", manifest.rustc, manifest.profile));
+    for component in &manifest.components {
+        let capabilities = component.capabilities.join(", ");
+        let capabilities = if capabilities.is_empty() { capabilities } else { format!(" [{capabilities}]") };
+        say(&format!("  {:<13} {:<13} {}{capabilities}", component.kind, component.name, component.summary));
+    }
+}
+
+fn inspect(library: &Path, json: bool) -> Result<()> {
+    let candidate = Candidate::read(library, &[]).map_err(Error::from)?;
+    if json {
+        say(&serde_json::to_string_pretty(&candidate.manifest).expect("a manifest is plain data"));
+        return Ok(());
+    }
+    describe(&candidate);
+    for component in &candidate.manifest.components {
+        say(&format!("\n{} `{}`, table `{}.config`:", component.kind, component.name, component.kind));
+        let fields = component.schema["properties"].as_object();
+        for (name, field) in fields.into_iter().flatten() {
+            let default = &field["default"];
+            let range = match (&field["minimum"], &field["maximum"]) {
+                (low, high) if low.is_number() && high.is_number() => format!(", {low} to {high}"),
+                _ => String::new(),
+            };
+            let text = field["description"].as_str().unwrap_or_default().replace('\n', " ");
+            say(&format!("  {name} = {default}{range}\n      {text}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! The loop: data, steps, tests, checkpoints, until the budget is spent or a signal asks for an end.
+
+use super::{
+    budget::Plan, device::resolve_device, evaluate::Tester, identity::Identity, input::Normalisation, model::Model,
+    recorder::Recorder, setup::Setup, signals::Signals, step::Stepper, untrained::untrained_top1,
+};
+use crate::{
+    augmentation::ForeignAugmentation,
+    checkpoint::{CheckpointSet, Manifest, RunState, restore, snapshot, write_tensors},
+    config::{Evaluation, Experiment, Resolved},
+    dataset::{BatchMaker, Order, OrderedWorkers, Source, Stage, TrainBatch},
+    error::{Error, Fault, Result},
+    native,
+    optimizer::Schedule,
+    plugin::Registry,
+    record::{Row, RunDirectory},
+};
+use infomax_sdk::Key;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tch::Tensor;
+
+/// What a run is told beside its config.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The experiment's name, for titles.
+    pub name: String,
+    /// Whether the run directory holds a run to go on with.
+    pub resume: bool,
+    /// Go on though the dataset's fingerprint differs.
+    pub accept_dataset_change: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Updates done.
+    pub step: u64,
+    /// The last test's results, in percent.
+    pub results: Vec<(String, f64)>,
+    /// What classifiers reach on the untrained encoder, where that was asked for.
+    pub untrained: Vec<(String, f64)>,
+    /// Images that could not be used.
+    pub bad_images: usize,
+    /// Steps that updated nothing.
+    pub skipped_steps: u64,
+    /// Whether there was nothing left to do.
+    pub was_finished: bool,
+}
+
+/// Trains as a resolved config says, into a run directory.
+///
+/// # Errors
+/// Whatever fails, with its exit code; `Error::Interrupted` after a signal.
+pub fn train(
+    resolved: &Resolved,
+    registry: &Registry,
+    directory: &RunDirectory,
+    options: &RunOptions,
+) -> Result<Outcome> {
+    let experiment = &resolved.experiment;
+    let device = resolve_device(experiment.train.device)?;
+    let threads = match experiment.train.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads as usize,
+    };
+    native::set_threads(threads);
+    let setup = Setup::new(experiment, registry, &device_name(device))?;
+    let data = Data::open(experiment, &setup)?;
+    let identity = Identity::new(&setup, &resolved.digest, data.source.facts(), device, threads);
+    let run = directory.path();
+    if options.resume {
+        identity.check(run, options.accept_dataset_change)?;
+    } else {
+        let path = run.join("config.toml");
+        fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
+        identity.write(run, &setup)?;
+    }
+
+    let mut model = Model::new(&setup, experiment, data.classes())?;
+    let checkpoints = CheckpointSet::new(run.join("checkpoints"));
+    let mut state = RunState::default();
+    if options.resume {
+        let (newest, skipped) = checkpoints.newest();
+        skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
+        if let Some(newest) = newest {
+            state = restore(&mut model, &newest.files)?;
+        }
+    }
+    let order = Arc::new(data.order(experiment));
+    let steps_per_epoch = order.steps_per_epoch();
+    let plan = Plan::new(experiment.train.budget(), experiment.train.batch_size, steps_per_epoch);
+    let stepper =
+        Stepper::new(&model, &setup.augmentation_description, experiment.train.seed, plan.steps.unwrap_or(0))?;
+    let every = experiment.train.log_every_steps;
+    let batch_size = experiment.train.batch_size;
+    let recorder = Recorder::open(run, &options.name, plan, batch_size, every, state.step)?;
+    let mut engine = Run {
+        experiment,
+        directory,
+        identity,
+        tester: data.tester(experiment, &setup, &model)?,
+        schedule: Schedule::new(&experiment.optimizer),
+        signals: Signals::listen()?,
+        data,
+        order,
+        stepper,
+        model,
+        checkpoints,
+        recorder,
+        plan,
+        state,
+        began: Instant::now(),
+    };
+    engine.compare_untrained(&setup)?;
+    engine.go_on()
+}
+
+fn device_name(device: tch::Device) -> String {
+    match device {
+        tch::Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// The opened dataset with its stages.
+struct Data {
+    source: Source,
+    maker: BatchMaker,
+    test: Stage,
+}
+
+impl Data {
+    fn open(experiment: &Experiment, setup: &Setup) -> Result<Self> {
+        let description = Arc::new(setup.augmentation_description.clone());
+        let source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
+        let roles = &source.facts().roles;
+        let mut stage = source.stage(&roles.pretrain);
+        let mut test = source.stage(&roles.test);
+        let fraction = experiment.evaluation.holdout_fraction;
+        if fraction > 0.0 {
+            let key = Key::new(experiment.train.seed).purpose("holdout");
+            let (_, held) = Source::hold_out(&source.stage(&roles.train), fraction, key);
+            let taken: std::collections::BTreeSet<_> = held.iter().copied().collect();
+            stage = stage.iter().filter(|sample| !taken.contains(sample)).copied().collect();
+            test = held;
+        }
+        let batch = experiment.train.batch_size;
+        if (stage.len() as u64) < batch {
+            let message = format!("the dataset has {} images to train on, `train.batch_size` is {batch}", stage.len());
+            return Err(Error::Dataset { fault: Fault::new(message).hint("lower `train.batch_size` or add images") });
+        }
+        let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
+        Ok(Self { maker: BatchMaker { source: source.clone(), stage, augmentation, description }, source, test })
+    }
+
+    fn classes(&self) -> Option<usize> {
+        let classes = self.source.facts().class_names.len();
+        (classes > 0 && !self.test.is_empty()).then_some(classes)
+    }
+
+    fn order(&self, experiment: &Experiment) -> Order {
+        let key = Key::new(experiment.train.seed).purpose("order");
+        Order::new(key, self.maker.stage.len() as u64, experiment.train.batch_size)
+    }
+
+    fn batches(
+        &self,
+        experiment: &Experiment,
+        order: &Arc<Order>,
+        steps: std::ops::Range<u64>,
+    ) -> OrderedWorkers<TrainBatch> {
+        let (maker, order) = (self.maker.clone(), order.clone());
+        let key = Key::new(experiment.train.seed).purpose("augment");
+        let make = move |step| maker.train(&order, key, step);
+        let train = &experiment.train;
+        let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
+        OrderedWorkers::start(Arc::new(make), steps, train.worker_count(), train.prefetch.into(), deadline)
+    }
+
+    fn tester(&self, experiment: &Experiment, setup: &Setup, model: &Model) -> Result<Option<Tester>> {
+        let Evaluation { protocol, batch_size, .. } = experiment.evaluation;
+        if self.classes().is_none() {
+            log::info!("no labelled images to test on: no classifier is trained");
+            return Ok(None);
+        }
+        let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
+        Ok(Some(Tester {
+            maker: BatchMaker { stage: self.test.clone(), ..self.maker.clone() },
+            normalisation: normalisation.map_err(Error::torch("prepare views"))?,
+            protocol,
+            batch_size: batch_size.unwrap_or(experiment.train.batch_size),
+            workers: experiment.train.worker_count(),
+            prefetch: experiment.train.prefetch.into(),
+            deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
+            key: Key::new(experiment.train.seed).purpose("test"),
+        }))
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    experiment: &'a Experiment,
+    directory: &'a RunDirectory,
+    identity: Identity,
+    data: Data,
+    tester: Option<Tester>,
+    order: Arc<Order>,
+    schedule: Schedule,
+    signals: Signals,
+    stepper: Stepper,
+    model: Model,
+    checkpoints: CheckpointSet,
+    recorder: Recorder,
+    plan: Plan,
+    state: RunState,
+    /// When this process's part of the run began, moved on by what earlier parts took.
+    began: Instant,
+}
+
+impl Run<'_> {
+    fn compare_untrained(&mut self, setup: &Setup) -> Result<()> {
+        let (Some(tester), Some(classes)) = (&self.tester, self.data.classes()) else { return Ok(()) };
+        if !self.experiment.evaluation.untrained || !self.state.untrained.is_empty() {
+            return Ok(());
+        }
+        self.recorder.note("first, the same classifiers on the untrained encoder");
+        let steps = self.plan.steps.unwrap_or(UNTRAINED_STEPS);
+        let batches = self.data.batches(self.experiment, &self.order, 0..steps);
+        let signals = self.signals.clone();
+        let stop = move || signals.asked();
+        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &stop)?;
+        let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
+        self.began = Instant::now();
+        self.recorder.results(Row { values, ..self.row() })
+    }
+
+    fn go_on(mut self) -> Result<Outcome> {
+        if self.plan.is_over(self.state.step, self.state.seconds) {
+            self.recorder.finish("this run is finished: nothing left to do");
+            return Ok(Outcome { was_finished: true, ..self.outcome() });
+        }
+        let before = Duration::from_secs_f64(self.state.seconds);
+        self.began = Instant::now().checked_sub(before).unwrap_or_else(Instant::now);
+        let steps = self.state.step..self.plan.steps.unwrap_or(u64::MAX);
+        let mut batches = self.data.batches(self.experiment, &self.order, steps);
+        while !self.plan.is_over(self.state.step, self.state.seconds) {
+            let asked = Instant::now();
+            let Some(batch) = batches.next() else { break };
+            self.step(&batch?, asked.elapsed())?;
+            if self.signals.asked() {
+                drop(batches);
+                return self.interrupt();
+            }
+        }
+        drop(batches);
+        if !self.due(&self.experiment.evaluation.every_epochs, &self.experiment.evaluation.every_steps) {
+            self.test()?;
+        }
+        self.save()?;
+        self.finish()
+    }
+
+    fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<()> {
+        let lr = self.schedule.lr(batch.step, batch.epoch);
+        let outcome = self.stepper.step(&mut self.model, batch, lr, self.experiment.optimizer.lr)?;
+        self.state.step = batch.step + 1;
+        self.state.seconds = self.began.elapsed().as_secs_f64();
+        match &outcome.skipped {
+            Some(name) => self.skip(batch, name)?,
+            None => self.state.skipped_in_a_row = 0,
+        }
+        self.recorder.step(self.row(), &outcome, waited, &self.state.results);
+        let last = self.plan.is_over(self.state.step, self.state.seconds);
+        if self.state.step.is_multiple_of(self.experiment.train.log_every_steps) || last || outcome.skipped.is_some() {
+            self.recorder.metrics(self.row(), &outcome, lr, self.state.skipped)?;
+        }
+        let evaluation = &self.experiment.evaluation;
+        if self.due(&evaluation.every_epochs, &evaluation.every_steps) {
+            self.test()?;
+        }
+        let checkpoint = &self.experiment.checkpoint;
+        if self.due(&checkpoint.every_epochs, &checkpoint.every_steps) && !last {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the batch of a step that updated nothing, and ends the run where too many follow one another.
+    fn skip(&mut self, batch: &TrainBatch, name: &str) -> Result<()> {
+        self.state.skipped += 1;
+        self.state.skipped_in_a_row += 1;
+        let step = batch.step;
+        let place = format!("step {step}, {}", self.model.loss.label());
+        let limit = self.experiment.train.max_skipped_steps_in_a_row;
+        let captured = self.directory.path().join(format!("nonfinite-step-{step}.safetensors"));
+        if self.state.skipped_in_a_row == 1 {
+            let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
+            tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));
+            for (i, view) in batch.views.iter().enumerate() {
+                tensors.push((format!("view.{i}"), Tensor::from_slice(view)));
+            }
+            if let Ok(bytes) = write_tensors(&tensors, HashMap::new()) {
+                fs::write(&captured, bytes).map_err(Error::io("write", &captured))?;
+            }
+        }
+        self.recorder.note(&format!("`{name}` is not finite at {place}: nothing was updated"));
+        if self.state.skipped_in_a_row > limit {
+            let message = format!("`{name}` was not finite in {} steps in a row", self.state.skipped_in_a_row);
+            let hint = format!("lower `optimizer.lr`; the first such batch is in {}", captured.display());
+            return Err(Error::Diverged { fault: Fault::new(message).at(place).hint(hint) });
+        }
+        Ok(())
+    }
+
+    fn due(&self, epochs: &Option<u64>, steps: &Option<u64>) -> bool {
+        let every = steps.unwrap_or(epochs.unwrap_or(1) * self.order.steps_per_epoch());
+        self.state.step > 0 && self.state.step.is_multiple_of(every)
+    }
+
+    fn test(&mut self) -> Result<()> {
+        let (Some(tester), Some(classifiers)) = (&self.tester, self.model.classifiers.take()) else { return Ok(()) };
+        let tested = tester.test(&mut self.model, &classifiers);
+        self.model.classifiers = Some(classifiers);
+        self.state.results = tested?;
+        let values = self.state.results.clone();
+        self.recorder.results(Row { values, ..self.row() })?;
+        if self.experiment.record.plot { self.recorder.draw(&self.state.untrained) } else { Ok(()) }
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.model.check_identities()?;
+        let files = snapshot(&self.model, &self.state)?;
+        let manifest = Manifest {
+            format: 0,
+            step: self.state.step,
+            config: self.identity.config.clone(),
+            sdk: env!("CARGO_PKG_VERSION").to_owned(),
+            plugins: self.identity.plugin_hashes(),
+            dataset: self.data.source.facts().fingerprint.clone(),
+            files: BTreeMap::new(),
+        };
+        let checkpoint = &self.experiment.checkpoint;
+        self.checkpoints.write(manifest, &files, checkpoint.verify)?;
+        self.checkpoints.retain(checkpoint.keep)
+    }
+
+    fn interrupt(mut self) -> Result<Outcome> {
+        self.save()?;
+        self.recorder.finish(&format!("interrupted after step {}", self.state.step));
+        Err(Error::Interrupted { step: self.state.step, run: self.directory.path().to_owned() })
+    }
+
+    fn finish(mut self) -> Result<Outcome> {
+        let files = snapshot(&self.model, &self.state)?;
+        let path = self.directory.path().join(files[0].0);
+        fs::write(&path, &files[0].1).map_err(Error::io("write", &path))?;
+        if self.experiment.record.plot {
+            self.recorder.draw(&self.state.untrained)?;
+        }
+        self.recorder.finish("done");
+        Ok(self.outcome())
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            step: self.state.step,
+            results: self.state.results.clone(),
+            untrained: self.state.untrained.clone(),
+            bad_images: self.data.source.quarantine().count(),
+            skipped_steps: self.state.skipped,
+            was_finished: false,
+        }
+    }
+
+    fn row(&self) -> Row {
+        let epoch = self.order.epoch(self.state.step.saturating_sub(1));
+        Row { step: self.state.step, epoch, seconds: self.state.seconds, values: Vec::new() }
+    }
+}
+
+/// Updates of the classifiers on the untrained encoder where the budget is in seconds.
+const UNTRAINED_STEPS: u64 = 1000;

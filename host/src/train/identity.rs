@@ -1,0 +1,129 @@
+//! `run.json`: which builds, data and machine a run's numbers come from; a resumed run must have the same builds and data.
+
+use super::setup::Setup;
+use crate::{
+    error::{Error, Fault, Result},
+    plugin::Candidate,
+};
+use infomax_sdk::DatasetFacts;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fs, path::Path};
+
+const FILE: &str = "run.json";
+
+/// What a run was made with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The host's version.
+    pub infomax: String,
+    /// The libtorch that it is built for.
+    pub libtorch: String,
+    /// SHA-256 of the resolved config.
+    pub config: String,
+    /// `Cpu`, `Cuda(0)`, …
+    pub device: String,
+    /// Threads inside one operation.
+    pub threads: usize,
+    /// By name.
+    pub plugins: BTreeMap<String, PluginIdentity>,
+    /// What the dataset found.
+    pub dataset: DatasetFacts,
+}
+
+/// Which build of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginIdentity {
+    pub version: String,
+    pub sha256: String,
+    pub abi: [u32; 2],
+    pub rustc: String,
+    pub libtorch: Option<String>,
+    /// Of the copy in the run directory.
+    pub file: String,
+}
+
+impl Identity {
+    /// The identity of a run with these components.
+    pub fn new(setup: &Setup, config: &str, dataset: &DatasetFacts, device: tch::Device, threads: usize) -> Self {
+        let plugins = setup.components().map(|component| {
+            let Candidate { manifest, sha256, path } = component.library.candidate.clone();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let identity = PluginIdentity {
+                version: manifest.version,
+                sha256,
+                abi: manifest.abi,
+                rustc: manifest.rustc,
+                libtorch: manifest.libtorch,
+                file,
+            };
+            (manifest.name, identity)
+        });
+        Self {
+            infomax: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch: crate::plugin::LIBTORCH.to_owned(),
+            config: config.to_owned(),
+            device: format!("{device:?}"),
+            threads,
+            plugins: plugins.into_iter().collect(),
+            dataset: dataset.clone(),
+        }
+    }
+
+    /// Writes the identity and keeps a copy of the libraries, so that the run can be repeated with them.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn write(&self, run: &Path, setup: &Setup) -> Result<()> {
+        let folder = run.join("plugins");
+        fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+        for component in setup.components() {
+            let from = &component.library.candidate.path;
+            let to = folder.join(from.file_name().unwrap_or_default());
+            fs::copy(from, &to).map_err(Error::io("copy a plugin to", &to))?;
+        }
+        let path = run.join(FILE);
+        let text = serde_json::to_string_pretty(self).expect("an identity is plain data");
+        fs::write(&path, text).map_err(Error::io("write", &path))
+    }
+
+    /// Makes sure that a run goes on with the builds and the data that it began with.
+    ///
+    /// # Errors
+    /// What differs, all of it.
+    pub fn check(&self, run: &Path, accept_dataset_change: bool) -> Result<()> {
+        let path = run.join(FILE);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let fail = |message: String, hint: &str| {
+            Err(Error::Checkpoint { fault: Fault::new(message).at(path.display().to_string()).hint(hint) })
+        };
+        let before: Self = match serde_json::from_str(&text) {
+            Ok(before) => before,
+            Err(error) => return fail(format!("the run's identity can't be read: {error}"), "start a new run"),
+        };
+        let mut changed = Vec::new();
+        let names = before.plugins.keys().chain(self.plugins.keys());
+        for name in names.collect::<std::collections::BTreeSet<_>>() {
+            let hash = |identity: &Self| identity.plugins.get(name).map_or("absent", |p| &p.sha256[..12]).to_owned();
+            let (then, now) = (hash(&before), hash(self));
+            if then != now {
+                changed.push(format!("`{name}` was {then}, is {now}"));
+            }
+        }
+        if !changed.is_empty() {
+            let hint = "the run directory keeps the libraries: list its `plugins` folder first under `plugins.search`";
+            return fail(format!("plugins changed since the run began: {}", changed.join("; ")), hint);
+        }
+        if before.dataset.fingerprint != self.dataset.fingerprint && !accept_dataset_change {
+            let count = |identity: &Self| identity.dataset.splits.iter().map(|split| split.length).sum::<u64>();
+            let message =
+                format!("the dataset changed since the run began: {} images then, {} now", count(&before), count(self));
+            return fail(message, "put the data back, or pass `--accept-dataset-change`");
+        }
+        Ok(())
+    }
+
+    /// The hash of each plugin library, by name.
+    pub fn plugin_hashes(&self) -> BTreeMap<String, String> {
+        self.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.sha256.clone())).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run leaves behind as it goes: metrics, the display, the curves.
+
+use super::{budget::Plan, step::StepOutcome};
+use crate::{
+    error::{Error, Result},
+    record::{Curves, MetricsFile, Progress, Row, Status, read_metrics},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Between two plain lines where nobody looks at a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Writes metrics and shows progress.
+pub struct Recorder {
+    run: PathBuf,
+    title: String,
+    metrics: MetricsFile,
+    progress: Progress,
+    plan: Plan,
+    batch_size: u64,
+    window: Window,
+}
+
+/// Time since the last row of metrics.
+struct Window {
+    start: Instant,
+    steps: u64,
+    waited: Duration,
+}
+
+impl Recorder {
+    /// Opens a run's metrics; those after `step` are dropped.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn open(run: &Path, title: &str, plan: Plan, batch_size: u64, every_steps: u64, step: u64) -> Result<Self> {
+        let mut metrics = MetricsFile::open(&run.join("metrics.jsonl"))?;
+        metrics.truncate_after(step)?;
+        let progress = Progress::new(every_steps, LINE_EVERY);
+        let window = Window { start: Instant::now(), steps: 0, waited: Duration::ZERO };
+        Ok(Self { run: run.to_owned(), title: title.to_owned(), metrics, progress, plan, batch_size, window })
+    }
+
+    /// Says a line beside the display.
+    pub fn note(&mut self, text: &str) {
+        self.progress.note(text);
+    }
+
+    /// Counts a step and shows where the run stands.
+    pub fn step(&mut self, at: Row, outcome: &StepOutcome, waited: Duration, results: &[(String, f64)]) {
+        self.window.steps += 1;
+        self.window.waited += waited;
+        let seconds = self.window.start.elapsed().as_secs_f64().max(1e-9);
+        let terms: Vec<(&str, f64)> = outcome.values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let per_step = seconds / self.window.steps as f64;
+        self.progress.update(&Status {
+            step: at.step,
+            total_steps: self.plan.steps,
+            terms: &terms,
+            linear_top1: results.iter().find(|(name, _)| name == "linear_top1").map(|&(_, value)| value),
+            images_per_second: self.batch_size as f64 / per_step,
+            seconds_left: Some(self.plan.seconds_left(at.step, at.seconds, per_step)),
+            waiting_for_data: self.window.waited.as_secs_f64() / seconds,
+        });
+    }
+
+    /// Writes a row with the values of a step and the pace since the last such row.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn metrics(&mut self, mut row: Row, outcome: &StepOutcome, lr: f64, skipped: u64) -> Result<()> {
+        let seconds = self.window.start.elapsed().as_secs_f64().max(1e-9);
+        row.values = outcome.values.clone();
+        row.values.push(("lr".to_owned(), lr));
+        row.values.push(("skipped_steps".to_owned(), skipped as f64));
+        row.values.push(("images_per_second".to_owned(), (self.window.steps * self.batch_size) as f64 / seconds));
+        row.values.push(("waiting_for_data".to_owned(), self.window.waited.as_secs_f64() / seconds));
+        self.restart_window();
+        Ok(self.metrics.append(&row)?)
+    }
+
+    /// Writes a row with the results of a test, which don't count as training time.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn results(&mut self, row: Row) -> Result<()> {
+        let named = |(name, value): &(String, f64)| format!("{name} {value:.2} %");
+        let text: Vec<_> = row.values.iter().map(named).collect();
+        self.progress.note(&format!("step {}: {}", row.step, text.join(" · ")));
+        self.restart_window();
+        Ok(self.metrics.append(&row)?)
+    }
+
+    fn restart_window(&mut self) {
+        self.window = Window { start: Instant::now(), steps: 0, waited: Duration::ZERO };
+    }
+
+    /// Draws the curves so far as `curves.png`.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn draw(&self, untrained: &[(String, f64)]) -> Result<()> {
+        let rows = read_metrics(&self.run.join("metrics.jsonl"))?;
+        let untrained: Vec<(&str, f64)> = untrained.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let png = Curves { title: &self.title, rows: &rows, untrained: &untrained }.to_png()?;
+        let path = self.run.join("curves.png");
+        fs::write(&path, png).map_err(Error::io("write", &path))
+    }
+
+    /// Ends the display.
+    pub fn finish(&mut self, text: &str) {
+        self.progress.finish(text);
+    }
+}

@@ -1,0 +1,45 @@
+//! What the same classifiers reach on the encoder as it was initialised: the number to be better than.
+
+use super::{evaluate::Tester, model::Model, setup::Setup, step::Stepper};
+use crate::{
+    config::Experiment,
+    dataset::{OrderedWorkers, TrainBatch},
+    error::{Error, Result},
+    optimizer::{Adam, Schedule, Trained},
+};
+use infomax_sdk::Mode;
+use tch::Tensor;
+
+/// Trains classifiers on a frozen fresh encoder over some batches, and tests them.
+///
+/// # Errors
+/// What the plugins or libtorch say.
+pub fn untrained_top1(
+    setup: &Setup,
+    experiment: &Experiment,
+    classes: usize,
+    batches: OrderedWorkers<TrainBatch>,
+    tester: &Tester,
+    stop: &dyn Fn() -> bool,
+) -> Result<Vec<(String, f64)>> {
+    let mut model = Model::new(setup, experiment, Some(classes))?;
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment.train.seed, 0)?;
+    let classifiers = model.classifiers.take().expect("asked for above");
+    let mut adam = Adam::new(Trained::of("evaluator", &classifiers.tensors()), &experiment.optimizer);
+    let schedule = Schedule::new(&experiment.optimizer);
+    for batch in batches {
+        if stop() {
+            return Ok(Vec::new());
+        }
+        let batch = batch?;
+        tch::manual_seed(stepper.key(batch.step).torch_seed());
+        let views = stepper.views(&batch)?;
+        let maps = tch::no_grad(|| model.encoder.forward(&views, Mode::Train))?;
+        adam.clear_gradients()?;
+        let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
+        super::step::classify(&classifiers, &maps, model.representation, &labels)?;
+        adam.update(schedule.lr(batch.step, batch.epoch), experiment.optimizer.lr)?;
+    }
+    let result = tester.test(&mut model, &classifiers)?;
+    if result.is_empty() { Err(Error::Bug { what: "no classifier to test".to_owned() }) } else { Ok(result) }
+}
