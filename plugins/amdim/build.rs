@@ -6,6 +6,11 @@ mod config;
 
 fn main() {
     infomax_manifest::Builder::new()
+        .augmentation::<config::augmentation::AmdimAugmentation>(
+            "amdim",
+            "AMDIM's two views: flip, crop or translation, colour jitter, grayscale",
+        )
+        .augmentation::<config::augmentation::NoAugmentation>("none", "Plain views, for control")
         .encoder::<config::encoder::EncoderConfig>("amdim", "AMDIM's encoder for 32, 64 or 128 px")
         .loss::<config::loss::LossConfig>(
             "amdim",
