@@ -104,7 +104,9 @@ impl Recorder {
     /// # Errors
     /// The system's, with the path.
     pub fn draw(&self, untrained: &[(String, f64)]) -> Result<()> {
-        let rows = read_metrics(&self.run.join("metrics.jsonl"))?;
+        let mut rows = read_metrics(&self.run.join("metrics.jsonl"))?;
+        // The untrained encoder's results are the dashed lines.
+        rows.iter_mut().for_each(|row| row.values.retain(|(name, _)| !name.starts_with("untrained_")));
         let untrained: Vec<(&str, f64)> = untrained.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let png = Curves { title: &self.title, rows: &rows, untrained: &untrained }.to_png()?;
         let path = self.run.join("curves.png");
