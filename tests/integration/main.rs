@@ -3,3 +3,5 @@
 mod config_faults;
 mod golden;
 mod support;
+mod tools;
+mod training;

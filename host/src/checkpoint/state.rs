@@ -65,8 +65,8 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Vec<(&'static str, Ve
 fn encoder_file(tensors: &[(String, Tensor)], description: &EncoderDescription) -> Result<Vec<u8>> {
     let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
     let tensors: Vec<_> = tensors.iter().map(strip).collect();
-    let metadata =
-        HashMap::from([("format".to_owned(), "pt".to_owned()), ("infomax".to_owned(), json!(description).to_string())]);
+    // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
+    let metadata = HashMap::from([("infomax".to_owned(), json!(description).to_string())]);
     let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
     write_tensors(&tensors, metadata).map_err(failed)
 }

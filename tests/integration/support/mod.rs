@@ -1,4 +1,5 @@
 //! What all tests share: the workspace, the built libraries, the shared folder.
 
+pub mod binary;
 pub mod golden_file;
 pub mod workspace;

@@ -1,0 +1,77 @@
+//! The commands beside training, and what is shipped: configs and the README.
+
+use crate::support::{
+    binary::{errors, experiment, run},
+    workspace::root,
+};
+use std::fs;
+
+#[test]
+fn every_shipped_experiment_resolves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("configs/experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        let output = run(folder.path(), &["config", "show", &path.to_string_lossy()]);
+        assert!(output.status.success(), "{}: {}", path.display(), errors(&output, folder.path()));
+        count += 1;
+    }
+    assert!(count >= 4);
+}
+
+#[test]
+fn shown_config_trains_as_the_original() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = run(folder.path(), &["config", "show", &experiment("shapes-demo"), "--set", "train.seed=9"]);
+    fs::write(folder.path().join("shown.toml"), &shown.stdout).unwrap();
+    let again = run(folder.path(), &["config", "show", "shown.toml"]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&again.stdout));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("seed = 9"));
+}
+
+#[test]
+fn plugin_list_names_every_reference_component() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["plugin", "list"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for component in ["cifar10", "cifar100", "stl10", "image-folder", "shapes", "amdim", "none"] {
+        assert!(text.lines().any(|line| line.split_whitespace().nth(1) == Some(component)), "{component}:\n{text}");
+    }
+}
+
+#[test]
+fn data_preview_writes_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["data", "preview", &experiment("shapes-demo"), "--out", "sheet.png"]);
+    assert!(output.status.success(), "{}", errors(&output, folder.path()));
+    let bytes = fs::read(folder.path().join("sheet.png")).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000);
+}
+
+#[test]
+fn readme_names_only_what_exists() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    for path in quoted(&text).filter(|word| word.contains('/') && !word.contains(['<', '*', ' ', '$', '=', ':'])) {
+        let is_made = ["target/", "runs/", "data/", "../shared", ".libtorch", ".infomax"].iter().any(|p| path.starts_with(p));
+        assert!(is_made || root().join(path).exists(), "the README names `{path}`, which does not exist");
+    }
+    for alias in quoted(&text).filter_map(|word| word.strip_prefix("cargo ")) {
+        let alias = alias.split_whitespace().next().unwrap_or_default();
+        let is_own = aliases.lines().any(|line| line.starts_with(&format!("{alias} =")));
+        assert!(is_own || ["build", "test", "bench"].contains(&alias), "the README names `cargo {alias}`");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for command in quoted(&text).filter_map(|word| word.strip_prefix("infomax ")) {
+        let words: Vec<&str> = command.split_whitespace().take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
+        let output = run(folder.path(), &[&words[..], &["--help"]].concat());
+        assert!(output.status.success(), "the README names `infomax {command}`: {}", errors(&output, folder.path()));
+    }
+}
+
+/// What stands between backticks or on lines of code blocks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines).map(|l| l.split('#').next().unwrap_or(l).trim());
+    let inline = text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2));
+    blocks.chain(inline)
+}
