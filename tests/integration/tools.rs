@@ -53,7 +53,8 @@ fn readme_names_only_what_exists() {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
     let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
     for path in quoted(&text).filter(|word| word.contains('/') && !word.contains(['<', '*', ' ', '$', '=', ':'])) {
-        let is_made = ["target/", "runs/", "data/", "../shared", ".libtorch", ".infomax"].iter().any(|p| path.starts_with(p));
+        let is_made =
+            ["target/", "runs/", "data/", "../shared", ".libtorch", ".infomax"].iter().any(|p| path.starts_with(p));
         assert!(is_made || root().join(path).exists(), "the README names `{path}`, which does not exist");
     }
     for alias in quoted(&text).filter_map(|word| word.strip_prefix("cargo ")) {
@@ -63,7 +64,8 @@ fn readme_names_only_what_exists() {
     }
     let folder = tempfile::tempdir().unwrap();
     for command in quoted(&text).filter_map(|word| word.strip_prefix("infomax ")) {
-        let words: Vec<&str> = command.split_whitespace().take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
+        let words: Vec<&str> =
+            command.split_whitespace().take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
         let output = run(folder.path(), &[&words[..], &["--help"]].concat());
         assert!(output.status.success(), "the README names `infomax {command}`: {}", errors(&output, folder.path()));
     }
@@ -71,7 +73,8 @@ fn readme_names_only_what_exists() {
 
 /// What stands between backticks or on lines of code blocks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines).map(|l| l.split('#').next().unwrap_or(l).trim());
+    let blocks =
+        text.split("```").skip(1).step_by(2).flat_map(str::lines).map(|l| l.split('#').next().unwrap_or(l).trim());
     let inline = text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2));
     blocks.chain(inline)
 }

@@ -39,7 +39,12 @@ fn train(folder: &Path, name: &str, more: &[&str]) -> Output {
 }
 
 fn assert_ok(output: &Output) {
-    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The rows of metrics without what depends on the clock.
@@ -107,7 +112,8 @@ fn t11_resume_from_any_checkpoint_is_bit_exact() {
 fn t08_signal_saves_and_exits_75_and_the_resumed_run_ends_alike() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
-    let more = ["train.steps=400", "train.log_every_steps=50", "evaluation.every_steps=400", "checkpoint.every_steps=400"];
+    let more =
+        ["train.steps=400", "train.log_every_steps=50", "evaluation.every_steps=400", "checkpoint.every_steps=400"];
     assert_ok(&train(folder.path(), "whole", &more));
     let list = arguments("cut", &more);
     let list: Vec<_> = list.iter().map(String::as_str).collect();
@@ -137,7 +143,8 @@ fn t16_a_finished_run_says_so() {
 #[test]
 fn t01_divergence_updates_nothing_and_exits_6() {
     let folder = tempfile::tempdir().unwrap();
-    let more = ["optimizer.lr=1000", "optimizer.warmup_steps=0", "train.max_skipped_steps_in_a_row=2", "train.steps=60"];
+    let more =
+        ["optimizer.lr=1000", "optimizer.warmup_steps=0", "train.max_skipped_steps_in_a_row=2", "train.steps=60"];
     let output = train(folder.path(), "run", &more);
     assert_eq!(output.status.code(), Some(6), "{}", errors(&output, folder.path()));
     let text = errors(&output, folder.path());

@@ -5,6 +5,10 @@ mod config;
 mod encoder;
 mod loss;
 
+pub use config::{encoder::EncoderConfig, loss::LossConfig};
+pub use encoder::AmdimEncoder;
+pub use loss::AmdimLoss;
+
 infomax_sdk::export_plugin! {
     augmentations: { "amdim" => augmentation::Amdim, "none" => augmentation::None },
     encoders: { "amdim" => encoder::AmdimEncoder },

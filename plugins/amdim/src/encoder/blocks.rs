@@ -3,7 +3,7 @@
 //! Shapes: N views times images · H, W sides · C channels · D rkhs.
 
 use super::{
-    rows::{average_pool, convolution, rows_of},
+    rows::{as_image, as_rows, average_pool, convolution},
     weights::{Names, convolution_bias, convolution_weight, trained, uniform_weight, zero_weight},
 };
 use infomax_sdk::Mode;
@@ -104,13 +104,13 @@ impl Stem {
     }
 
     pub fn forward(&self, x_nhwc: &Tensor) -> Result<Tensor, TchError> {
-        let mut x_nchw = x_nhwc.f_permute([0, 3, 1, 2])?;
+        let mut x_nchw = as_image(x_nhwc)?;
         if self.pad > 0 {
             x_nchw = x_nchw.f_reflection_pad2d([self.pad; 4])?;
         }
         let y_nchw = x_nchw.f_conv2d(&self.weight, None::<&Tensor>, self.stride, 0, 1, 1)?;
         // Apart from the convolution, whose own sum for the bias's gradient is several times less exact.
-        y_nchw.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_add_(&self.bias)?.f_relu_()
+        as_rows(&y_nchw)?.f_add_(&self.bias)?.f_relu_()
     }
 
     pub fn name(&self, mut names: Names<'_>) {
@@ -141,20 +141,16 @@ impl ResidualConv {
     }
 
     pub fn forward(&self, x_nhwc: &Tensor, views: i64, mode: Mode) -> Result<Tensor, TchError> {
-        let hidden = convolution(x_nhwc, &self.conv1, self.width, self.stride)?;
+        let hidden = convolution(x_nhwc, &self.conv1, self.stride)?;
         let hidden = self.bn1.forward(hidden, views, mode)?.f_relu_()?;
         let skip = average_pool(x_nhwc, self.width, self.stride)?;
-        let (c, o) = (x_nhwc.size()[3], self.conv2.size()[0]);
-        let size = hidden.size();
-        let (hidden_rows, weight) = (hidden.f_view([-1, o])?, rows_of(&self.conv2, o)?.f_transpose(0, 1)?);
-        let y = if c == o {
-            skip.f_reshape([-1, o])?.f_addmm(&hidden_rows, &weight)?
-        } else {
-            let y = hidden_rows.f_mm(&weight)?;
-            let _ = y.f_narrow(1, 0, c)?.f_add_(&skip.f_reshape([-1, c])?)?;
-            y
-        };
-        y.f_view(&size[..])
+        let mut y_nhwc = convolution(&hidden, &self.conv2, 1)?;
+        let c = skip.size()[3];
+        if c == y_nhwc.size()[3] {
+            return y_nhwc.f_add_(&skip);
+        }
+        let _ = y_nhwc.f_narrow(3, 0, c)?.f_add_(&skip)?;
+        Ok(y_nhwc)
     }
 
     pub fn name(&self, mut names: Names<'_>) {
@@ -218,13 +214,10 @@ impl RkhsHead {
     }
 
     pub fn forward(&self, x_nhwc: &Tensor, views: i64, mode: Mode) -> Result<Tensor, TchError> {
-        let d = self.conv2.size()[0];
-        let hidden = self.bn_hid.forward(convolution(x_nhwc, &self.conv1, 1, 1)?, views, mode)?.f_relu_()?;
-        let size = hidden.size();
-        let x_rows = x_nhwc.f_reshape([-1, x_nhwc.size()[3]])?;
-        let shortcut_rows = self.shortcut_bias.f_addmm(&x_rows, &rows_of(&self.shortcut, d)?.f_transpose(0, 1)?)?;
-        let y_rows = shortcut_rows.f_addmm(&hidden.f_view([-1, d])?, &rows_of(&self.conv2, d)?.f_transpose(0, 1)?)?;
-        self.bn_out.forward(y_rows.f_view(&size[..])?, views, mode)
+        let hidden = self.bn_hid.forward(convolution(x_nhwc, &self.conv1, 1)?, views, mode)?.f_relu_()?;
+        let mut y_nhwc = convolution(x_nhwc, &self.shortcut, 1)?.f_add_(&self.shortcut_bias)?;
+        y_nhwc = y_nhwc.f_add_(&convolution(&hidden, &self.conv2, 1)?)?;
+        self.bn_out.forward(y_nhwc, views, mode)
     }
 
     pub fn name(&self, mut names: Names<'_>) {
