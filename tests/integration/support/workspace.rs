@@ -38,6 +38,8 @@ pub fn registry() -> Registry {
 
 /// A component of a reference plugin, loaded.
 pub fn component(kind: Kind, name: &str) -> Component {
+    // Tests run side by side: one thread an operation, or they wait for each other's.
+    infomax::native::set_threads(1);
     let (library, name) = registry().load(kind, name, None).unwrap_or_else(|error| panic!("{}", error.fault()));
     Component::new(library, kind, name)
 }
