@@ -33,6 +33,10 @@ impl Candidate {
         if metadata.is_dir() {
             return Err(refuse(("it is a folder".to_owned(), "name the library file inside it".to_owned())));
         }
+        if !metadata.is_file() {
+            // Reading a pipe would wait for ever, reading a device would not end.
+            return Err(refuse(("it is a pipe or a device".to_owned(), "name a library file".to_owned())));
+        }
         let bytes = fs::read(path).map_err(|error| refuse(unreadable(&error)))?;
         let manifest = read_manifest(&bytes).map_err(refuse)?;
         check(&manifest, allow_torch_skew).map_err(refuse)?;

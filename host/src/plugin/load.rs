@@ -7,7 +7,7 @@ use infomax_abi::{
     abi_stable::{
         StableAbi,
         abi_stability::abi_checking::check_layout_compatibility,
-        library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+        library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL},
         type_layout::TypeLayout,
     },
 };
@@ -60,8 +60,7 @@ fn open(candidate: &Candidate) -> Result<PluginModuleRef, PluginError> {
         })
         .map_err(|_| refuse("it has no entry: the symbol of `export_plugin!` is missing".to_owned(), no_entry))?;
     let rebuild = format!("rebuild it against infomax-sdk {}", env!("CARGO_PKG_VERSION"));
-    let header =
-        header.upgrade().map_err(|error| refuse(format!("its header does not fit: {}", one_line(&error)), &rebuild))?;
+    let header = header.upgrade().map_err(|error| refuse(header_reason(&error).to_owned(), &rebuild))?;
     let theirs = header.layout().ok_or_else(|| refuse("it carries no layout to check".to_owned(), &rebuild))?;
     check_layout(PluginModuleRef::LAYOUT, theirs).map_err(|detail| {
         log::debug!("layout of {}:\n{detail}", candidate.path.display());
@@ -80,6 +79,15 @@ fn open(candidate: &Candidate) -> Result<PluginModuleRef, PluginError> {
 fn check_layout(ours: &'static TypeLayout, theirs: &'static TypeLayout) -> Result<(), String> {
     check_layout_compatibility(ours, theirs)
         .or_else(|first| check_layout_compatibility(theirs, ours).map_err(|_| first.to_string()))
+}
+
+/// abi_stable's own message fills a page.
+fn header_reason(error: &LibraryError) -> &'static str {
+    match error {
+        LibraryError::InvalidAbiHeader(_) => "its entry was made by another version of abi_stable",
+        LibraryError::InvalidCAbi { .. } => "its compiler passes values in another way than this host's",
+        _ => "its entry does not fit",
+    }
 }
 
 fn one_line(error: &dyn std::fmt::Display) -> String {

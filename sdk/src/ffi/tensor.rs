@@ -76,7 +76,9 @@ pub unsafe fn take_named(given: Vec<FfiNamedTensor>) -> Result<Vec<NamedTensor>>
         let name = named.name.into_string();
         // SAFETY: the caller's promise.
         let tensor = unsafe { take(named.tensor) };
-        let tensor = tensor.filter(Tensor::defined).ok_or_else(|| Error::new(format!("`{name}` is undefined")))?;
+        let undefined =
+            || Error::new(format!("`{name}` is undefined")).hint("list tensors that exist, always the same");
+        let tensor = tensor.filter(Tensor::defined).ok_or_else(undefined)?;
         let tags = serde_json::from_str(&named.tags)
             .map_err(|e| Error::new(format!("can't read the tags of `{name}`")).caused_by(&e))?;
         let role = if named.role == 1 { Role::Parameter } else { Role::Buffer };
