@@ -2,6 +2,7 @@
 
 mod config_faults;
 mod golden;
+mod plugin_faults;
 mod support;
 mod tools;
 mod training;

@@ -1,0 +1,6 @@
+//! Plugins that are damaged, foreign, of another version, or misbehave in a call: rows P01 to P12 of the fault matrix.
+
+mod calls;
+mod files;
+mod rendered;
+mod values;

@@ -1,0 +1,70 @@
+//! The one config of all faulty components: in which callback which fault.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where the fault happens and what it is; the default is none.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultyConfig {
+    /// The method that misbehaves.
+    pub callback: Callback,
+    /// What it does.
+    pub fault: Fault,
+    /// From which step on, for faults of values.
+    pub step: u64,
+    /// Whether the loss makes its gradients by hand.
+    pub by_hand: bool,
+}
+
+/// A method of a component.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Callback {
+    #[default]
+    Nowhere,
+    Describe,
+    Create,
+    Drop,
+    Facts,
+    Read,
+    Locate,
+    TrainViews,
+    EvalView,
+    Forward,
+    ForwardBackward,
+    BeforeStep,
+    AfterUpdate,
+    Tensors,
+    Save,
+    Load,
+}
+
+/// A way to misbehave. From `shape` on: values that break the contract.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    #[default]
+    None,
+    Panic,
+    PanicWithNumber,
+    TorchError,
+    TorchPanic,
+    Shape,
+    Rank,
+    Kind,
+    Undefined,
+    Missing,
+    ViewTooFew,
+    Detached,
+    NotANumber,
+    TermShape,
+    TermKind,
+    TermUndefined,
+    TermNotANumber,
+    GradientShape,
+    GradientMissing,
+    NoGradLeft,
+    ThreadsLeft,
+    Replaced,
+}
