@@ -1,16 +1,21 @@
-//! Datasets: the foreign side, opening and reading with a policy for bad images, the order of samples, and the threads
-//! that make batches.
+//! Datasets: the foreign side, opening and reading with a policy for bad images, the order of samples, the threads that
+//! make batches, and scanning.
 
 mod batch;
 mod foreign;
+mod hashes;
 mod order;
 mod quarantine;
+mod reading;
+mod scan;
 mod source;
 mod workers;
 
 pub use batch::{BatchMaker, EvalBatch, TrainBatch};
 pub use foreign::ForeignDataset;
+pub use hashes::HashManifest;
 pub use order::Order;
 pub use quarantine::Quarantine;
-pub use source::{Pixels, Source, Stage};
+pub use scan::{BadImage, Event as ScanEvent, Scan, scan};
+pub use source::{Bad, Inspected, Pixels, Source, Stage};
 pub use workers::OrderedWorkers;

@@ -14,11 +14,11 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Notes a bad image; gives how many there are, and whether this one is new.
+    /// Notes a bad image; gives how many there are in its split, and whether this one is new.
     pub fn note(&self, split: usize, index: u64, reason: String) -> (usize, bool) {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = bad.insert((split, index), reason).is_none();
-        (bad.len(), is_new)
+        (bad.range((split, 0)..=(split, u64::MAX)).count(), is_new)
     }
 
     /// How many images were found bad.

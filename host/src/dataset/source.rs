@@ -1,13 +1,14 @@
 //! An opened dataset: its stages, and reading with decoding, retries and a policy for bad images.
 
-use super::{ForeignDataset, quarantine::Quarantine};
+use super::{ForeignDataset, quarantine::Quarantine, reading};
 use crate::{
     config::{DatasetTable, OnBad},
     error::{Error, Fault, Result},
     plugin::{Component, PluginError},
 };
 use infomax_image::decode::{DecodeOptions, Limits, decode};
-use infomax_sdk::{DatasetFacts, ErrorKind, Image, ImageRef, Key, Sample, requests::Request};
+use infomax_sdk::{DatasetFacts, ErrorKind, Image, ImageRef, Key, Sample, Split, requests::Request};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, thread, time::Duration};
 
 const READ_TRIES: u32 = 3;
@@ -61,6 +62,15 @@ pub struct Bad {
     pub reason: String,
     /// What to do.
     pub hint: String,
+}
+
+/// What scanning learns of an image.
+#[derive(Debug)]
+pub struct Inspected {
+    /// Of the file's bytes; none where there is no file of its own.
+    pub sha256: Option<[u8; 32]>,
+    /// The decoded image, or what is wrong.
+    pub pixels: Result<Pixels, Bad>,
 }
 
 impl Source {
@@ -130,9 +140,12 @@ impl Source {
             if is_new {
                 log::warn!("bad image skipped: {} ({})", bad.place, bad.reason);
             }
-            if count as f64 > inner.max_bad_fraction * stage.len() as f64 {
-                let message =
-                    format!("{count} of {} images are bad, more than `dataset.max_bad_fraction`", stage.len());
+            let Split { name, length, .. } = &inner.facts.splits[split];
+            if count as f64 > inner.max_bad_fraction * *length as f64 {
+                let most = inner.max_bad_fraction;
+                let message = format!(
+                    "{count} of {length} images of `{name}` are bad, more than `dataset.max_bad_fraction` = {most}"
+                );
                 let place = format!("the last one: {} ({})", bad.place, bad.reason);
                 let fault = Fault::new(message).at(place).hint("run `infomax data scan` to list them all");
                 return Err(Error::Dataset { fault });
@@ -148,17 +161,33 @@ impl Source {
     /// # Errors
     /// A plugin that panicked or broke the contract.
     pub fn read(&self, split: usize, index: u64) -> Result<Result<Pixels, Bad>> {
+        let sample = self.read_with_retries(split, index)?;
+        Ok(sample.and_then(|sample| self.decode(split, index, sample)))
+    }
+
+    /// Reads and decodes one image, and hashes the bytes that were read.
+    ///
+    /// # Errors
+    /// A plugin that panicked or broke the contract.
+    pub fn inspect(&self, split: usize, index: u64) -> Result<Inspected> {
         let sample = match self.read_with_retries(split, index)? {
             Ok(sample) => sample,
-            Err(bad) => return Ok(Err(bad)),
+            Err(bad) => return Ok(Inspected { sha256: None, pixels: Err(bad) }),
         };
+        let sha256 = match &sample.image {
+            Image::Encoded(bytes) => Some(Sha256::digest(bytes).into()),
+            Image::Rgb8 { .. } => None,
+        };
+        Ok(Inspected { sha256, pixels: self.decode(split, index, sample) })
+    }
+
+    fn decode(&self, split: usize, index: u64, Sample { image, label }: Sample) -> Result<Pixels, Bad> {
         let classes = self.0.facts.class_names.len() as i64;
-        let Sample { image, label } = sample;
         if label < -1 || (classes > 0 && label >= classes) {
             let reason = format!("label {label} of {classes} classes");
-            return Ok(Err(self.bad(split, index, reason, "check the dataset's labels")));
+            return Err(self.bad(split, index, reason, "check the dataset's labels"));
         }
-        Ok(match image {
+        match image {
             Image::Rgb8 { width, height, pixels } => Ok(Pixels { width, height, pixels, label, was_animated: false }),
             Image::Encoded(bytes) => match decode(&bytes, &self.0.decode) {
                 Ok(image) => Ok(Pixels {
@@ -170,15 +199,22 @@ impl Source {
                 }),
                 Err(error) => Err(self.bad(split, index, error.to_string(), error.hint())),
             },
-        })
+        }
     }
 
-    /// Where an image comes from.
+    /// Where an image comes from, as the dataset says it.
     pub fn locate(&self, split: usize, index: u64) -> String {
         self.0.dataset.locate(split, index)
     }
 
+    /// Where an image comes from, with its number.
+    pub fn place(&self, split: usize, index: u64) -> String {
+        let name = self.0.facts.splits.get(split).map_or("?", |split| &split.name);
+        format!("{} (`{name}`, image {index})", self.locate(split, index))
+    }
+
     fn read_with_retries(&self, split: usize, index: u64) -> Result<Result<Sample, Bad>> {
+        reading::note(self, split, index);
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             match self.0.dataset.read(split, index) {
@@ -199,6 +235,6 @@ impl Source {
     }
 
     fn bad(&self, split: usize, index: u64, reason: String, hint: &str) -> Bad {
-        Bad { place: self.locate(split, index), reason, hint: hint.to_owned() }
+        Bad { place: self.place(split, index), reason, hint: hint.to_owned() }
     }
 }

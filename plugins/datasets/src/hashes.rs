@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
     fs,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
+#[cfg(test)]
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// The name under which a manifest is found without being asked for.
-pub const FILE: &str = "infomax-hashes.json";
+pub(crate) const FILE: &str = "infomax-hashes.json";
 const VERSION: u32 = 1;
 const LARGEST: u64 = 1 << 30; // a manifest of 1.3 million files has about 150 MB
 
@@ -37,7 +37,7 @@ impl Hashes {
         let shown = names::path(path);
         let fail = |reason: String| {
             Error::data(format!("the hash manifest `{shown}` can't be used: {reason}"))
-                .hint("write it again with `infomax data scan --write-manifest`")
+                .hint("remove it and write it again with `infomax data scan --write-manifest`")
         };
         let metadata = fs::metadata(path).map_err(|cause| fail(cause.to_string()))?;
         if !metadata.is_file() || metadata.len() > LARGEST {
@@ -64,7 +64,7 @@ impl Hashes {
         let (name, path) = (names::escape(relative), names::path(&self.path));
         let Some(expected) = self.files.get(&name) else {
             return Err(Error::data(format!("`{name}` is not in the hash manifest `{path}`"))
-                .hint("write the manifest again if the file belongs to the dataset"));
+                .hint("if the file belongs to the dataset, remove the manifest and write it again"));
         };
         let found = Sha256::digest(bytes);
         if found[..] == expected[..] {
@@ -87,22 +87,14 @@ fn parse(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// Hashes the files (paths relative to `root`, as bytes) and writes the manifest to `target`.
-///
-/// # Errors
-/// A file that can't be read or written.
-pub fn write<'a>(root: &Path, files: impl IntoIterator<Item = &'a [u8]>, target: &Path) -> Result<()> {
-    let fail = |path: &Path, cause: std::io::Error| {
-        Error::data(format!("can't read or write `{}`", names::path(path))).caused_by(&cause)
-    };
+/// Hashes the files (paths relative to `root`, as bytes) and writes the manifest to `target`, as `infomax data scan
+/// --write-manifest` does from what it reads.
+#[cfg(test)]
+pub(crate) fn write<'a>(root: &Path, files: impl IntoIterator<Item = &'a [u8]>, target: &Path) {
     let mut manifest = Manifest { version: VERSION, files: BTreeMap::new() };
     for relative in files {
-        let path = root.join(OsStr::from_bytes(relative));
-        let bytes = fs::read(&path).map_err(|cause| fail(&path, cause))?;
+        let bytes = fs::read(root.join(OsStr::from_bytes(relative))).expect("a file");
         manifest.files.insert(names::escape(relative), hex(&Sha256::digest(&bytes)));
     }
-    let text = serde_json::to_vec(&manifest).expect("a map of strings");
-    let temporary = target.with_extension("json.tmp");
-    fs::write(&temporary, text).map_err(|cause| fail(&temporary, cause))?;
-    fs::rename(&temporary, target).map_err(|cause| fail(target, cause))
+    fs::write(target, serde_json::to_vec(&manifest).expect("a map of strings")).expect("written");
 }

@@ -5,7 +5,7 @@ mod cifar;
 mod config;
 mod download;
 mod folder;
-pub mod hashes;
+mod hashes;
 mod names;
 mod records;
 mod shapes;
