@@ -1,11 +1,11 @@
 //! The files of one split: names in one buffer, so that a million of them stay small.
 
-use super::walk::{Found, walk};
+use super::walk::{Found, Identity, identity, walk};
 use crate::names;
 use infomax_sdk::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fs,
     os::unix::ffi::OsStrExt,
@@ -114,6 +114,7 @@ fn class_folders(folder: &Path) -> Result<Vec<OsString>> {
 /// Several folders at a time: a million files wait for the disk, not for the processor.
 fn walk_all(folder: &Path, classes: &[OsString]) -> Vec<Found> {
     let workers = thread::available_parallelism().map_or(1, |n| n.get() * 2).min(32).min(classes.len());
+    let outside = outside(folder, classes);
     let next = AtomicUsize::new(0);
     let found: Mutex<Vec<Found>> = Mutex::new(classes.iter().map(|_| Found::default()).collect());
     thread::scope(|scope| {
@@ -122,11 +123,18 @@ fn walk_all(folder: &Path, classes: &[OsString]) -> Vec<Found> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(class) = classes.get(at) else { break };
-                    let walked = walk(&folder.join(class));
+                    let walked = walk(&folder.join(class), &outside);
                     found.lock().expect("no walk panics")[at] = walked;
                 }
             });
         }
     });
     found.into_inner().expect("no walk panics")
+}
+
+/// The class folders and what holds them: a link in one class to any of these would give its images another label.
+fn outside(folder: &Path, classes: &[OsString]) -> BTreeSet<Identity> {
+    let holding = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let holding = holding.ancestors().filter_map(identity);
+    holding.chain(classes.iter().filter_map(|class| identity(&folder.join(class)))).collect()
 }

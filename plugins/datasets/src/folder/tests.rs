@@ -102,6 +102,7 @@ fn d12_loops_pipes_sockets_and_dangling_links_are_passed_over() {
     assert!(notes.contains("(a folder that was seen already)"), "{notes}");
     let locations: Vec<String> = (0..folder.facts().splits[0].length).map(|index| folder.locate(0, index)).collect();
     assert!(locations.iter().any(|location| location.ends_with("b/linked.jpg")), "links to files count");
+    assert_eq!(locations.len(), 4, "a link to the classes' folder adds no image of another class: {locations:?}");
     let index = locations.iter().position(|location| location.ends_with("/b/3.jpg")).expect("there");
     fs::remove_file(at("b/3.jpg")).expect("removed");
     assert!(Command::new("mkfifo").arg(at("b/3.jpg")).status().expect("mkfifo").success());

@@ -25,15 +25,23 @@ pub(super) struct Found {
     pub passed_over: Vec<(&'static str, String)>,
 }
 
-/// Walks over one class folder.
-pub(super) fn walk(class: &Path) -> Found {
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// What a folder is, whatever its name.
+pub(super) fn identity(folder: &Path) -> Option<Identity> {
+    fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Walks over one class folder; `outside` are folders that no link may lead back to: images there are of other classes.
+pub(super) fn walk(class: &Path, outside: &BTreeSet<Identity>) -> Found {
     let mut found = Found::default();
-    let mut seen = BTreeSet::new();
+    let mut seen = outside.clone();
+    identity(class).map(|own| seen.remove(&own));
     let mut folders = vec![(class.to_owned(), Vec::new(), 0)];
     while let Some((folder, relative, depth)) = folders.pop() {
         let pass_over = |found: &mut Found, why, path: &Path| found.passed_over.push((why, names::path(path)));
-        let identity = fs::metadata(&folder).map(|metadata| (metadata.dev(), metadata.ino()));
-        if !identity.is_ok_and(|identity| seen.insert(identity)) {
+        if !identity(&folder).is_some_and(|identity| seen.insert(identity)) {
             pass_over(&mut found, "a folder that was seen already", &folder);
             continue;
         }
