@@ -1,6 +1,8 @@
-//! What all tests share: the workspace, the built libraries, the shared folder.
+//! What all tests share: the workspace, the built libraries, the real binary, the shared folder, folders of images.
 
 pub mod binary;
+pub mod ended;
 pub mod faulty;
 pub mod golden_file;
+pub mod image_tree;
 pub mod workspace;
