@@ -68,9 +68,20 @@ impl PluginError {
                 }
                 let place = [context.clone(), Some(library.clone()), error.place.clone()];
                 let place: Vec<_> = place.into_iter().flatten().collect();
-                Fault { message, at: Some(place.join(", ")), hint: error.hint.clone() }
+                let hint = error.hint.clone().or_else(|| default_hint(error.kind).map(str::to_owned));
+                Fault { message, at: Some(place.join(", ")), hint }
             }
         }
+    }
+}
+
+/// What to do where a component itself does not say.
+fn default_hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::Panic => Some("it is a bug of the plugin: tell its author; saved checkpoints stay valid"),
+        ErrorKind::Plugin => Some("tell the plugin's author where it failed; saved checkpoints stay valid"),
+        ErrorKind::Config => Some("change the component's `config`"),
+        ErrorKind::Data => None,
     }
 }
 

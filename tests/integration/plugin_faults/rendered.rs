@@ -16,9 +16,10 @@ pub fn rendered(error: PluginError, folder: &std::path::Path) -> String {
     text
 }
 
-/// As [`rendered`], for an error of a call; its place in the source stands as `[source]`.
+/// As [`rendered`], for an error of a call, with nothing replaced.
 pub fn rendered_call(error: PluginError) -> String {
     let text = format!("{}", Error::from(error));
     assert!(text.lines().count() <= LINES, "more than {LINES} lines: {text}");
+    assert!(text.contains("\n  at: ") && text.contains("\nhint: "), "it does not say where and what to do: {text}");
     text
 }
