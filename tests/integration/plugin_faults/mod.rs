@@ -2,5 +2,7 @@
 
 mod calls;
 mod files;
+mod gate;
+mod outside;
 mod rendered;
 mod values;

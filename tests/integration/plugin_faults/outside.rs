@@ -1,0 +1,115 @@
+//! Crates outside the workspace, written into a temporary folder and built there as an author would: a loss of its own,
+//! the same against the next minor version of the interface, and a host of that version.
+//!
+//! They share the workspace's intermediate files, so that libtorch's wrappers are not built again; what they make lies
+//! apart, because the host looks for plugins beside its executable.
+
+use super::calls::{facts, features};
+use crate::support::{
+    faulty::{fixture, loaded, request},
+    workspace::{built, root},
+};
+use infomax::{
+    loss::ForeignLoss,
+    plugin::{Component, Kind, Registry},
+};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+};
+use tempfile::TempDir;
+
+const LOSS: [(&str, &str); 4] = [
+    ("Cargo.toml", include_str!("outside/loss/Cargo.toml.in")),
+    ("build.rs", include_str!("outside/loss/build.rs")),
+    ("src/config.rs", include_str!("outside/loss/config.rs")),
+    ("src/lib.rs", include_str!("outside/loss/lib.rs")),
+];
+const NEWER_HOST: [(&str, &str); 2] = [
+    ("Cargo.toml", include_str!("outside/host/Cargo.toml.in")),
+    ("src/main.rs", include_str!("outside/host/main.rs.in")),
+];
+
+/// Writes a crate into a temporary folder, builds it, and copies what it made into that folder.
+fn build(files: &[(&str, &str)], features: &[&str], artefact: &str) -> (TempDir, PathBuf) {
+    /// Crates of one name share an output file: built and copied one after the other.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    fs::create_dir(folder.path().join("src")).unwrap();
+    for (name, text) in files {
+        let text = text.replace("@root@", root().to_str().expect("the workspace's path is text"));
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
+    let shared = built().parent().expect("a profile lies in target");
+    let target = shared.join("outside");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline", "--release"]).current_dir(folder.path());
+    cargo.arg("--features").arg(features.join(",")).env("LIBTORCH", libtorch());
+    cargo.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_BUILD_DIR", shared);
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copy = folder.path().join(artefact);
+    fs::copy(target.join("release").join(artefact), &copy).unwrap();
+    (folder, copy)
+}
+
+/// The libtorch that the workspace is built with.
+fn libtorch() -> PathBuf {
+    std::env::var_os("LIBTORCH").map_or_else(|| root().join(".libtorch/link"), PathBuf::from)
+}
+
+/// The loss of one minus the cosine, and its gradient, as the host gets them.
+fn run_cosine(library: &Path) {
+    let (library, name) = Registry::search(Vec::new(), &[], None)
+        .load(Kind::Loss, "cosine", Some(library))
+        .unwrap_or_else(|error| panic!("{}", error.fault()));
+    let component = Component::new(library, Kind::Loss, name);
+    let loss = ForeignLoss::create(&component, &request(json!({ "weight": 2.0 })))
+        .unwrap_or_else(|error| panic!("{}", error.fault()));
+    let features = features();
+    let terms = loss.forward(&features, &facts(), 0..2).unwrap_or_else(|error| panic!("{}", error.fault()));
+    let [one_bd, two_bd] = [0, 1].map(|view| features.items()[view].tensor.flatten(1, -1));
+    let cosine = tch::Tensor::cosine_similarity(&one_bd, &two_bd, 1, 1e-8).mean(tch::Kind::Float).double_value(&[]);
+    let expected = 2.0 * (1.0 - cosine);
+    assert!((terms.total.double_value(&[]) - expected).abs() < 1e-5);
+    assert_eq!(terms.terms[0].0, "cosine");
+    terms.total.backward();
+    assert!(features.items().iter().all(|feature| feature.tensor.grad().norm().double_value(&[]) > 0.0));
+}
+
+/// What the newer host prints of a library.
+fn newer_host(library: &Path) -> String {
+    let (_folder, host) = build(&NEWER_HOST, &[], "newer-host");
+    let libraries = fs::canonicalize(libtorch().join("lib/libtorch_cpu.so")).expect("libtorch lies there");
+    let output = Command::new(host).arg(library).env("LD_LIBRARY_PATH", libraries.parent().unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn external_crate_adds_a_loss() {
+    let (_folder, library) = build(&LOSS, &[], "libcosine.so");
+    run_cosine(&library);
+    let manifest = loaded(&library).unwrap_or_else(|error| panic!("{}", error.fault())).candidate.manifest;
+    assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("cosine", "0.3.0"));
+}
+
+#[test]
+fn p05_newer_plugin_works_in_this_host() {
+    let (_folder, library) = build(&LOSS, &["next"], "libcosine.so");
+    run_cosine(&library);
+    // It really is newer: the newer host finds what was appended.
+    let expected = "module appended: Some(2)\nloss appended: Some(2)\nloss state: null\n";
+    assert_eq!(newer_host(&library), expected);
+}
+
+#[test]
+fn p05_plugin_of_today_works_in_a_newer_host() {
+    let expected = "module appended: None\nloss appended: None\nloss state: {\"updates\":0}\n";
+    assert_eq!(newer_host(&fixture("faulty")), expected);
+}
