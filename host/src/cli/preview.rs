@@ -29,7 +29,7 @@ pub fn write_sheet(resolved: &Resolved, registry: &Registry, path: &Path) -> Res
     let mut rng = key.rng();
     let mut rows: Vec<(Pixels, Vec<Vec<u8>>)> = Vec::new();
     for row in 0..ROWS.min(stage.len() as u64) {
-        let (image, _) = source.sample(&stage, rng.below(stage.len() as u64))?;
+        let image = source.sample(&stage, rng.below(stage.len() as u64))?;
         let mut buffers: Vec<Vec<u8>> = views.iter().map(|v| vec![0; (v.height * v.width * 3) as usize]).collect();
         let mut places: Vec<ViewMut<'_>> = views
             .iter()

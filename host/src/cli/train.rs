@@ -65,13 +65,25 @@ impl Train {
         let name = directory.path().file_name().map_or(name, |n| n.to_string_lossy().into_owned());
         let options =
             RunOptions { name, resume: self.resume.is_some(), accept_dataset_change: self.accept_dataset_change };
-        let outcome = train(&resolved, &registry, &directory, &options).inspect_err(|error| log::info!("{error}"))?;
+        let outcome = train(&resolved, &registry, &directory, &options).inspect_err(|error| {
+            log::info!("{error}");
+            if !options.resume && !holds_results(directory.path()) {
+                // Nothing was trained: leave the name free.
+                let _ = std::fs::remove_dir_all(directory.path());
+            }
+        })?;
         if record.contact_sheet && !options.resume {
             super::preview::write_sheet(&resolved, &registry, &directory.path().join("views.png"))?;
         }
         summary(&outcome, directory.path());
         Ok(())
     }
+}
+
+/// Whether a run directory holds anything that took time to make.
+fn holds_results(run: &Path) -> bool {
+    let has_metrics = run.join("metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0);
+    has_metrics || run.join("checkpoints").exists()
 }
 
 fn summary(outcome: &Outcome, run: &Path) {

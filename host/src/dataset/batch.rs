@@ -52,7 +52,7 @@ impl BatchMaker {
             views.iter().map(|view| vec![0; positions.len() * bytes(view.height, view.width)]).collect();
         let mut labels = Vec::with_capacity(positions.len());
         for (row, &position) in positions.iter().enumerate() {
-            let (image, _) = self.source.sample(&self.stage, position)?;
+            let image = self.source.sample(&self.stage, position)?;
             labels.push(image.label);
             let mut places: Vec<ViewMut<'_>> = views
                 .iter()
@@ -70,7 +70,7 @@ impl BatchMaker {
         Ok(TrainBatch { step, epoch, views: buffers, labels, indices })
     }
 
-    /// The evaluation views of some positions, in order.
+    /// The evaluation views of some positions, in order; bad images, where the policy allows them, are left out.
     ///
     /// # Errors
     /// A bad image, by policy, or a plugin's failure.
@@ -79,7 +79,7 @@ impl BatchMaker {
         let size = height as usize * width as usize * 3;
         let mut batch = EvalBatch { view: Vec::new(), labels: Vec::new() };
         for position in positions {
-            let (image, _) = self.source.sample(&self.stage, position)?;
+            let Some(image) = self.source.sample_if_good(&self.stage, position)? else { continue };
             let start = batch.view.len();
             batch.view.resize(start + size, 0);
             let mut place = ViewMut { width, height, pixels: &mut batch.view[start..] };

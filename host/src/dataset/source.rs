@@ -119,41 +119,52 @@ impl Source {
         (pick(kept), pick(held))
     }
 
-    /// The image at a position of a stage, or, by policy, the one that takes its place; with the position it came from.
+    /// The image at a position of a stage, or, by policy, the one that takes its place.
     ///
     /// # Errors
     /// A bad image, where the policy says stop or too many are bad.
-    pub fn sample(&self, stage: &Stage, position: u64) -> Result<(Pixels, u64)> {
-        let inner = &*self.0;
+    pub fn sample(&self, stage: &Stage, position: u64) -> Result<Pixels> {
         let mut at = position;
         for attempt in 0..REPLACEMENT_TRIES {
-            let (split, index) = stage[at as usize];
-            let bad = match self.read(split, index)? {
-                Ok(pixels) => return Ok((pixels, at)),
-                Err(bad) => bad,
-            };
-            if inner.on_bad == OnBad::Stop {
-                let hint = format!("{}; or set `dataset.on_bad = \"skip\"`", bad.hint);
-                return Err(Error::Dataset { fault: Fault::new(bad.reason).at(bad.place).hint(hint) });
-            }
-            let (count, is_new) = inner.quarantine.note(split, index, bad.reason.clone());
-            if is_new {
-                log::warn!("bad image skipped: {} ({})", bad.place, bad.reason);
-            }
-            let Split { name, length, .. } = &inner.facts.splits[split];
-            if count as f64 > inner.max_bad_fraction * *length as f64 {
-                let most = inner.max_bad_fraction;
-                let message = format!(
-                    "{count} of {length} images of `{name}` are bad, more than `dataset.max_bad_fraction` = {most}"
-                );
-                let place = format!("the last one: {} ({})", bad.place, bad.reason);
-                let fault = Fault::new(message).at(place).hint("run `infomax data scan` to list them all");
-                return Err(Error::Dataset { fault });
+            if let Some(pixels) = self.sample_if_good(stage, at)? {
+                return Ok(pixels);
             }
             at = Quarantine::replacement(position, attempt, stage.len() as u64);
         }
         let fault = Fault::new(format!("no usable image in {REPLACEMENT_TRIES} tries to replace a bad one"));
         Err(Error::Dataset { fault: fault.hint("run `infomax data scan` to list bad images") })
+    }
+
+    /// The image at a position of a stage, or, by policy, none.
+    ///
+    /// # Errors
+    /// A bad image, where the policy says stop or too many are bad.
+    pub fn sample_if_good(&self, stage: &Stage, position: u64) -> Result<Option<Pixels>> {
+        let inner = &*self.0;
+        let (split, index) = stage[position as usize];
+        let bad = match self.read(split, index)? {
+            Ok(pixels) => return Ok(Some(pixels)),
+            Err(bad) => bad,
+        };
+        if inner.on_bad == OnBad::Stop {
+            let hint = format!("{}; or set `dataset.on_bad = \"skip\"`", bad.hint);
+            return Err(Error::Dataset { fault: Fault::new(bad.reason).at(bad.place).hint(hint) });
+        }
+        let (count, is_new) = inner.quarantine.note(split, index, bad.reason.clone());
+        if is_new {
+            log::warn!("bad image skipped: {} ({})", bad.place, bad.reason);
+        }
+        let Split { name, length, .. } = &inner.facts.splits[split];
+        if count as f64 > inner.max_bad_fraction * *length as f64 {
+            let most = inner.max_bad_fraction;
+            let message = format!(
+                "{count} of {length} images of `{name}` are bad, more than `dataset.max_bad_fraction` = {most}"
+            );
+            let place = format!("the last one: {} ({})", bad.place, bad.reason);
+            let fault = Fault::new(message).at(place).hint("run `infomax data scan` to list them all");
+            return Err(Error::Dataset { fault });
+        }
+        Ok(None)
     }
 
     /// Reads and decodes one image; the inner result tells a bad image from a broken plugin.

@@ -146,6 +146,10 @@ impl Builder {
         let text = serde_json::to_string(&manifest).expect("a manifest is plain data");
         let file = Path::new(&build_variable("OUT_DIR")).join(FILE);
         fs::write(&file, text).unwrap_or_else(|error| panic!("can't write {}: {error}", file.display()));
+        if let Some(folder) = libtorch_folder() {
+            // For the package's own tests; in the host libtorch is loaded already.
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+        }
         println!("cargo:rerun-if-changed=build.rs");
         println!("cargo:rerun-if-changed=src");
         println!("cargo:rerun-if-changed=Cargo.toml");
@@ -173,6 +177,12 @@ fn libtorch_version() -> String {
         text.lines().find_map(|line| line.strip_prefix(&define)).unwrap_or("?").trim().to_owned()
     };
     format!("{}.{}.{}", part("MAJOR"), part("MINOR"), part("PATCH"))
+}
+
+/// The real folder of libtorch's libraries, whose neighbours hold what they need.
+fn libtorch_folder() -> Option<PathBuf> {
+    let file = PathBuf::from(env::var_os("LIBTORCH")?).join("lib/libtorch_cpu.so");
+    fs::canonicalize(file).ok()?.parent().map(Path::to_owned)
 }
 
 fn source_hash(package: &Path) -> String {

@@ -13,7 +13,7 @@ pub struct Plugins {
     pub search: Vec<PathBuf>,
     /// Plugins that may be built against another libtorch than the host's; recorded with the run.
     pub allow_torch_skew: Vec<String>,
-    /// Seconds that the first, separate load of a new library may take.
+    /// Seconds that training waits for a batch before it calls a dataset or an augmentation hung.
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout_seconds: u64,
 }

@@ -31,6 +31,15 @@ impl Encoder for AmdimEncoder {
             ))
             .hint("set `encoder.config.size` and `augmentation.config.size` to the same number"));
         }
+        let (top, d) = (top_channels(config), config.n_rkhs);
+        if d < top {
+            let factor = top / config.ndf;
+            return Err(Error::config(format!(
+                "`encoder.config.n_rkhs` is {d}, but `encoder.config.ndf` = {} needs at least {factor} times as many: {top}",
+                config.ndf
+            ))
+            .hint("the last layer adds its input, so it can't have fewer channels"));
+        }
         let map = |name: &str, side| FeatureMap {
             name: name.to_owned(),
             channels: config.n_rkhs as u32,
