@@ -35,7 +35,7 @@ impl Origin {
             component: self.component.clone(),
             library: self.library.clone(),
             call,
-            error,
+            error: Box::new(error),
             context: None,
         }
     }

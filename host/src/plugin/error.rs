@@ -14,7 +14,7 @@ pub enum PluginError {
     /// Several libraries have it.
     Ambiguous { kind: &'static str, name: String, found: Vec<(PathBuf, String)> },
     /// A component returned an error, panicked, or broke the contract.
-    Call { component: String, library: String, call: &'static str, error: ComponentError, context: Option<String> },
+    Call { component: String, library: String, call: &'static str, error: Box<ComponentError>, context: Option<String> },
 }
 
 impl PluginError {
