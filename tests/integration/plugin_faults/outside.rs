@@ -4,7 +4,10 @@
 //! They share the workspace's intermediate files, so that libtorch's wrappers are not built again; what they make lies
 //! apart, because the host looks for plugins beside its executable.
 
-use super::calls::{facts, features};
+use super::{
+    calls::{facts, features},
+    rendered::rendered,
+};
 use crate::support::{
     faulty::{fixture, loaded, request},
     workspace::{built, root},
@@ -35,13 +38,18 @@ const NEWER_HOST: [(&str, &str); 2] = [
 
 /// Writes a crate into a temporary folder, builds it, and copies what it made into that folder.
 fn build(files: &[(&str, &str)], features: &[&str], artefact: &str) -> (TempDir, PathBuf) {
+    build_against(&root(), files, features, artefact)
+}
+
+/// As [`build`], against the SDK of another workspace.
+fn build_against(workspace: &Path, files: &[(&str, &str)], features: &[&str], artefact: &str) -> (TempDir, PathBuf) {
     /// Crates of one name share an output file: built and copied one after the other.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     fs::create_dir(folder.path().join("src")).unwrap();
     for (name, text) in files {
-        let text = text.replace("@root@", root().to_str().expect("the workspace's path is text"));
+        let text = text.replace("@root@", workspace.to_str().expect("the workspace's path is text"));
         fs::write(folder.path().join(name), text).unwrap();
     }
     fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
@@ -112,4 +120,29 @@ fn p05_newer_plugin_works_in_this_host() {
 fn p05_plugin_of_today_works_in_a_newer_host() {
     let expected = "module appended: None\nloss appended: None\nloss state: {\"updates\":0}\n";
     assert_eq!(newer_host(&fixture("faulty")), expected);
+}
+
+/// A copy of the SDK in which two fields of an error are swapped.
+fn reordered_sdk() -> TempDir {
+    let copy = tempfile::tempdir().expect("a temporary folder can be made");
+    let status = Command::new("cp").arg("-r").arg(root().join("sdk")).arg(copy.path()).status().unwrap();
+    assert!(status.success());
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let members = manifest.lines().find(|line| line.starts_with("members = ")).expect("a workspace has members");
+    let manifest = manifest.replace(members, r#"members = ["sdk/abi", "sdk/manifest", "sdk"]"#);
+    fs::write(copy.path().join("Cargo.toml"), manifest).unwrap();
+    let file = copy.path().join("sdk/abi/src/result.rs");
+    let text = fs::read_to_string(&file).unwrap();
+    let (message, causes) = ("    pub message: RString,", "    pub causes: RVec<RString>,");
+    assert!(text.contains(message) && text.contains(causes));
+    fs::write(file, text.replace(message, "@").replace(causes, message).replace('@', causes)).unwrap();
+    copy
+}
+
+#[test]
+fn p04_library_of_another_layout_is_refused_in_a_line() {
+    let sdk = reordered_sdk();
+    let (folder, library) = build_against(sdk.path(), &LOSS, &[], "libcosine.so");
+    let Err(error) = loaded(&library) else { panic!("a reordered interface was accepted") };
+    insta::assert_snapshot!(rendered(error, folder.path()));
 }
