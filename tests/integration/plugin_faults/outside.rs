@@ -17,6 +17,7 @@ use infomax::{
     plugin::{Component, Kind, Registry},
 };
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -36,7 +37,7 @@ const NEWER_HOST: [(&str, &str); 2] = [
     ("src/main.rs", include_str!("outside/host/main.rs.in")),
 ];
 
-/// Writes a crate into a temporary folder, builds it, and copies what it made into that folder.
+/// Builds a crate outside the workspace, and copies what it made into a folder of its own.
 fn build(files: &[(&str, &str)], features: &[&str], artefact: &str) -> (TempDir, PathBuf) {
     build_against(&root(), files, features, artefact)
 }
@@ -46,24 +47,40 @@ fn build_against(workspace: &Path, files: &[(&str, &str)], features: &[&str], ar
     /// Crates of one name share an output file: built and copied one after the other.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    fs::create_dir(folder.path().join("src")).unwrap();
+    let folder = outside().join("crates").join(workspace.file_name().expect("a workspace has a name")).join(artefact);
     for (name, text) in files {
         let text = text.replace("@root@", workspace.to_str().expect("the workspace's path is text"));
-        fs::write(folder.path().join(name), text).unwrap();
+        write(&folder.join(name), &text);
     }
-    fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
+    write(&folder.join("Cargo.lock"), &fs::read_to_string(root().join("Cargo.lock")).unwrap());
     let shared = built().parent().expect("a profile lies in target");
     let target = shared.join("outside");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--offline", "--release"]).current_dir(folder.path());
+    cargo.args(["build", "--quiet", "--offline", "--release"]).current_dir(&folder);
     cargo.arg("--features").arg(features.join(",")).env("LIBTORCH", libtorch());
     cargo.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_BUILD_DIR", shared);
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let copy = folder.path().join(artefact);
+    let copies = tempfile::tempdir().expect("a temporary folder can be made");
+    let copy = copies.path().join(artefact);
     fs::copy(target.join("release").join(artefact), &copy).unwrap();
-    (folder, copy)
+    (copies, copy)
+}
+
+/// A folder outside the workspace that stays, so that a second run builds nothing.
+fn outside() -> PathBuf {
+    let hash = Sha256::digest(root().as_os_str().as_encoded_bytes());
+    let name: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    std::env::temp_dir().join(format!("infomax-outside-{name}"))
+}
+
+/// Writes a file where it differs: cargo goes by the time of writing.
+fn write(path: &Path, text: &str) {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return;
+    }
+    fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
+    fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 /// The libtorch that the workspace is built with.
@@ -123,26 +140,38 @@ fn p05_plugin_of_today_works_in_a_newer_host() {
 }
 
 /// A copy of the SDK in which two fields of an error are swapped.
-fn reordered_sdk() -> TempDir {
-    let copy = tempfile::tempdir().expect("a temporary folder can be made");
-    let status = Command::new("cp").arg("-r").arg(root().join("sdk")).arg(copy.path()).status().unwrap();
-    assert!(status.success());
+fn reordered_sdk() -> PathBuf {
+    let copy = outside().join("reordered");
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let members = manifest.lines().find(|line| line.starts_with("members = ")).expect("a workspace has members");
-    let manifest = manifest.replace(members, r#"members = ["sdk/abi", "sdk/manifest", "sdk"]"#);
-    fs::write(copy.path().join("Cargo.toml"), manifest).unwrap();
-    let file = copy.path().join("sdk/abi/src/result.rs");
-    let text = fs::read_to_string(&file).unwrap();
+    write(&copy.join("Cargo.toml"), &manifest.replace(members, r#"members = ["sdk/abi", "sdk/manifest", "sdk"]"#));
+    let mut folders = vec![root().join("sdk")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "toml") {
+                let name = path.strip_prefix(root()).expect("the SDK lies in the workspace");
+                let text = fs::read_to_string(&path).unwrap();
+                let text = if name.ends_with("abi/src/result.rs") { reordered(&text) } else { text };
+                write(&copy.join(name), &text);
+            }
+        }
+    }
+    copy
+}
+
+fn reordered(text: &str) -> String {
     let (message, causes) = ("    pub message: RString,", "    pub causes: RVec<RString>,");
     assert!(text.contains(message) && text.contains(causes));
-    fs::write(file, text.replace(message, "@").replace(causes, message).replace('@', causes)).unwrap();
-    copy
+    text.replace(message, "@").replace(causes, message).replace('@', causes)
 }
 
 #[test]
 fn p04_library_of_another_layout_is_refused_in_a_line() {
     let sdk = reordered_sdk();
-    let (folder, library) = build_against(sdk.path(), &LOSS, &[], "libcosine.so");
+    let (folder, library) = build_against(&sdk, &LOSS, &[], "libcosine.so");
     let Err(error) = loaded(&library) else { panic!("a reordered interface was accepted") };
     insta::assert_snapshot!(rendered(error, folder.path()));
 }
