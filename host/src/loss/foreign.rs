@@ -133,6 +133,12 @@ impl ForeignLoss {
         Ok(Gradients { terms, features: gradients, parameters })
     }
 
+    /// The error for a gradient of a parameter that the loss does not have.
+    pub(crate) fn unknown_gradient(&self, name: &str) -> PluginError {
+        let message = format!("it gives a gradient for `{name}`, which is none of its parameters");
+        self.breach("forward_backward", message, "use the names that `tensors` gives")
+    }
+
     /// Before a step's forward pass.
     ///
     /// # Errors
@@ -232,7 +238,7 @@ impl ForeignLoss {
         Ok(tensor)
     }
 
-    fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
+    pub(crate) fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
         self.component.origin.breach(call, message, hint)
     }
 }

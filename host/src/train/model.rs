@@ -23,7 +23,7 @@ pub struct Model {
     /// Position of the representation among the encoder's maps.
     pub representation: usize,
     /// Where the encoder's and the loss's tensors lay at the start: a plugin must not replace them.
-    identities: Vec<(String, usize)>,
+    identities: Identities,
 }
 
 impl Model {
@@ -51,9 +51,8 @@ impl Model {
         trained.extend(Trained::of("loss", &loss.tensors()?));
         trained.extend(classifiers.iter().flat_map(|c| Trained::of("evaluator", &c.tensors())));
         let optimizer = Adam::new(trained, &experiment.optimizer);
-        let mut model = Self { encoder, loss, classifiers, optimizer, device, representation, identities: Vec::new() };
-        model.identities = model.identities_now()?;
-        Ok(model)
+        let identities = Identities::now(&encoder, &loss)?;
+        Ok(Self { encoder, loss, classifiers, optimizer, device, representation, identities })
     }
 
     /// Every tensor that is saved, under `encoder.`, `loss.` and `evaluator.`.
@@ -76,20 +75,38 @@ impl Model {
     /// # Errors
     /// The first tensor that was replaced.
     pub fn check_identities(&self) -> Result<(), PluginError> {
-        let now = self.identities_now()?;
-        match self.identities.iter().zip(&now).find(|(then, now)| then != now) {
-            None if now.len() == self.identities.len() => Ok(()),
-            changed => {
-                let name = changed.map_or("its list of tensors", |(then, _)| &then.0);
-                Err(self.encoder.breach("tensors", format!("`{name}` was replaced"), "change tensors in place"))
-            }
+        let now = Identities::now(&self.encoder, &self.loss)?;
+        let hint = "change tensors in place, and always give the same ones";
+        if let Some(name) = changed(&self.identities.encoder, &now.encoder) {
+            return Err(self.encoder.breach("tensors", format!("`{name}` was replaced"), hint));
         }
+        if let Some(name) = changed(&self.identities.loss, &now.loss) {
+            return Err(self.loss.breach("tensors", format!("`{name}` was replaced"), hint));
+        }
+        Ok(())
     }
+}
 
-    fn identities_now(&self) -> Result<Vec<(String, usize)>, PluginError> {
-        let tensors = self.encoder.tensors()?.into_iter().chain(self.loss.tensors()?);
-        Ok(tensors.map(|named| (named.name, named.tensor.data_ptr() as usize)).collect())
+/// Where tensors lie, by name.
+#[derive(Default)]
+struct Identities {
+    encoder: Vec<(String, usize)>,
+    loss: Vec<(String, usize)>,
+}
+
+impl Identities {
+    fn now(encoder: &ForeignEncoder, loss: &ForeignLoss) -> Result<Self, PluginError> {
+        let places = |list: Vec<NamedTensor>| -> Vec<(String, usize)> {
+            list.into_iter().map(|named| (named.name, named.tensor.data_ptr() as usize)).collect()
+        };
+        Ok(Self { encoder: places(encoder.tensors()?), loss: places(loss.tensors()?) })
     }
+}
+
+/// The first tensor that lies elsewhere than before.
+fn changed(before: &[(String, usize)], now: &[(String, usize)]) -> Option<String> {
+    let differs = before.iter().zip(now).find(|(before, now)| before != now).map(|(before, _)| before.0.clone());
+    differs.or_else(|| (before.len() != now.len()).then(|| "the list of tensors".to_owned()))
 }
 
 /// Fresh classifiers of a config.

@@ -100,7 +100,9 @@ impl Stepper {
 
         let mut values = read_values(&terms, &classified)?;
         values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
-        let skipped = values.iter().find(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone());
+        // Terms before the total, which they spoil.
+        let last_total = values.iter().skip(1).chain(values.first());
+        let skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
         if skipped.is_none() {
             model.optimizer.update(lr, base_lr)?;
             model.loss.after_update(&features, &facts).map_err(during)?;
@@ -131,7 +133,9 @@ impl Stepper {
             let done = model.loss.forward_backward(features, facts, rows)?;
             let own = model.loss.tensors()?;
             for (name, gradient) in &done.parameters {
-                let Some(parameter) = own.iter().find(|named| named.name == *name) else { continue };
+                let Some(parameter) = own.iter().find(|named| named.name == *name) else {
+                    return Err(model.loss.unknown_gradient(name).into());
+                };
                 native::set_gradient(&parameter.tensor, gradient).map_err(Failure::Torch)?;
             }
             return Ok((total_first(done.terms), done.features));
