@@ -130,7 +130,7 @@ impl Product<'_> {
         let inverse_klr = both_klr.f_reciprocal()?;
         let factor_kr = inverse_klr.f_sum_dim_intlist(&[1i64][..], false, None)?.f_divide_scalar(count)?;
         let _ = exp.f_mul_(&factor_kr.f_view([k, r, 1, 1])?)?;
-        let _ = self.positives(&exp)?.f_copy_(&share_klr.f_multiply_scalar(-1.0 / count)?)?;
+        self.positives(&exp)?.f_copy_(&share_klr.f_multiply_scalar(-1.0 / count)?)?;
         let mut gradient = exp;
         if let Some(mut t) = t {
             // 1 − tanh², in place.
