@@ -153,6 +153,20 @@ pub struct Momentum {
     pub end: f64,
 }
 
+impl Momentum {
+    /// m after `step` of `total_steps` updates; `start` throughout where the budget is not in updates (0).
+    ///
+    /// # Source
+    /// Grill et al. 2020, section 3.3, with an end other than 1 allowed.
+    pub fn at(&self, step: u64, total_steps: u64) -> f64 {
+        if total_steps == 0 {
+            return self.start;
+        }
+        let done = step.min(total_steps) as f64 / total_steps as f64;
+        self.end - (self.end - self.start) * ((std::f64::consts::PI * done).cos() + 1.0) / 2.0
+    }
+}
+
 /// What a loss is told about a step.
 #[cfg(feature = "torch")]
 #[derive(Debug)]
@@ -257,4 +271,18 @@ pub struct Gradients {
     pub features: Vec<Option<Tensor>>,
     /// Gradients of the loss's own parameters, by name.
     pub parameters: Vec<(String, Tensor)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Momentum;
+
+    #[test]
+    fn momentum_goes_from_start_to_end_by_a_cosine() {
+        let momentum = Momentum { start: 0.99, end: 1.0 };
+        assert!((momentum.at(0, 100) - 0.99).abs() < 1e-15);
+        assert!((momentum.at(50, 100) - 0.995).abs() < 1e-15);
+        assert!((momentum.at(100, 100) - 1.0).abs() < 1e-15 && momentum.at(101, 100) == momentum.at(100, 100));
+        assert_eq!(momentum.at(7, 0), 0.99);
+    }
 }
