@@ -42,18 +42,69 @@ char* infomax_backward(at::Tensor* const* tensors, at::Tensor* const* gradients,
   return guarded([&] { torch::autograd::backward(list(tensors, count), list(gradients, count)); });
 }
 
-// Adam over all parameters in one call (Kingma and Ba 2015; weight decay is added to the gradient). `steps` are f32
-// scalars, one a parameter, raised by one.
+// Adam over all parameters in one call (Kingma and Ba 2015). `steps` are f32 scalars, one a parameter, raised by one.
+// Weight decay is added to the gradient, or, decoupled, taken off the parameter (Loshchilov and Hutter 2019).
 char* infomax_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
                    at::Tensor* const* squares, at::Tensor* const* steps, size_t count, double lr, double beta1,
-                   double beta2, double weight_decay, double eps) {
+                   double beta2, double weight_decay, double eps, int decoupled) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
     auto mean_list = list(means, count), square_list = list(squares, count), step_list = list(steps, count);
     at::_foreach_add_(step_list, 1);
-    at::_fused_adam_(parameter_list, gradient_list, mean_list, square_list, {}, step_list, lr, beta1, beta2,
-                     weight_decay, eps, false, false);
+    if (decoupled) {
+      at::_fused_adamw_(parameter_list, gradient_list, mean_list, square_list, {}, step_list, lr, beta1, beta2,
+                        weight_decay, eps, false, false);
+    } else {
+      at::_fused_adam_(parameter_list, gradient_list, mean_list, square_list, {}, step_list, lr, beta1, beta2,
+                       weight_decay, eps, false, false);
+    }
+  });
+}
+
+// Stochastic gradient descent with momentum over all parameters in one call, as PyTorch's SGD; weight decay is added to
+// the gradient. `momenta` begin at zero.
+char* infomax_sgd(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
+                  double lr, double momentum, double weight_decay, int nesterov) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
+    auto momentum_list = list(momenta, count);
+    at::_fused_sgd_(parameter_list, gradient_list, momentum_list, weight_decay, momentum, lr, 0.0, nesterov != 0, false,
+                    false);
+  });
+}
+
+// The layer-wise factors of LARS (You, Gitman, Ginsburg 2017), then momentum: the decayed gradient of each parameter is
+// scaled by trust * |w| / (|g| + decay * |w|), at most lr where `clip` asks for it, and by 1 where a norm is zero.
+// Nothing waits for the device.
+char* infomax_lars(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
+                   double lr, double momentum, double weight_decay, double trust, int clip) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
+    auto momentum_list = list(momenta, count);
+    auto weights = at::stack(at::_foreach_norm(parameter_list));
+    auto slopes = at::stack(at::_foreach_norm(gradient_list));
+    auto factors = trust * weights / (slopes + weight_decay * weights + 1e-8);  // solo-learn's eps
+    if (clip) factors = (factors / lr).clamp_max(1.0);
+    factors = at::where((weights > 0).logical_and(slopes > 0), factors, at::ones_like(factors));
+    auto decayed = at::_foreach_add(gradient_list, parameter_list, weight_decay);
+    auto factor_list = factors.unbind();
+    at::_foreach_mul_(decayed, factor_list);
+    at::_foreach_mul_(momentum_list, momentum);
+    at::_foreach_add_(momentum_list, decayed, 1);
+    at::_foreach_add_(parameter_list, momentum_list, -lr);
+  });
+}
+
+// Moves slow copies towards tensors: slow = keep * slow + (1 - keep) * fast.
+char* infomax_average(at::Tensor* const* slow, at::Tensor* const* fast, size_t count, double keep) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto slow_list = list(slow, count), fast_list = list(fast, count);
+    at::_foreach_mul_(slow_list, keep);
+    at::_foreach_add_(slow_list, fast_list, 1.0 - keep);
   });
 }
 

@@ -20,7 +20,30 @@ unsafe extern "C" {
         beta2: f64,
         weight_decay: f64,
         eps: f64,
+        decoupled: c_int,
     ) -> *mut c_char;
+    fn infomax_sgd(
+        parameters: *const Pointer,
+        gradients: *const Pointer,
+        momenta: *const Pointer,
+        count: usize,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        nesterov: c_int,
+    ) -> *mut c_char;
+    fn infomax_lars(
+        parameters: *const Pointer,
+        gradients: *const Pointer,
+        momenta: *const Pointer,
+        count: usize,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        trust: f64,
+        clip: c_int,
+    ) -> *mut c_char;
+    fn infomax_average(slow: *const Pointer, fast: *const Pointer, count: usize, keep: f64) -> *mut c_char;
     fn infomax_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_set_gradient(tensor: Pointer, gradient: Pointer) -> *mut c_char;
     fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut f64) -> *mut c_char;
@@ -66,6 +89,8 @@ pub struct AdamSettings {
     pub betas: [f64; 2],
     pub weight_decay: f64,
     pub eps: f64,
+    /// Take the decay off the parameter (AdamW) instead of adding it to the gradient.
+    pub decoupled: bool,
 }
 
 /// Parameters with their gradients and Adam's state, position by position.
@@ -101,8 +126,66 @@ pub fn adam(tensors: &AdamTensors<'_>, settings: AdamSettings) -> NativeResult<(
             settings.betas[1],
             settings.weight_decay,
             settings.eps,
+            c_int::from(settings.decoupled),
         )
     })
+}
+
+/// What gradient descent with momentum is told beside the tensors.
+#[derive(Clone, Copy, Debug)]
+pub struct MomentumSettings {
+    pub lr: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub rule: MomentumRule,
+}
+
+/// Which gradient descent with momentum.
+#[derive(Clone, Copy, Debug)]
+pub enum MomentumRule {
+    /// PyTorch's SGD.
+    Sgd { nesterov: bool },
+    /// With a factor per layer.
+    Lars { trust: f64, clip: bool },
+}
+
+/// One update of gradient descent with momentum, in place; `momenta` begin at zero.
+///
+/// # Errors
+/// libtorch's message.
+pub fn descend(
+    parameters: &[Tensor],
+    gradients: &[Tensor],
+    momenta: &[Tensor],
+    settings: MomentumSettings,
+) -> NativeResult<()> {
+    let count = parameters.len();
+    let lists = [parameters, gradients, momenta].map(pointers);
+    assert!(lists.iter().all(|list| list.len() == count));
+    let [p, g, m] = lists.each_ref().map(Vec::as_ptr);
+    let MomentumSettings { lr, momentum, weight_decay, rule } = settings;
+    // SAFETY: every list holds `count` live tensors.
+    check(unsafe {
+        match rule {
+            MomentumRule::Sgd { nesterov } => {
+                infomax_sgd(p, g, m, count, lr, momentum, weight_decay, c_int::from(nesterov))
+            }
+            MomentumRule::Lars { trust, clip } => {
+                infomax_lars(p, g, m, count, lr, momentum, weight_decay, trust, c_int::from(clip))
+            }
+        }
+    })
+}
+
+/// Moves slow copies towards tensors, in place: keep · slow + (1 − keep) · fast.
+///
+/// # Errors
+/// libtorch's message.
+pub fn average(slow: &[Tensor], fast: &[Tensor], keep: f64) -> NativeResult<()> {
+    assert_eq!(slow.len(), fast.len());
+    let (slow, fast) = (pointers(slow), pointers(fast));
+    // SAFETY: both lists hold `len` live tensors.
+    check(unsafe { infomax_average(slow.as_ptr(), fast.as_ptr(), slow.len(), keep) })
 }
 
 /// Leaves the tensors without a gradient.

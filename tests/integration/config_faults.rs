@@ -274,12 +274,15 @@ fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn c05_contradictions_name_both_keys() {
-    let broken: [(&str, &[&str]); 9] = [
+    let broken: [(&str, &[&str]); 12] = [
         ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
         (
             "optimizer.warmup_steps train.images",
             &["train.images=4000", "train.batch_size=40", "optimizer.warmup_steps=101"],
         ),
+        ("optimizer.warmup_epochs train.epochs", &["optimizer.warmup_epochs=3", "train.epochs=2"]),
+        ("optimizer.schedule train.seconds", &["optimizer.schedule=cosine", "train.seconds=60"]),
+        ("optimizer.nesterov optimizer.momentum", &["optimizer.nesterov=true", "optimizer.momentum=0"]),
         ("train.images train.batch_size", &["train.images=10", "train.batch_size=11"]),
         (
             "evaluation.holdout_fraction evaluation.linear",
@@ -497,5 +500,5 @@ fn c09_huge_and_deep_files_are_refused_in_bounded_time() {
     ] {
         assert!(from_text(&text).unwrap_err()[0].at.as_deref().unwrap().contains("experiment.toml:"));
     }
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

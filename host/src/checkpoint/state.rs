@@ -3,6 +3,7 @@
 use super::tensors::{read_tensors, write_tensors};
 use crate::{
     error::{Error, Fault, Result},
+    optimizer::Optimizer,
     train::Model,
 };
 use infomax_sdk::{EncoderDescription, NamedTensor};
@@ -51,7 +52,8 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Vec<(&'static str, Ve
         let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
         return Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") });
     }
-    training.extend(model.optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
+    let moments = model.optimizers().flat_map(Optimizer::state);
+    training.extend(moments.map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
     let mut state = state.clone();
     state.encoder = model.encoder.save()?;
     state.loss = model.loss.save()?;
@@ -109,7 +111,11 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
         }
     }
     wrong.extend(saved.into_keys().map(|name| format!("`{name}` is left over")));
-    wrong.extend(model.optimizer.load_state(moments).err().unwrap_or_default());
+    wrong.extend(model.optimizer.load_state(&mut moments).err().unwrap_or_default());
+    if let Some(optimizer) = &mut model.classifier_optimizer {
+        wrong.extend(optimizer.load_state(&mut moments).err().unwrap_or_default());
+    }
+    wrong.extend(moments.into_keys().map(|name| format!("`optimizer.{name}` belongs to no parameter")));
     if !wrong.is_empty() {
         let (count, shown) = (wrong.len(), wrong.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
         return Err(fail(format!("{count} tensors of the checkpoint don't fit: {shown}")));

@@ -48,6 +48,11 @@ pub fn main() -> ExitCode {
         }
     };
     logger::start(arguments.verbose);
+    if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
+        && let Ok(executable) = std::env::current_exe()
+    {
+        crate::plugin::probe_with(executable);
+    }
     let result = match arguments.command {
         Command::Train(train) => train.run(),
         Command::Config(config) => config.run(),

@@ -3,7 +3,7 @@
 use super::{experiment::ExperimentArguments, say};
 use crate::{
     error::{Error, Result},
-    plugin::{Candidate, Registry, lock::Lock, search_folders},
+    plugin::{Candidate, Registry, load, lock::Lock, search_folders},
 };
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,15 @@ pub enum Plugin {
         /// Print the manifest as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Load a library and nothing else: what the host does in a child process first
+    #[command(hide = true)]
+    Probe {
+        /// A library file
+        library: PathBuf,
+        /// Plugins whose libtorch may be another one, as the config allows
+        #[arg(long)]
+        allow_torch_skew: Vec<String>,
     },
     /// Write `plugins.lock` with the hash of every plugin that is found
     Lock {
@@ -38,6 +47,9 @@ impl Plugin {
         match self {
             Self::List => list(&ExperimentArguments::default().registry()?),
             Self::Inspect { library, json } => inspect(&library, json)?,
+            Self::Probe { library, allow_torch_skew } => {
+                load(&Candidate::read(&library, &allow_torch_skew)?)?;
+            }
             Self::Lock { folder } => {
                 let registry = Registry::search(search_folders(&[], Some(&folder)), &[], None);
                 let path = Lock::write(&folder, registry.candidates())?;

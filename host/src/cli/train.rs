@@ -90,14 +90,22 @@ fn summary(outcome: &Outcome, run: &Path) {
     if outcome.was_finished {
         return say(&format!("this run is finished after {} steps", outcome.step));
     }
-    let names = [("linear_top1", "linear classifier"), ("mlp_top1", "classifier with a hidden layer")];
+    let names = [
+        ("linear_top1", " %", "linear classifier"),
+        ("mlp_top1", " %", "classifier with a hidden layer"),
+        ("knn_top1", " %", "nearest neighbours"),
+        ("feature_std", "", "1: spread over all directions, 0: collapsed"),
+        ("rankme", "", "effective dimensions of the representation"),
+        ("uniformity", "", "lower: spread more evenly"),
+        ("alignment", "", "squared distance between two views of an image"),
+    ];
     let find = |list: &[(String, f64)], name: &str| list.iter().find(|(n, _)| n == name).map(|&(_, value)| value);
-    for (key, label) in names {
+    for (key, unit, label) in names {
         match (find(&outcome.results, key), find(&outcome.untrained, key)) {
             (Some(trained), Some(untrained)) => {
-                say(&format!("{key}: {trained:.2} % ({label}; {untrained:.2} % on the untrained encoder)"));
+                say(&format!("{key}: {trained:.2}{unit} ({label}; {untrained:.2}{unit} on the untrained encoder)"));
             }
-            (Some(trained), None) => say(&format!("{key}: {trained:.2} % ({label})")),
+            (Some(trained), None) => say(&format!("{key}: {trained:.2}{unit} ({label})")),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ pub struct Experiment {
     /// How an image becomes views.
     pub augmentation: Component,
     /// The network that is trained.
-    pub encoder: Component,
+    pub encoder: EncoderTable,
     /// What is minimised.
     pub loss: Component,
     /// How gradients become updates.
@@ -52,6 +52,28 @@ pub struct Component {
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// The component's own fields.
+    #[schemars(with = "Map<String, Value>")]
+    #[serde(default = "empty")]
+    pub config: Value,
+}
+
+/// The component that is trained, and what it starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderTable {
+    /// The component's name; `name@sha256:…` picks one build.
+    #[schemars(length(min = 1, max = 300))]
+    pub name: String,
+    /// The library file, where it is not to be searched; seen from the working directory.
+    #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// A `.safetensors` file of weights to start from, by name, seen from the working directory: an `encoder.safetensors`
+    /// of a run, or one of torchvision or timm for the networks of theirs. Fresh weights where not given.
+    #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
     /// The component's own fields.
     #[schemars(with = "Map<String, Value>")]
     #[serde(default = "empty")]

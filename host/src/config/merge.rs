@@ -22,13 +22,14 @@ pub struct Origin {
 pub type Origins = BTreeMap<String, Vec<Origin>>;
 
 /// Keys of one table that say the same thing in different units: a later layer's replaces an earlier layer's other one.
-const ALTERNATIVES: [(&str, &[&str]); 3] = [
+const ALTERNATIVES: [(&str, &[&str]); 4] = [
     ("train", &["epochs", "steps", "images", "seconds"]),
     ("evaluation", &["every_epochs", "every_steps"]),
     ("checkpoint", &["every_epochs", "every_steps"]),
+    ("optimizer", &["warmup_epochs", "warmup_steps"]),
 ];
 
-/// Drops what a later layer makes meaningless: the `config` and `path` of a component that another one replaces, and a
+/// Drops what a later layer makes meaningless: the `config`, `path` and `weights` of a component that another one replaces, and a
 /// budget in another unit. Two units in one layer are a fault.
 pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -45,6 +46,7 @@ pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
                 for layer in earlier {
                     layer.drop_key(kind, "config");
                     layer.drop_key(kind, "path");
+                    layer.drop_key(kind, "weights");
                 }
             }
             current = Some(name);

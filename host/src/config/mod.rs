@@ -20,7 +20,7 @@ mod schema;
 mod tables;
 mod validate;
 
-pub use experiment::{Component, DatasetTable, Experiment};
+pub use experiment::{Component, DatasetTable, EncoderTable, Experiment};
 pub use fault::Fault;
 pub use merge::{Origin, Origins};
 pub use resolve::{Resolved, Sources, resolve};
@@ -28,5 +28,5 @@ pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
     Budget, Checkpoint, Device, Distributed, Evaluation, OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol,
-    Record, Train,
+    Record, ScheduleName, Train,
 };

@@ -9,7 +9,7 @@ use super::{
     merge::{self, Origins},
     overrides, rules,
     schema::{self, ComponentSchemas, KINDS},
-    tables::Train,
+    tables::{Optimizer, Train},
     validate,
 };
 use serde_json::{Value, json};
@@ -127,10 +127,11 @@ fn at_the_name(fault: Fault, kind: &str, layers: &[Layer]) -> Fault {
 /// Fills in defaults: the schemas', and those of keys that stand for one another.
 fn complete(whole: &Value, value: &mut Value) {
     defaults::fill(whole, whole, value);
-    let alternatives: [(&str, &str, u64, &[&str]); 3] = [
+    let alternatives: [(&str, &str, u64, &[&str]); 4] = [
         ("train", "epochs", Train::DEFAULT_EPOCHS, &["epochs", "steps", "images", "seconds"]),
         ("evaluation", "every_epochs", 1, &["every_epochs", "every_steps"]),
         ("checkpoint", "every_epochs", 1, &["every_epochs", "every_steps"]),
+        ("optimizer", "warmup_steps", Optimizer::DEFAULT_WARMUP_STEPS, &["warmup_epochs", "warmup_steps"]),
     ];
     for (table, key, default, keys) in alternatives {
         if let Some(fields) = value.get_mut(table).and_then(Value::as_object_mut)

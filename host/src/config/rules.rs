@@ -6,7 +6,7 @@ use super::{
     experiment::Experiment,
     fault::Fault,
     layer::{Layer, Place},
-    tables::{OnBad, Precision, Protocol},
+    tables::{OnBad, Precision, Protocol, ScheduleName},
 };
 
 /// One contradiction between two keys.
@@ -21,7 +21,7 @@ const RULES: &[Rule] = &[
     Rule {
         keys: ["optimizer.warmup_steps", "train.steps"],
         check: |e| {
-            let (warmup, steps) = (e.optimizer.warmup_steps, e.train.steps?);
+            let (warmup, steps) = (e.optimizer.warmup_steps?, e.train.steps?);
             (warmup > steps)
                 .then(|| format!("`optimizer.warmup_steps` = {warmup} is longer than `train.steps` = {steps}"))
         },
@@ -30,7 +30,7 @@ const RULES: &[Rule] = &[
     Rule {
         keys: ["optimizer.warmup_steps", "train.images"],
         check: |e| {
-            let (warmup, images) = (e.optimizer.warmup_steps, e.train.images?);
+            let (warmup, images) = (e.optimizer.warmup_steps?, e.train.images?);
             let steps = images / e.train.batch_size;
             let text = format!(
                 "`optimizer.warmup_steps` = {warmup} is longer than the {steps} steps of `train.images` = {images}"
@@ -38,6 +38,34 @@ const RULES: &[Rule] = &[
             (steps > 0 && warmup > steps).then_some(text)
         },
         hint: "lower `optimizer.warmup_steps`, or train for longer",
+    },
+    Rule {
+        keys: ["optimizer.warmup_epochs", "train.epochs"],
+        check: |e| {
+            let (warmup, epochs) = (e.optimizer.warmup_epochs?, e.train.epochs?);
+            (warmup > epochs)
+                .then(|| format!("`optimizer.warmup_epochs` = {warmup} is longer than `train.epochs` = {epochs}"))
+        },
+        hint: "lower `optimizer.warmup_epochs`, or train for longer",
+    },
+    Rule {
+        keys: ["optimizer.schedule", "train.seconds"],
+        check: |e| {
+            let seconds = e.train.seconds?;
+            let text = format!(
+                "`optimizer.schedule` = `cosine` needs to know the last update, but `train.seconds` = {seconds}"
+            );
+            (e.optimizer.schedule == ScheduleName::Cosine).then_some(text)
+        },
+        hint: "give `train.epochs`, `train.steps` or `train.images`, or use the schedule `milestones`",
+    },
+    Rule {
+        keys: ["optimizer.nesterov", "optimizer.momentum"],
+        check: |e| {
+            let text = "`optimizer.nesterov` looks ahead along a momentum, but `optimizer.momentum` = 0";
+            (e.optimizer.nesterov && e.optimizer.momentum == 0.0).then(|| text.to_owned())
+        },
+        hint: "raise `optimizer.momentum`, or turn `optimizer.nesterov` off",
     },
     Rule {
         keys: ["train.images", "train.batch_size"],
@@ -61,19 +89,19 @@ const RULES: &[Rule] = &[
         check: |e| {
             let fraction = e.evaluation.holdout_fraction;
             let text = format!(
-                "`evaluation.holdout_fraction` = {fraction} keeps images for a test, but `evaluation.linear` and `evaluation.mlp` are off"
+                "`evaluation.holdout_fraction` = {fraction} keeps images for a test, but `evaluation.linear` and every other evaluator are off"
             );
-            (fraction > 0.0 && !e.evaluation.linear && !e.evaluation.mlp).then_some(text)
+            (fraction > 0.0 && !e.evaluation.tests()).then_some(text)
         },
-        hint: "turn a classifier on, or set `evaluation.holdout_fraction` to 0",
+        hint: "turn an evaluator on, or set `evaluation.holdout_fraction` to 0",
     },
     Rule {
         keys: ["evaluation.untrained", "evaluation.linear"],
         check: |e| {
-            let text = "`evaluation.untrained` is on, but `evaluation.linear` and `evaluation.mlp` are off";
-            (e.evaluation.untrained && !e.evaluation.linear && !e.evaluation.mlp).then(|| text.to_owned())
+            let text = "`evaluation.untrained` is on, but `evaluation.linear` and every other evaluator are off";
+            (e.evaluation.untrained && !e.evaluation.tests()).then(|| text.to_owned())
         },
-        hint: "turn a classifier on, or `evaluation.untrained` off",
+        hint: "turn an evaluator on, or `evaluation.untrained` off",
     },
     Rule {
         keys: ["evaluation.protocol", "evaluation.holdout_fraction"],

@@ -1,6 +1,10 @@
-//! Encoders: the foreign side.
+//! Encoders: the foreign side, the slow copy that follows one, and weights from a file.
 
 mod foreign;
+mod momentum;
+mod weights;
 
 pub(crate) use foreign::report;
 pub use foreign::{ForeignEncoder, describe};
+pub use momentum::MomentumEncoder;
+pub use weights::load_weights;

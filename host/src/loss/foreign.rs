@@ -7,7 +7,7 @@ use crate::{
 };
 use infomax_abi::{FfiFacts, FfiFeature, FfiLoss, FfiTerm, FfiTerms};
 use infomax_sdk::{
-    Facts, Features, Gradients, LossDescription, LossInput, NamedTensor, Terms,
+    Facts, Features, Gradients, LossDescription, LossInput, NamedTensor, Source, Terms,
     ffi::tensor::{lend, take, take_named},
     requests::Request,
 };
@@ -40,8 +40,12 @@ pub fn describe(component: &Component, request: &Request) -> Result<LossDescript
             return Err(component.origin.breach("describe", message, "see `LossInput`"));
         }
     }
-    if description.needs.is_empty() {
-        let message = "it needs no feature, so nothing would learn".to_owned();
+    if description.momentum.is_none() && description.needs.iter().any(|need| need.source == Source::MomentumEncoder) {
+        let message = "it needs maps of a momentum encoder, but gives no schedule for one".to_owned();
+        return Err(component.origin.breach("describe", message, "set `LossDescription::momentum`"));
+    }
+    if description.needs.iter().all(|need| need.source == Source::MomentumEncoder) {
+        let message = "it needs no feature of the encoder, so nothing would learn".to_owned();
         return Err(component.origin.breach("describe", message, "list maps under `needs`"));
     }
     Ok(description)

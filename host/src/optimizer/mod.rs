@@ -1,7 +1,11 @@
-//! Optimizers and their schedule.
+//! Optimizers (`state`: what is trained and what is kept of it; `adam`, `descent`: the rules) and their schedule.
 
 mod adam;
+mod descent;
 mod schedule;
+mod state;
+#[cfg(test)]
+mod tests;
 
-pub use adam::{Adam, Trained};
 pub use schedule::Schedule;
+pub use state::{Optimizer, Trained};

@@ -1,7 +1,8 @@
-//! Loads a checked library: own dlopen (every symbol now, nothing global), abi_stable's header, version, and its layout
-//! check in both directions, because its own check refuses a plugin of an older minor version. Never unloaded.
+//! Loads a checked library from a private copy: own dlopen (every symbol now, nothing global), abi_stable's header,
+//! version, and its layout check in both directions, because its own check refuses a plugin of an older minor version.
+//! Never unloaded.
 
-use super::{Candidate, PluginError, services::services};
+use super::{Candidate, PluginError, private_copy::PrivateCopy, probe, services::services, torch_files};
 use infomax_abi::{
     PluginModuleRef,
     abi_stable::{
@@ -16,6 +17,7 @@ use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use std::{
     collections::HashMap,
     mem::ManuallyDrop,
+    path::PathBuf,
     sync::{LazyLock, Mutex, PoisonError},
 };
 
@@ -26,10 +28,19 @@ pub struct Library {
     pub candidate: Candidate,
     /// Its table of functions, valid for the life of the process.
     pub module: PluginModuleRef,
+    /// The bytes that were loaded.
+    copy: PrivateCopy,
+}
+
+impl Library {
+    /// Where this process can read the bytes that were loaded, whatever became of the file.
+    pub fn bytes(&self) -> PathBuf {
+        self.copy.path()
+    }
 }
 
 /// Libraries by the hash of their file: each is loaded once per process.
-static LOADED: LazyLock<Mutex<HashMap<String, PluginModuleRef>>> = LazyLock::new(Mutex::default);
+static LOADED: LazyLock<Mutex<HashMap<String, (PluginModuleRef, PrivateCopy)>>> = LazyLock::new(Mutex::default);
 
 /// Loads a library, or finds it loaded.
 ///
@@ -37,20 +48,27 @@ static LOADED: LazyLock<Mutex<HashMap<String, PluginModuleRef>>> = LazyLock::new
 /// A refusal in one line.
 pub fn load(candidate: &Candidate) -> Result<Library, PluginError> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(&module) = loaded.get(&candidate.sha256) {
-        return Ok(Library { candidate: candidate.clone(), module });
+    if let Some((module, copy)) = loaded.get(&candidate.sha256) {
+        return Ok(Library { candidate: candidate.clone(), module: *module, copy: *copy });
     }
-    let module = open(candidate)?;
-    loaded.insert(candidate.sha256.clone(), module);
-    Ok(Library { candidate: candidate.clone(), module })
+    let copy = PrivateCopy::of(candidate)?;
+    probe::in_child(candidate)?;
+    let module = open(candidate, copy)?;
+    loaded.insert(candidate.sha256.clone(), (module, copy));
+    Ok(Library { candidate: candidate.clone(), module, copy })
 }
 
-fn open(candidate: &Candidate) -> Result<PluginModuleRef, PluginError> {
+fn open(candidate: &Candidate, copy: PrivateCopy) -> Result<PluginModuleRef, PluginError> {
     let refuse = |reason: String, hint: &str| PluginError::refused(&candidate.path, reason, hint);
     // SAFETY: the file was checked; what its constructors do is the user's own code, run with the user's rights.
-    let handle = unsafe { Handle::open(Some(&candidate.path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| refuse(format!("the system can't load it: {}", one_line(&error)), "rebuild it here"))?;
+    let handle = unsafe { Handle::open(Some(copy.path()), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+        refuse(format!("the system can't load it: {}", one_line(&named(&error, candidate, copy))), "rebuild it here")
+    })?;
     let handle = ManuallyDrop::new(handle);
+    if let Some([first, second]) = torch_files::twice() {
+        let reason = format!("it brought a second libtorch into the process: {second} beside {first}");
+        return Err(refuse(reason, "build it against the host's libtorch (`LIBTORCH`)"));
+    }
     let no_entry = "export components with `infomax_sdk::export_plugin!`";
     // SAFETY: the symbol is abi_stable's header, which is checked before it is read further.
     let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
@@ -88,6 +106,11 @@ fn header_reason(error: &LibraryError) -> &'static str {
         LibraryError::InvalidCAbi { .. } => "its compiler passes values in another way than this host's",
         _ => "its entry does not fit",
     }
+}
+
+/// The system's message with the file's own name in place of the copy's.
+fn named(error: &dyn std::fmt::Display, candidate: &Candidate, copy: PrivateCopy) -> String {
+    error.to_string().replace(&*copy.path().to_string_lossy(), &candidate.path.to_string_lossy())
 }
 
 fn one_line(error: &dyn std::fmt::Display) -> String {

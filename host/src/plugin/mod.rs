@@ -1,5 +1,5 @@
-//! Plugin libraries: found (`discovery`), read and checked without loading (`elf`, `candidate`), loaded (`load`), looked
-//! up by component (`registry`), locked (`lock`).
+//! Plugin libraries: found (`discovery`), read and checked without loading (`elf`, `candidate`), loaded (`load`, from a
+//! `private_copy`, in a child first: `probe`), looked up by component (`registry`), locked (`lock`).
 
 mod call;
 mod candidate;
@@ -8,12 +8,16 @@ mod elf;
 mod error;
 mod load;
 pub mod lock;
+mod private_copy;
+mod probe;
 mod registry;
 mod services;
+mod torch_files;
 
 pub use call::{Component, Origin, request_text};
 pub use candidate::{Candidate, LIBTORCH};
 pub use discovery::search_folders;
 pub use error::PluginError;
 pub use load::{Library, load};
+pub use probe::probe_with;
 pub use registry::{Kind, Registry};

@@ -1,8 +1,17 @@
 //! The loop: data, steps, tests, checkpoints, until the budget is spent or a signal asks for an end.
 
 use super::{
-    budget::Plan, device::resolve_device, evaluate::Tester, identity::Identity, input::Normalisation, model::Model,
-    recorder::Recorder, setup::Setup, signals::Signals, step::Stepper, untrained::untrained_top1,
+    budget::Plan,
+    device::resolve_device,
+    evaluate::{Knn, Pairs, Tester},
+    identity::Identity,
+    input::Normalisation,
+    model::Model,
+    recorder::Recorder,
+    setup::Setup,
+    signals::Signals,
+    step::Stepper,
+    untrained::untrained_top1,
 };
 use crate::{
     augmentation::ForeignAugmentation,
@@ -104,7 +113,7 @@ pub fn train(
         directory,
         identity,
         tester: data.tester(experiment, &setup, &model)?,
-        schedule: Schedule::new(&experiment.optimizer),
+        schedule: Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0)),
         signals: Signals::listen()?,
         data,
         order,
@@ -131,6 +140,8 @@ fn device_name(device: tch::Device) -> String {
 struct Data {
     source: Source,
     maker: BatchMaker,
+    /// Labelled images, none of them tested on.
+    train: Stage,
     test: Stage,
 }
 
@@ -141,13 +152,15 @@ impl Data {
         let roles = &source.facts().roles;
         let mut stage = source.stage(&roles.pretrain);
         let mut test = source.stage(&roles.test);
+        let mut train = source.stage(&roles.train);
         let fraction = experiment.evaluation.holdout_fraction;
         if fraction > 0.0 {
             let key = Key::new(experiment.train.seed).purpose("holdout");
-            let (_, held) = Source::hold_out(&source.stage(&roles.train), fraction, key);
+            let (kept, held) = Source::hold_out(&train, fraction, key);
             let taken: std::collections::BTreeSet<_> = held.iter().copied().collect();
             stage = stage.iter().filter(|sample| !taken.contains(sample)).copied().collect();
             test = held;
+            train = kept;
         }
         let batch = experiment.train.batch_size;
         if (stage.len() as u64) < batch {
@@ -155,7 +168,7 @@ impl Data {
             return Err(Error::Dataset { fault: Fault::new(message).hint("lower `train.batch_size` or add images") });
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
-        Ok(Self { maker: BatchMaker { source: source.clone(), stage, augmentation, description }, source, test })
+        Ok(Self { maker: BatchMaker { source: source.clone(), stage, augmentation, description }, source, train, test })
     }
 
     fn classes(&self) -> Option<usize> {
@@ -183,11 +196,21 @@ impl Data {
     }
 
     fn tester(&self, experiment: &Experiment, setup: &Setup, model: &Model) -> Result<Option<Tester>> {
-        let Evaluation { protocol, batch_size, .. } = experiment.evaluation;
-        if self.classes().is_none() {
+        let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
+            experiment.evaluation;
+        let Some(classes) = self.classes() else {
             log::info!("no labelled images to test on: no classifier is trained");
             return Ok(None);
-        }
+        };
+        let key = |purpose: &str| Key::new(experiment.train.seed).purpose(purpose);
+        let bank = || {
+            let mut stage = self.train.to_vec();
+            if knn_images > 0 {
+                key("neighbours").rng().shuffle(&mut stage);
+                stage.truncate(knn_images as usize);
+            }
+            BatchMaker { stage: stage.into(), ..self.maker.clone() }
+        };
         let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
         Ok(Some(Tester {
             maker: BatchMaker { stage: self.test.clone(), ..self.maker.clone() },
@@ -197,7 +220,13 @@ impl Data {
             workers: experiment.train.worker_count(),
             prefetch: experiment.train.prefetch.into(),
             deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
-            key: Key::new(experiment.train.seed).purpose("test"),
+            key: key("test"),
+            knn: knn.then(|| Knn { bank: bank(), classes: classes as i64, k: knn_k, temperature: knn_temperature }),
+            collapse: collapse.then(|| Pairs {
+                maker: self.maker.clone(),
+                order: Arc::new(self.order(experiment)),
+                key: key("alignment"),
+            }),
         }))
     }
 }
@@ -233,7 +262,7 @@ impl Run<'_> {
         let batches = self.data.batches(self.experiment, &self.order, 0..steps);
         let signals = self.signals.clone();
         let stop = move || signals.asked();
-        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &stop)?;
+        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop)?;
         let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
         self.began = Instant::now();
         self.recorder.results(Row { values, ..self.row() })
@@ -267,7 +296,7 @@ impl Run<'_> {
 
     fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<()> {
         let lr = self.schedule.lr(batch.step, batch.epoch);
-        let outcome = self.stepper.step(&mut self.model, batch, lr, self.experiment.optimizer.lr)?;
+        let outcome = self.stepper.step(&mut self.model, batch, lr)?;
         self.state.step = batch.step + 1;
         self.state.seconds = self.began.elapsed().as_secs_f64();
         match &outcome.skipped {

@@ -1,20 +1,23 @@
-//! Testing the classifiers: every image of the test stage, in evaluation mode; or, as `protocol = "paper"`, the
-//! published way.
+//! Tests: classifiers, nearest neighbours and measures of collapse, on the stage kept for testing.
 
 use super::{input::Normalisation, model::Model};
 use crate::{
     config::Protocol,
-    dataset::{BatchMaker, EvalBatch, OrderedWorkers},
+    dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch},
     error::{Error, Result},
-    evaluator::Classifiers,
+    evaluator::{Classifiers, Neighbours, alignment, feature_std, rankme, uniformity},
 };
 use infomax_sdk::{Key, Mode};
 use std::{sync::Arc, time::Duration};
-use tch::Tensor;
+use tch::{Kind, TchError, Tensor};
 
 const REFRESH_BATCHES: u64 = 50; // published code, test_model
+const KNN_QUERIES: i64 = 500; // at a time: with a bank of 50,000 their similarities take 100 MB
+const COLLAPSE_IMAGES: i64 = 10_000; // bounds rankme's product
+const UNIFORMITY_IMAGES: i64 = 2_048; // bounds the matrix of pairs to 32 MB in f64
+const ALIGNMENT_IMAGES: u64 = 1_024;
 
-/// Tests classifiers on a stage.
+/// Tests an encoder and its classifiers on a stage.
 pub struct Tester {
     pub maker: BatchMaker,
     pub normalisation: Normalisation,
@@ -25,10 +28,35 @@ pub struct Tester {
     pub deadline: Duration,
     /// Shuffles the published protocol's test loader.
     pub key: Key,
+    pub knn: Option<Knn>,
+    pub collapse: Option<Pairs>,
+}
+
+/// Nearest neighbours to test with.
+pub struct Knn {
+    /// Makes the bank: labelled training images.
+    pub bank: BatchMaker,
+    pub classes: i64,
+    pub k: u64,
+    pub temperature: f64,
+}
+
+/// Pairs of training views whose distance is measured.
+pub struct Pairs {
+    pub maker: BatchMaker,
+    pub order: Arc<Order>,
+    pub key: Key,
+}
+
+/// Representations (N, D), f32, with their labels (N).
+struct Represented {
+    x_nd: Tensor,
+    labels_n: Tensor,
 }
 
 impl Tester {
-    /// The share of images that each classifier gets right, in percent: `linear_top1`, `mlp_top1`.
+    /// `linear_top1`, `mlp_top1`, `knn_top1`: the share of images that each gets right, in percent; `feature_std`,
+    /// `rankme`, `uniformity`, `alignment`, where asked for.
     ///
     /// # Errors
     /// A bad image, or what the plugins or libtorch say.
@@ -40,26 +68,117 @@ impl Tester {
             }
         }
         let mut right: Vec<(&'static str, i64)> = Vec::new();
-        let mut count = 0;
-        for batch in self.batches(None) {
-            let batch = batch?;
-            let view = self.view(&batch)?;
-            let counted = tch::no_grad(|| -> Result<_> {
-                let maps = model.encoder.forward(&[view], Mode::Evaluate)?;
-                let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
-                let correct = || classifiers.logits(&maps[0][model.representation], false)?.correct(&labels);
-                correct().map_err(Error::torch("test the classifiers"))
-            })?;
-            count += batch.labels.len() as i64;
-            for (i, (name, correct)) in counted.into_iter().enumerate() {
+        let represented = self.represent(model, self.batches(None), |x, labels| {
+            for (i, (name, correct)) in classifiers.logits(x, false)?.correct(labels)?.into_iter().enumerate() {
                 if right.len() <= i {
                     right.push((name, 0));
                 }
                 right[i].1 += correct;
             }
+            Ok(())
+        })?;
+        let count = represented.labels_n.numel().max(1) as f64;
+        let percent = |correct: i64| 100.0 * correct as f64 / count;
+        let mut results: Vec<(String, f64)> =
+            right.into_iter().map(|(name, correct)| (format!("{name}_top1"), percent(correct))).collect();
+        if let Some(knn) = &self.knn {
+            results.push(("knn_top1".to_owned(), percent(self.knn_correct(model, knn, &represented)?)));
         }
-        let percent = |correct: i64| 100.0 * correct as f64 / count.max(1) as f64;
-        Ok(right.into_iter().map(|(name, correct)| (format!("{name}_top1"), percent(correct))).collect())
+        if let Some(pairs) = &self.collapse {
+            let measured = || -> Result<_, TchError> {
+                let x_nd = evenly(&represented.x_nd, COLLAPSE_IMAGES)?;
+                Ok([
+                    ("feature_std", feature_std(&x_nd)?),
+                    ("rankme", rankme(&x_nd)?),
+                    ("uniformity", uniformity(&evenly(&x_nd, UNIFORMITY_IMAGES)?)?),
+                ])
+            };
+            let measured = measured().map_err(Error::torch("measure the representation"))?;
+            results.extend(measured.map(|(name, value)| (name.to_owned(), value)));
+            results.extend(self.alignment(model, pairs)?.map(|value| ("alignment".to_owned(), value)));
+        }
+        Ok(results)
+    }
+
+    /// The representations of some batches, each shown to `also` with its labels as it comes.
+    fn represent(
+        &self,
+        model: &mut Model,
+        batches: OrderedWorkers<EvalBatch>,
+        mut also: impl FnMut(&Tensor, &Tensor) -> Result<(), TchError>,
+    ) -> Result<Represented> {
+        let keeps = self.knn.is_some() || self.collapse.is_some();
+        let (mut x, mut labels) = (Vec::new(), Vec::new());
+        for batch in batches {
+            let batch = batch?;
+            let view = self.view(&batch)?;
+            tch::no_grad(|| -> Result<()> {
+                let maps = model.encoder.forward(&[view], Mode::Evaluate)?;
+                let labels_b = Tensor::from_slice(&batch.labels).to_device(model.device);
+                let representation = &maps[0][model.representation];
+                let mut keep = || {
+                    also(representation, &labels_b)?;
+                    if keeps {
+                        x.push(flat(representation)?);
+                    }
+                    Ok(())
+                };
+                keep().map_err(Error::torch("test the representation"))
+            })?;
+            labels.push(Tensor::from_slice(&batch.labels).to_device(model.device));
+        }
+        let empty = || Tensor::f_zeros([0, 1], (Kind::Float, model.device));
+        let joined = || {
+            let x_nd = if x.is_empty() { empty()? } else { Tensor::f_cat(&x, 0)? };
+            let none = || Tensor::f_zeros([0i64], (Kind::Int64, model.device));
+            Ok(Represented { x_nd, labels_n: if labels.is_empty() { none()? } else { Tensor::f_cat(&labels, 0)? } })
+        };
+        joined().map_err(Error::torch("collect representations"))
+    }
+
+    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<i64> {
+        let batches = batches_of(self, &knn.bank, (0..knn.bank.stage.len() as u64).collect(), false, None);
+        let bank = self.represent(model, batches, |_, _| Ok(()))?;
+        let vote = || -> Result<i64, TchError> {
+            let neighbours = Neighbours::new(&bank.x_nd, &bank.labels_n, knn.classes, knn.k, knn.temperature)?;
+            let mut correct = 0;
+            let n = queries.x_nd.size()[0];
+            for start in (0..n).step_by(KNN_QUERIES as usize) {
+                let length = KNN_QUERIES.min(n - start);
+                let class_q = neighbours.classify(&queries.x_nd.f_narrow(0, start, length)?)?;
+                let labels_q = queries.labels_n.f_narrow(0, start, length)?;
+                correct += class_q.f_eq_tensor(&labels_q)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+            }
+            Ok(correct)
+        };
+        tch::no_grad(vote).map_err(Error::torch("find nearest neighbours"))
+    }
+
+    /// Over the first two training views; none where there is only one.
+    fn alignment(&self, model: &mut Model, pairs: &Pairs) -> Result<Option<f64>> {
+        let views = &pairs.maker.description.views;
+        if views.len() < 2 {
+            return Ok(None);
+        }
+        let batch_size = pairs.order.batch(0).len() as u64;
+        let (maker, order, key) = (pairs.maker.clone(), pairs.order.clone(), pairs.key);
+        let make = move |step| maker.train(&order, key, step);
+        let steps = 0..ALIGNMENT_IMAGES.div_ceil(batch_size.max(1)).min(pairs.order.steps_per_epoch());
+        let batches: OrderedWorkers<TrainBatch> =
+            OrderedWorkers::start(Arc::new(make), steps, self.workers, self.prefetch, self.deadline);
+        let mut of_views: [Vec<Tensor>; 2] = Default::default();
+        for batch in batches {
+            let batch = batch?;
+            for (view, list) in of_views.iter_mut().enumerate() {
+                let input = self.normalisation.apply(&batch.views[view], views[view].height, views[view].width);
+                let input = input.map_err(Error::torch("prepare views"))?;
+                let maps = tch::no_grad(|| model.encoder.forward(&[input], Mode::Evaluate))?;
+                list.push(flat(&maps[0][model.representation]).map_err(Error::torch("collect representations"))?);
+            }
+        }
+        let [one, two] = &of_views;
+        let measure = || alignment(&Tensor::f_cat(one, 0)?, &Tensor::f_cat(two, 0)?);
+        tch::no_grad(measure).map(Some).map_err(Error::torch("measure the representation"))
     }
 
     fn view(&self, batch: &EvalBatch) -> Result<Tensor> {
@@ -68,21 +187,45 @@ impl Tester {
     }
 
     fn batches(&self, limit: Option<u64>) -> OrderedWorkers<EvalBatch> {
-        let (length, size) = (self.maker.stage.len() as u64, self.batch_size);
-        let mut positions: Vec<u64> = (0..length).collect();
-        let count = match self.protocol {
-            Protocol::Clean => length.div_ceil(size),
-            Protocol::Paper => {
-                self.key.fold(u64::from(limit.is_some())).rng().shuffle(&mut positions);
-                length / size
-            }
-        };
-        let maker = self.maker.clone();
-        let make = move |batch: u64| {
-            let end = ((batch + 1) * size).min(length);
-            maker.eval(positions[(batch * size) as usize..end as usize].iter().copied())
-        };
-        let count = limit.map_or(count, |limit| limit.min(count));
-        OrderedWorkers::start(Arc::new(make), 0..count, self.workers, self.prefetch, self.deadline)
+        let mut positions: Vec<u64> = (0..self.maker.stage.len() as u64).collect();
+        let paper = self.protocol == Protocol::Paper;
+        if paper {
+            self.key.fold(u64::from(limit.is_some())).rng().shuffle(&mut positions);
+        }
+        batches_of(self, &self.maker, positions, paper, limit)
     }
+}
+
+/// Batches of a maker's positions, in order, the last partial one dropped or not.
+fn batches_of(
+    tester: &Tester,
+    maker: &BatchMaker,
+    positions: Vec<u64>,
+    drop_last: bool,
+    limit: Option<u64>,
+) -> OrderedWorkers<EvalBatch> {
+    let (length, size) = (positions.len() as u64, tester.batch_size);
+    let count = if drop_last { length / size } else { length.div_ceil(size) };
+    let maker = maker.clone();
+    let make = move |batch: u64| {
+        let end = ((batch + 1) * size).min(length);
+        maker.eval(positions[(batch * size) as usize..end as usize].iter().copied())
+    };
+    let count = limit.map_or(count, |limit| limit.min(count));
+    OrderedWorkers::start(Arc::new(make), 0..count, tester.workers, tester.prefetch, tester.deadline)
+}
+
+/// N × C × H × W as N × D, f32.
+fn flat(x_nchw: &Tensor) -> Result<Tensor, TchError> {
+    x_nchw.f_detach()?.f_flatten(1, -1)?.f_to_kind(Kind::Float)
+}
+
+/// At most `most` rows, spread over all of them: a stage is often sorted by class.
+fn evenly(x_nd: &Tensor, most: i64) -> Result<Tensor, TchError> {
+    let n = x_nd.size()[0];
+    if n <= most {
+        return Ok(x_nd.shallow_clone());
+    }
+    let rows: Vec<i64> = (0..most).map(|i| i * n / most).collect();
+    x_nd.f_index_select(0, &Tensor::from_slice(&rows).f_to_device(x_nd.device())?)
 }

@@ -77,9 +77,9 @@ impl Identity {
         let folder = run.join("plugins");
         fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
         for component in setup.components() {
-            let from = &component.library.candidate.path;
-            let to = folder.join(from.file_name().unwrap_or_default());
-            fs::copy(from, &to).map_err(Error::io("copy a plugin to", &to))?;
+            let name = component.library.candidate.path.file_name().unwrap_or_default();
+            let to = folder.join(name);
+            fs::copy(component.library.bytes(), &to).map_err(Error::io("copy a plugin to", &to))?;
         }
         let path = run.join(FILE);
         let text = serde_json::to_string_pretty(self).expect("an identity is plain data");

@@ -2,23 +2,28 @@
 
 use super::setup::Setup;
 use crate::{
-    config::Experiment,
-    encoder::ForeignEncoder,
+    config::{self, Experiment, OptimizerName, ScheduleName},
+    encoder::{ForeignEncoder, MomentumEncoder, load_weights},
     error::{Error, Result},
     evaluator::{Classifiers, Plan},
     loss::ForeignLoss,
-    optimizer::{Adam, Trained},
+    optimizer::{Optimizer, Trained},
     plugin::PluginError,
 };
 use infomax_sdk::{Key, NamedTensor, ffi::module::device};
 use tch::Device;
 
-/// Encoder, loss and classifiers with their optimizer.
+/// Encoder, loss and classifiers with their optimizers.
 pub struct Model {
     pub encoder: ForeignEncoder,
+    /// Where the loss needs one.
+    pub momentum_encoder: Option<MomentumEncoder>,
     pub loss: ForeignLoss,
     pub classifiers: Option<Classifiers>,
-    pub optimizer: Adam,
+    /// Trains encoder and loss, and the classifiers too where they have no optimizer of their own.
+    pub optimizer: Optimizer,
+    /// Trains the classifiers alone, at its own constant learning rate.
+    pub classifier_optimizer: Option<Optimizer>,
     pub device: Device,
     /// Position of the representation among the encoder's maps.
     pub representation: usize,
@@ -38,6 +43,12 @@ impl Model {
         let seed = |purpose: &str| tch::manual_seed(key.purpose(purpose).torch_seed());
         seed("encoder");
         let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?;
+        if let Some(path) = &experiment.encoder.weights {
+            load_weights(&encoder, path)?;
+        }
+        let momentum = setup.loss_description.momentum.clone();
+        let copy = |momentum| MomentumEncoder::of(&encoder, &setup.encoder, &setup.encoder_request, momentum);
+        let momentum_encoder = momentum.map(copy).transpose()?;
         seed("loss");
         let loss = ForeignLoss::create(&setup.loss, &setup.loss_request)?;
         let description = encoder.description();
@@ -49,13 +60,35 @@ impl Model {
         let classifiers = classes.map(|classes| new_classifiers(experiment, channels, classes, device)).transpose()?;
         let mut trained = Trained::of("encoder", &encoder.tensors()?);
         trained.extend(Trained::of("loss", &loss.tensors()?));
-        trained.extend(classifiers.iter().flat_map(|c| Trained::of("evaluator", &c.tensors())));
-        let optimizer = Adam::new(trained, &experiment.optimizer);
+        let of_classifiers = classifiers.iter().flat_map(|c| Trained::of("evaluator", &c.tensors())).collect();
+        let classifier_optimizer = match classifier_settings(experiment) {
+            Some(settings) => Some(Optimizer::new(of_classifiers, &settings)),
+            None => {
+                trained.extend(of_classifiers);
+                None
+            }
+        };
+        let optimizer = Optimizer::new(trained, &experiment.optimizer);
         let identities = Identities::now(&encoder, &loss)?;
-        Ok(Self { encoder, loss, classifiers, optimizer, device, representation, identities })
+        Ok(Self {
+            encoder,
+            momentum_encoder,
+            loss,
+            classifiers,
+            optimizer,
+            classifier_optimizer,
+            device,
+            representation,
+            identities,
+        })
     }
 
-    /// Every tensor that is saved, under `encoder.`, `loss.` and `evaluator.`.
+    /// Both optimizers.
+    pub fn optimizers(&self) -> impl Iterator<Item = &Optimizer> {
+        std::iter::once(&self.optimizer).chain(&self.classifier_optimizer)
+    }
+
+    /// Every tensor that is saved, under `encoder.`, `momentum_encoder.`, `loss.` and `evaluator.`.
     ///
     /// # Errors
     /// What the plugins say.
@@ -65,6 +98,9 @@ impl Model {
             list.into_iter().map(rename).collect::<Vec<_>>()
         };
         let mut list = under("encoder", self.encoder.tensors()?);
+        if let Some(momentum_encoder) = &self.momentum_encoder {
+            list.extend(under("momentum_encoder", momentum_encoder.tensors()?));
+        }
         list.extend(under("loss", self.loss.tensors()?));
         list.extend(self.classifiers.iter().flat_map(|c| under("evaluator", c.tensors())));
         Ok(list)
@@ -107,6 +143,24 @@ impl Identities {
 fn changed(before: &[(String, usize)], now: &[(String, usize)]) -> Option<String> {
     let differs = before.iter().zip(now).find(|(before, now)| before != now).map(|(before, _)| before.0.clone());
     differs.or_else(|| (before.len() != now.len()).then(|| "the list of tensors".to_owned()))
+}
+
+/// The rule of the classifiers' own optimizer; none where the encoder's trains them, as published.
+pub fn classifier_settings(experiment: &Experiment) -> Option<config::Optimizer> {
+    const DEFAULT_LR: f64 = 1e-3; // Adam's own default
+    let beside = experiment.optimizer.name != OptimizerName::Adam;
+    let lr = experiment.evaluation.classifier_lr.or(beside.then_some(DEFAULT_LR))?;
+    Some(config::Optimizer {
+        name: OptimizerName::Adam,
+        lr,
+        betas: [0.9, 0.999], // Adam's own defaults
+        weight_decay: 0.0,
+        schedule: ScheduleName::Milestones,
+        milestones: Vec::new(),
+        warmup_steps: Some(0),
+        warmup_epochs: None,
+        ..config::Optimizer::default()
+    })
 }
 
 /// Fresh classifiers of a config.

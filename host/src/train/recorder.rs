@@ -88,7 +88,10 @@ impl Recorder {
     /// # Errors
     /// The system's, with the path.
     pub fn results(&mut self, row: Row) -> Result<()> {
-        let named = |(name, value): &(String, f64)| format!("{name} {value:.2} %");
+        let named = |(name, value): &(String, f64)| {
+            let unit = if name.ends_with("_top1") { " %" } else { "" };
+            format!("{name} {value:.2}{unit}")
+        };
         let text: Vec<_> = row.values.iter().map(named).collect();
         self.progress.note(&format!("step {}: {}", row.step, text.join(" · ")));
         self.restart_window();
@@ -107,7 +110,8 @@ impl Recorder {
         let mut rows = read_metrics(&self.run.join("metrics.jsonl"))?;
         // The untrained encoder's results are the dashed lines.
         rows.iter_mut().for_each(|row| row.values.retain(|(name, _)| !name.starts_with("untrained_")));
-        let untrained: Vec<(&str, f64)> = untrained.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let accuracies = untrained.iter().filter(|(name, _)| name.ends_with("_top1"));
+        let untrained: Vec<(&str, f64)> = accuracies.map(|(name, value)| (name.as_str(), *value)).collect();
         let png = Curves { title: &self.title, rows: &rows, untrained: &untrained }.to_png()?;
         let path = self.run.join("curves.png");
         fs::write(&path, png).map_err(Error::io("write", &path))

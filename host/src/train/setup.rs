@@ -2,7 +2,7 @@
 //! they fit together.
 
 use crate::{
-    augmentation, config,
+    augmentation,
     config::Experiment,
     encoder,
     error::{Error, Fault, Result},
@@ -10,7 +10,7 @@ use crate::{
     plugin::{Component, Kind, Registry},
 };
 use infomax_sdk::{
-    AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput, Source,
+    AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput,
     requests::Request,
 };
 use std::path::Path;
@@ -40,24 +40,24 @@ impl Setup {
             let (library, name) = registry.load(kind, name, path)?;
             Ok(Component::new(library, kind, name))
         };
-        let table = |kind, table: &config::Component| find(kind, &table.name, table.path.as_deref());
         let dataset = find(Kind::Dataset, &experiment.dataset.name, experiment.dataset.path.as_deref())?;
         let request = Request { device: device.to_owned(), ..Request::default() };
 
         let dataset_request = Request { config: experiment.dataset.config.clone(), ..request.clone() };
         let dataset_description: DatasetDescription = dataset.describe(&dataset_request)?;
 
-        let augmentation = table(Kind::Augmentation, &experiment.augmentation)?;
+        let augmentation =
+            find(Kind::Augmentation, &experiment.augmentation.name, experiment.augmentation.path.as_deref())?;
         let augmentation_request = Request { config: experiment.augmentation.config.clone(), ..request.clone() };
         let views = augmentation::describe(&augmentation, &augmentation_request)?;
 
-        let encoder = table(Kind::Encoder, &experiment.encoder)?;
+        let encoder = find(Kind::Encoder, &experiment.encoder.name, experiment.encoder.path.as_deref())?;
         let input = EncoderInput { views: views.views.clone(), eval_size: views.eval_size };
         let encoder_request =
             Request { config: experiment.encoder.config.clone(), encoder: input.clone(), ..request.clone() };
         let maps = encoder::describe(&encoder, &encoder_request)?;
 
-        let loss = table(Kind::Loss, &experiment.loss)?;
+        let loss = find(Kind::Loss, &experiment.loss.name, experiment.loss.path.as_deref())?;
         let input = LossInput {
             views: input.views,
             maps: maps.maps.clone(),
@@ -95,10 +95,6 @@ fn check_loss(needs: &LossDescription, experiment: &Experiment) -> Result<()> {
         let least = needs.min_batch_size;
         let message = format!("`train.batch_size` is {batch}, but `loss.name` = `{name}` needs at least {least}");
         return Err(Error::config(Fault::new(message).hint("raise `train.batch_size`")));
-    }
-    if needs.momentum.is_some() || needs.needs.iter().any(|need| need.source == Source::MomentumEncoder) {
-        let message = format!("loss `{name}` needs a momentum encoder, which this host does not offer yet");
-        return Err(Error::config(Fault::new(message).hint("choose another `loss.name`")));
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ use crate::{
     error::{Error, Result},
     evaluator::Classifiers,
     native,
+    optimizer::Optimizer,
 };
-use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Need};
+use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Need, Source};
+use std::collections::BTreeSet;
 use tch::{Kind, Tensor};
 
 /// Makes updates.
@@ -62,11 +64,28 @@ impl Stepper {
         batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
     }
 
+    /// The momentum encoder's maps of the views that the loss needs through it; no maps of the others.
+    fn momentum_maps(
+        &self,
+        model: &mut Model,
+        views: &[Tensor],
+    ) -> Result<Vec<Vec<Tensor>>, crate::plugin::PluginError> {
+        let Some(momentum_encoder) = &mut model.momentum_encoder else { return Ok(Vec::new()) };
+        let through = |need: &&Need| need.source == Source::MomentumEncoder;
+        let wanted: BTreeSet<usize> = self.needs.iter().filter(through).map(|need| need.view).collect();
+        let chosen: Vec<Tensor> = wanted.iter().map(|&view| views[view].shallow_clone()).collect();
+        let mut maps: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
+        for (view, of_view) in wanted.into_iter().zip(momentum_encoder.forward(&chosen)?) {
+            maps[view] = of_view;
+        }
+        Ok(maps)
+    }
+
     /// One update with a learning rate, or none where something is not finite.
     ///
     /// # Errors
     /// What the plugins or libtorch say.
-    pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64, base_lr: f64) -> Result<StepOutcome> {
+    pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
         let key = self.key(batch.step);
         tch::manual_seed(key.torch_seed());
         let place = || format!("step {}, rank 0", batch.step);
@@ -83,11 +102,13 @@ impl Stepper {
             indices: Some(Tensor::from_slice(&batch.indices).to_device(model.device)),
         };
         let views = self.views(batch)?;
-        model.optimizer.clear_gradients()?;
+        model.optimizers().try_for_each(Optimizer::clear_gradients)?;
         model.loss.before_step(&facts).map_err(during)?;
         let maps = model.encoder.forward(&views, Mode::Train).map_err(during)?;
 
-        let (outputs, features) = self.leaves(model, &maps);
+        let momentum_maps = self.momentum_maps(model, &views).map_err(during)?;
+
+        let (outputs, features) = self.leaves(model, &maps, &momentum_maps);
         let (terms, gradients) = self.loss(model, &features, &facts).map_err(|error| match error {
             Failure::Plugin(error) => during(error),
             Failure::Torch(message) => Error::native("run the loss backward")(message),
@@ -104,22 +125,30 @@ impl Stepper {
         let last_total = values.iter().skip(1).chain(values.first());
         let skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
         if skipped.is_none() {
-            model.optimizer.update(lr, base_lr)?;
+            model.optimizer.update(lr)?;
+            if let Some(optimizer) = &mut model.classifier_optimizer {
+                let constant = optimizer.lr();
+                optimizer.update(constant)?;
+            }
+            if let Some(momentum_encoder) = &model.momentum_encoder {
+                momentum_encoder.follow(batch.step, self.total_steps)?;
+            }
             model.loss.after_update(&features, &facts).map_err(during)?;
         }
         Ok(StepOutcome { values, skipped })
     }
 
-    /// The maps that the loss needs: the encoder's outputs, and leaves that share their numbers.
-    fn leaves(&self, model: &Model, maps: &[Vec<Tensor>]) -> (Vec<Tensor>, Features) {
+    /// The maps that the loss needs: the encoders' outputs, and leaves that share their numbers.
+    fn leaves(&self, model: &Model, maps: &[Vec<Tensor>], momentum_maps: &[Vec<Tensor>]) -> (Vec<Tensor>, Features) {
         let mut outputs = Vec::new();
         let mut items = Vec::new();
         for need in &self.needs {
             for name in &need.maps {
                 let at = model.encoder.description().maps.iter().position(|map| map.name == *name);
-                let output = &maps[need.view][at.expect("`describe` checked it")];
+                let of_source = if need.source == Source::Encoder { maps } else { momentum_maps };
+                let output = &of_source[need.view][at.expect("`describe` checked it")];
                 outputs.push(output.shallow_clone());
-                let tensor = output.detach().set_requires_grad(!self.by_hand);
+                let tensor = output.detach().set_requires_grad(!self.by_hand && output.requires_grad());
                 items.push(Feature { view: need.view, source: need.source, map: name.clone(), tensor });
             }
         }
@@ -199,9 +228,10 @@ pub fn classify(
     losses().map_err(Error::torch("train the classifiers"))
 }
 
+/// Into the encoder; what comes from the momentum encoder takes no gradient.
 fn backward(outputs: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<(), String> {
-    let pairs =
-        outputs.iter().zip(gradients).filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
+    let trained = outputs.iter().zip(gradients).filter(|(output, _)| output.requires_grad());
+    let pairs = trained.filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
     let (outputs, gradients): (Vec<Tensor>, Vec<Tensor>) = pairs.unzip();
     native::backward(&outputs, &gradients)
 }

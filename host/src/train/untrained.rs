@@ -1,11 +1,16 @@
 //! What the same classifiers reach on the encoder as it was initialised: the number to be better than.
 
-use super::{evaluate::Tester, model::Model, setup::Setup, step::Stepper};
+use super::{
+    evaluate::Tester,
+    model::{Model, classifier_settings},
+    setup::Setup,
+    step::Stepper,
+};
 use crate::{
     config::Experiment,
     dataset::{OrderedWorkers, TrainBatch},
     error::{Error, Result},
-    optimizer::{Adam, Schedule, Trained},
+    optimizer::{Optimizer, Schedule, Trained},
 };
 use infomax_sdk::Mode;
 use tch::Tensor;
@@ -20,13 +25,15 @@ pub fn untrained_top1(
     classes: usize,
     batches: OrderedWorkers<TrainBatch>,
     tester: &Tester,
+    schedule: &Schedule,
     stop: &dyn Fn() -> bool,
 ) -> Result<Vec<(String, f64)>> {
     let mut model = Model::new(setup, experiment, Some(classes))?;
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment.train.seed, 0)?;
     let classifiers = model.classifiers.take().expect("asked for above");
-    let mut adam = Adam::new(Trained::of("evaluator", &classifiers.tensors()), &experiment.optimizer);
-    let schedule = Schedule::new(&experiment.optimizer);
+    let own = classifier_settings(experiment);
+    let settings = own.as_ref().unwrap_or(&experiment.optimizer);
+    let mut optimizer = Optimizer::new(Trained::of("evaluator", &classifiers.tensors()), settings);
     for batch in batches {
         if stop() {
             return Ok(Vec::new());
@@ -35,10 +42,10 @@ pub fn untrained_top1(
         tch::manual_seed(stepper.key(batch.step).torch_seed());
         let views = stepper.views(&batch)?;
         let maps = tch::no_grad(|| model.encoder.forward(&views, Mode::Train))?;
-        adam.clear_gradients()?;
+        optimizer.clear_gradients()?;
         let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
         super::step::classify(&classifiers, &maps, model.representation, &labels)?;
-        adam.update(schedule.lr(batch.step, batch.epoch), experiment.optimizer.lr)?;
+        optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
     }
     let result = tester.test(&mut model, &classifiers)?;
     if result.is_empty() { Err(Error::Bug { what: "no classifier to test".to_owned() }) } else { Ok(result) }

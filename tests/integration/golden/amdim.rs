@@ -3,8 +3,8 @@
 use super::model::Model;
 use crate::support::golden_file::{Golden, assert_close, golden, largest_difference, relative};
 use infomax::{
-    config::Optimizer,
-    optimizer::{Adam, Schedule, Trained},
+    config,
+    optimizer::{Optimizer, Schedule, Trained},
 };
 use infomax_sdk::Mode;
 use tch::Tensor;
@@ -93,9 +93,9 @@ fn golden_evaluation_agrees() {
 fn golden_adam_updates_agree() {
     for file in golden("amdim") {
         let mut model = Model::new(&file);
-        let settings = Optimizer::default();
-        let schedule = Schedule::new(&settings);
-        let mut adam = Adam::new(Trained::of("encoder", &model.encoder.tensors().unwrap()), &settings);
+        let settings = config::Optimizer::default();
+        let schedule = Schedule::new(&settings, 1, 0);
+        let mut adam = Optimizer::new(Trained::of("encoder", &model.encoder.tensors().unwrap()), &settings);
         let locations = file.get("adam/idx_5");
         for step in 0..locations.size()[0] {
             adam.clear_gradients().unwrap();
@@ -103,7 +103,7 @@ fn golden_adam_updates_agree() {
             let total = model.step(&file, [&at(0), &at(1)]).terms.total.double_value(&[]);
             let recorded = file.get("adam/losses").double_value(&[step]);
             assert!((total / recorded - 1.0).abs() <= 1e-5, "{} step {step}: {total}, {recorded}", file.name);
-            adam.update(schedule.lr(step as u64, 0), settings.lr).unwrap();
+            adam.update(schedule.lr(step as u64, 0)).unwrap();
         }
         assert_updates(&file, &model);
     }

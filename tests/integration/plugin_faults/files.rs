@@ -2,6 +2,7 @@
 
 use super::rendered::rendered;
 use crate::support::{
+    binary::{experiment, infomax},
     faulty::{fixture, loaded},
     workspace::built,
 };
@@ -170,4 +171,39 @@ fn p06_every_library_gives_itself() {
         }
     }
     assert!(compared >= 3 * libraries.len());
+}
+
+#[test]
+fn p04_library_that_ends_its_process_is_refused_by_a_living_host() {
+    let folder = folder();
+    let library = fixture("dies");
+    let set = format!("loss.path={}", library.display());
+    let cache = folder.path().join("cache");
+    let mut command =
+        infomax(folder.path(), &["train", &experiment("shapes-demo"), "--set", "loss.name=faulty", "--set", &set]);
+    let ended = command.env("XDG_CACHE_HOME", &cache).output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{text}");
+    assert!(text.contains("it ends the process that loads it, by signal 6"), "{text}");
+    assert!(text.lines().count() <= 6, "{text}");
+    let hash = Candidate::read(&library, &[]).unwrap().sha256;
+    assert!(!cache.join("infomax/loaded").join(hash).exists(), "it must be tried again next time");
+    // The libraries that do load are remembered, so that the next run starts faster.
+    assert!(std::fs::read_dir(cache.join("infomax/loaded")).unwrap().count() >= 1);
+}
+
+#[test]
+fn p02_library_that_is_overwritten_while_loaded_goes_on_working() {
+    let folder = folder();
+    let path = folder.path().join("libinfomax_faulty.so");
+    // Bytes of its own behind the end: another library than the one that other tests load.
+    let mut bytes = fs::read(fixture("faulty")).unwrap();
+    bytes.extend_from_slice(b"overwritten later");
+    fs::write(&path, &bytes).unwrap();
+    let library = loaded(&path).unwrap_or_else(|error| panic!("{}", error.fault()));
+    fs::write(&path, vec![0; bytes.len()]).unwrap();
+    fs::write(&path, b"").unwrap();
+    let answer = library.module.describe()("loss".into(), "no-such".into(), "{}".into()).into_result();
+    assert_eq!(answer.unwrap_err().message.as_str(), "this plugin has no loss `no-such`");
+    assert_eq!(fs::read(library.bytes()).unwrap(), bytes, "the copy is what was loaded");
 }

@@ -40,7 +40,7 @@ fn step(model: &mut Model, stepper: &Stepper, step: u64) -> StepOutcome {
     let view = |salt: usize| (0..BATCH * 48).map(|i| ((i * 37 + salt * 11 + step as usize) % 251) as u8).collect();
     let indices: Vec<i64> = (0..BATCH as i64).collect();
     let batch = TrainBatch { step, epoch: 0, views: vec![view(1), view(2)], labels: vec![0; BATCH], indices };
-    stepper.step(model, &batch, 1e-2, 1e-2).unwrap_or_else(|error| panic!("{error}"))
+    stepper.step(model, &batch, 1e-2).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every parameter, bit for bit, and the optimizer's state.

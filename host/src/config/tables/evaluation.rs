@@ -19,6 +19,25 @@ pub struct Evaluation {
     /// Share of units dropped before each layer of the classifier with a hidden layer.
     #[schemars(range(min = 0.0, max = 0.99))]
     pub mlp_dropout: f64,
+    /// Learning rate of an Adam of the classifiers' own, held constant. Where not given, `adam` trains them with the
+    /// rest, as published; beside another optimizer they have their own, with 0.001.
+    #[schemars(range(min = 1e-9, max = 10.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_lr: Option<f64>,
+    /// Whether to classify test images by their nearest labelled training images, weighted (`knn_top1`).
+    pub knn: bool,
+    /// Neighbours that vote.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub knn_k: u64,
+    /// A neighbour's vote weighs exp(similarity / this).
+    #[schemars(range(min = 1e-4, max = 100.0))]
+    pub knn_temperature: f64,
+    /// Training images that neighbours are sought among, drawn by the seed; 0: all of them.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub knn_images: u64,
+    /// Whether to measure how much of its space the representation uses: `feature_std`, `rankme`, `alignment`,
+    /// `uniformity`.
+    pub collapse: bool,
     /// Epochs between two tests. One of `every_epochs` and `every_steps` is given; 1 epoch where none is. There is always
     /// a test at the end.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -40,6 +59,13 @@ pub struct Evaluation {
     pub holdout_fraction: f64,
 }
 
+impl Evaluation {
+    /// Whether anything is tested at all.
+    pub fn tests(&self) -> bool {
+        self.linear || self.mlp || self.knn || self.collapse
+    }
+}
+
 impl Default for Evaluation {
     fn default() -> Self {
         Self {
@@ -48,6 +74,12 @@ impl Default for Evaluation {
             mlp: true,
             mlp_hidden: 1024,
             mlp_dropout: 0.2,
+            classifier_lr: None,
+            knn: false,
+            knn_k: 200,           // Wu et al. 2018; the CIFAR tables of the field
+            knn_temperature: 0.1, // the same
+            knn_images: 0,
+            collapse: false,
             every_epochs: None,
             every_steps: None,
             batch_size: None,

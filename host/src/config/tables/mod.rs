@@ -11,7 +11,7 @@ mod train;
 pub use checkpoint::Checkpoint;
 pub use distributed::Distributed;
 pub use evaluation::{Evaluation, Protocol};
-pub use optimizer::{Optimizer, OptimizerName};
+pub use optimizer::{Optimizer, OptimizerName, ScheduleName};
 pub use plugins::Plugins;
 pub use record::Record;
 pub use train::{Budget, Device, Precision, Train};
