@@ -13,7 +13,7 @@ stored in float32. A file `<loss>[-<variant>].safetensors` holds:
     loss, term/<name>     scalars                                                 after/<name>   after `after_update`
     grad/feature/<view>/<map>, grad/state/<name>      gradients of the loss
 
-and as metadata `loss`, `config` (JSON), `groups` (of the views), `step`, `total_steps`.
+and as metadata `recorded`: JSON with `loss`, `config`, `groups` (of the views), `step`, `total_steps`.
 """
 
 import json
@@ -78,7 +78,10 @@ class Sample:
         trained += [(f"grad/state/{n}", p) for n, p in self.state() if p.requires_grad and n not in self.no_gradient]
         gradients = torch.autograd.grad(loss, [t for _, t in trained], allow_unused=True)
         for (name, tensor), gradient in zip(trained, gradients):
-            out[name] = torch.zeros_like(tensor) if gradient is None else gradient
+            if gradient is not None:  # a feature that the loss does not use
+                out[name] = gradient
+            elif name.startswith("grad/state/"):
+                out[name] = torch.zeros_like(tensor)
         out.update({f"state/{n}": p for n, p in self.state()} | {f"before/{n}": p for n, p in self.before.items()})
         out.update({f"after/{n}": p for n, p in self.after.items()})
         out.update({"loss": loss} | {f"term/{n}": t for n, t in terms.items()})
@@ -86,11 +89,11 @@ class Sample:
             out["labels"] = self.labels
         keep = lambda t: t.detach().clone().contiguous()
         out = {n: keep(t) if t.dtype == torch.int64 else keep(t).float() for n, t in out.items()}
-        meta = {"loss": self.name, "config": json.dumps(self.config), "groups": json.dumps(self.groups),
-                "step": str(self.step), "total_steps": str(self.total_steps)}
+        facts = {"loss": self.name, "config": self.config, "groups": self.groups, "step": self.step,
+                 "total_steps": self.total_steps}
         FOLDER.mkdir(exist_ok=True)
         file = FOLDER / f"{self.name}{'-' + self.variant if self.variant else ''}.safetensors"
-        save_file(out, file, metadata=meta)
+        save_file(out, file, metadata={"recorded": json.dumps(facts)})
         print(f"{file.name:42} loss {loss.item():.6f}  {file.stat().st_size} bytes")
 
 
@@ -225,6 +228,100 @@ def byol(variant, side, start, end):
     s.write(loss, {"spread": spread(g(s.vector(0)))})
 
 
+# MoCo v2: He et al. 2020, equation 1 and algorithm 1 -------------------------------------------------------------------
+
+
+def moco_v2(variant, side, symmetric, size, position, norm):
+    directions = [(0, 1), (1, 0)][: 2 if symmetric else 1]
+    s = Sample("moco-v2", variant, side=side, momentum=True, config=small(
+        queue_size=size, symmetric=symmetric, projector_norm=norm, momentum_start=0.8, momentum_end=0.95))
+    g = s.module("projector", mlp(C, 7, 5, norm=norm))
+    slow = s.module("momentum_projector", mlp(C, 7, 5, norm=norm), trained=False)
+    s.buffers["queue"] = unit(torch.randn(len(directions), size, 5).double()).float().double()
+    s.buffers["queue_position"] = torch.tensor([position])
+    loss, positives, queue = 0, 0, s.buffers["queue"].clone()
+    for d, (query, key) in enumerate(directions):
+        q, k = unit(g(s.vector(query))), unit(slow(s.slow_vector(key))).detach()
+        for b in range(B):
+            logits = torch.stack([q[b] @ k[b]] + [q[b] @ old for old in s.buffers["queue"][d]]) / 0.2
+            loss = loss - torch.log(logits[0].exp() / logits.exp().sum()) / (B * len(directions))
+            positives = positives + q[b] @ k[b] / (B * len(directions))
+            queue[d, (position + b) % size] = k[b]  # the oldest first
+    s.after["queue"], s.after["queue_position"] = queue, torch.tensor([(position + B) % size])
+    average(s, g, slow, 0.8, 0.95)
+    s.write(loss, {"partner_cosine": positives})
+
+
+# SimSiam, equations 1 to 4 ---------------------------------------------------------------------------------------------
+
+
+def simsiam(variant, side, layers):
+    s = Sample("simsiam", variant, side=side, config=small(predictor_hidden=6, projector_layers=layers))
+    parts = []
+    for i in range(layers):
+        last = i == layers - 1
+        parts += [nn.Linear(C if i == 0 else 7, 5 if last else 7, bias=False), Norm(5 if last else 7, affine=not last)]
+        parts += [] if last else [nn.ReLU()]
+    f = s.module("projector", nn.Sequential(*parts))
+    h = s.module("predictor", nn.Sequential(nn.Linear(5, 6, bias=False), Norm(6), nn.ReLU(), nn.Linear(6, 5)))
+    z = [f(s.vector(0)), f(s.vector(1))]
+    p = [h(z[0]), h(z[1])]
+    distance = lambda p, z: -sum(cosine(p[b], z[b].detach()) for b in range(B)) / B
+    s.write(distance(p[0], z[1]) / 2 + distance(p[1], z[0]) / 2, {"spread": spread(z[0])})
+
+
+# SupCon, equation 2 ----------------------------------------------------------------------------------------------------
+
+
+def supcon(variant, side, labels, temperature, norm):
+    s = Sample("supcon", variant, side=side, config=small(temperature=temperature, projector_norm=norm))
+    s.labels = torch.tensor(labels)
+    g = s.module("projector", mlp(C, 7, 5, norm=norm))
+    z = torch.cat([unit(g(s.vector(0))), unit(g(s.vector(1)))])
+    loss = 0
+    for i in range(2 * B):
+        others = [a for a in range(2 * B) if a != i]
+        bottom = sum((z[i] @ z[a] / temperature).exp() for a in others)
+        label = labels[i % B]
+        positives = [p for p in others if p % B == i % B or (label >= 0 and labels[p % B] == label)]
+        for p in positives:
+            loss = loss - torch.log((z[i] @ z[p] / temperature).exp() / bottom) / len(positives) / (2 * B)
+    s.write(loss, {"partner_cosine": sum(z[b] @ z[b + B] for b in range(B)) / B})
+
+
+# Decoupled contrastive learning, L_DC and L_DCW -----------------------------------------------------------------------
+
+
+def dcl(variant, side, weighted, sigma, temperature, norm):
+    s = Sample("dcl", variant, side=side, config=small(
+        temperature=temperature, weighted=weighted, sigma=sigma, projector_norm=norm))
+    g = s.module("projector", mlp(C, 7, 5, norm=norm))
+    z = [unit(g(s.vector(0))), unit(g(s.vector(1)))]
+    pull = [(z[0][b] @ z[1][b] / sigma).exp() for b in range(B)]
+    loss = 0
+    for b in range(B):
+        weight = 2 - pull[b] / (sum(pull) / B) if weighted else 1
+        for v in range(2):
+            bottom = sum((z[v][b] @ z[w][j] / temperature).exp() for w in range(2) for j in range(B) if j != b)
+            loss = loss + (-weight * (z[0][b] @ z[1][b]) / temperature + torch.log(bottom)) / (2 * B)
+    s.write(loss, {"partner_cosine": sum(z[0][b] @ z[1][b] for b in range(B)) / B})
+
+
+# Alignment and uniformity ----------------------------------------------------------------------------------------------
+
+
+def align_uniform(variant, side, power, sharpness, weights, norm):
+    s = Sample("align-uniform", variant, side=side, config=small(
+        align_power=power, uniform_sharpness=sharpness, align_weight=weights[0], uniform_weight=weights[1],
+        projector_norm=norm))
+    g = s.module("projector", mlp(C, 7, 5, norm=norm))
+    x, y = unit(g(s.vector(0))), unit(g(s.vector(1)))
+    alignment = (x - y).norm(p=2, dim=1).pow(power).mean()
+    uniform = lambda x: torch.pdist(x, p=2).pow(2).mul(-sharpness).exp().mean().log()
+    uniformity = (uniform(x) + uniform(y)) / 2
+    s.write(weights[0] * alignment + weights[1] * uniformity, {"alignment": alignment, "uniformity": uniformity})
+
+
 if __name__ == "__main__":
     nt_xent(None, 1, 0.2, False)
     nt_xent("norm-map", 2, 0.5, True)
@@ -234,3 +331,13 @@ if __name__ == "__main__":
     barlow_twins("weight-map", 2, 0.1, 0.1)
     byol(None, 1, 0.99, 1.0)
     byol("fast-map", 2, 0.6, 0.9)
+    moco_v2(None, 1, True, 8, 5, False)
+    moco_v2("one-way-map", 2, False, 4, 3, True)
+    simsiam(None, 1, 3)
+    simsiam("short-map", 2, 2)
+    supcon(None, 1, [0, 1, 0, 2, 1, 0], 0.2, False)
+    supcon("unlabelled-map", 2, [0, -1, 0, -1, 1, 2], 0.5, True)
+    dcl(None, 1, False, 0.5, 0.1, False)
+    dcl("weighted-map", 2, True, 0.5, 0.3, True)
+    align_uniform(None, 1, 2.0, 2.0, (1.0, 1.0), False)
+    align_uniform("power-map", 2, 1.5, 3.0, (0.98, 0.96), True)

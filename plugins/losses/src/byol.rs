@@ -32,7 +32,7 @@ fn projector(config: &Byol, channels: i64) -> MlpPlan {
 }
 
 fn predictor(config: &Byol, dim: i64) -> MlpPlan {
-    MlpPlan { output: dim, ..MlpPlan::new(dim, config.predictor_hidden, 1, config.predictor_layers) }
+    MlpPlan::predictor(dim, config.predictor_hidden, config.predictor_layers)
 }
 
 fn momentum(config: &Byol) -> Momentum {

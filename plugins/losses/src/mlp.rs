@@ -44,6 +44,11 @@ impl MlpPlan {
         }
     }
 
+    /// From a projection back to one of the same size.
+    pub fn predictor(dim: i64, hidden: u32, layers: u32) -> Self {
+        Self { output: dim, ..Self::new(dim, hidden, 1, layers) }
+    }
+
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> u64 {
         let count = |part: Planned| match part {

@@ -44,6 +44,12 @@ impl Similarities {
         Ok(self.others()?.f_logsumexp(&[1i64][..], false)?)
     }
 
+    /// S: log Σ exp over both views of all other images.
+    pub fn log_sum_of_other_images(&self) -> Result<Tensor> {
+        let others = self.others()?.f_scatter_value(1, &self.partner_s1, f64::NEG_INFINITY)?;
+        Ok(others.f_logsumexp(&[1i64][..], false)?)
+    }
+
     fn others(&self) -> Result<Tensor> {
         Ok(self.scores_sn.f_scatter_value(1, &self.own_s1, f64::NEG_INFINITY)?)
     }

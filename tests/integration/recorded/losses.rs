@@ -7,7 +7,8 @@ use infomax_sdk::Role;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-const LOSSES: [&str; 4] = ["nt-xent", "vicreg", "barlow-twins", "byol"];
+const LOSSES: [&str; 9] =
+    ["nt-xent", "vicreg", "barlow-twins", "byol", "moco-v2", "simsiam", "supcon", "dcl", "align-uniform"];
 
 /// Of a value, and of the largest gradient.
 const TOLERANCE: f64 = 1e-5;
@@ -86,6 +87,31 @@ fn recorded_byol_agrees() {
 }
 
 #[test]
+fn recorded_moco_v2_agrees() {
+    agrees("moco-v2");
+}
+
+#[test]
+fn recorded_simsiam_agrees() {
+    agrees("simsiam");
+}
+
+#[test]
+fn recorded_supcon_agrees() {
+    agrees("supcon");
+}
+
+#[test]
+fn recorded_dcl_agrees() {
+    agrees("dcl");
+}
+
+#[test]
+fn recorded_align_uniform_agrees() {
+    agrees("align-uniform");
+}
+
+#[test]
 fn recorded_losses_by_row_ranges_sum_to_the_whole() {
     let mut tested = Vec::new();
     for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
@@ -111,7 +137,7 @@ fn recorded_losses_by_row_ranges_sum_to_the_whole() {
         assert_gradients(&file, &gradients, &whole.gradients);
     }
     tested.dedup();
-    assert_eq!(tested, ["nt-xent"]);
+    assert_eq!(tested, ["nt-xent", "moco-v2", "supcon", "dcl"]);
 }
 
 #[test]

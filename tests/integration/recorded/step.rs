@@ -21,6 +21,8 @@ pub struct Recorded {
     pub name: String,
     pub loss: String,
     file: TensorFile,
+    /// `config`, `groups` of the views, `step`, `total_steps`.
+    facts: Value,
 }
 
 /// What a step gave, all in f64.
@@ -46,7 +48,8 @@ pub fn recorded(loss: &str) -> Vec<Recorded> {
         let file =
             read_tensors(&fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        Recorded { name, loss: file.metadata["loss"].clone(), file }
+        let facts: Value = serde_json::from_str(&file.metadata["recorded"]).unwrap();
+        Recorded { name, loss: facts["loss"].as_str().unwrap().to_owned(), file, facts }
     };
     let found: Vec<Recorded> = paths.into_iter().map(read).filter(|file| file.loss == loss).collect();
     assert!(!found.is_empty(), "nothing is recorded for `{loss}`");
@@ -63,13 +66,9 @@ impl Recorded {
         self.file.tensors.iter().filter_map(move |(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)))
     }
 
-    fn json(&self, key: &str) -> Value {
-        serde_json::from_str(&self.file.metadata[key]).unwrap()
-    }
-
     /// The loss with fresh weights.
     pub fn fresh_loss(&self) -> ForeignLoss {
-        let groups: Vec<u32> = serde_json::from_value(self.json("groups")).unwrap();
+        let groups: Vec<u32> = serde_json::from_value(self.facts["groups"].clone()).unwrap();
         let views = groups.iter().enumerate().map(|(i, &group)| View {
             name: format!("view{i}"),
             height: 32,
@@ -86,7 +85,8 @@ impl Recorded {
             representation: REPRESENTATION.into(),
             class_count: None,
         };
-        let request = Request { config: self.json("config"), loss: input, device: "cpu".into(), ..Request::default() };
+        let request =
+            Request { config: self.facts["config"].clone(), loss: input, device: "cpu".into(), ..Request::default() };
         ForeignLoss::create(&component(Kind::Loss, &self.loss), &request)
             .unwrap_or_else(|error| panic!("{}: {}", self.name, error.fault()))
     }
@@ -122,8 +122,8 @@ impl Recorded {
     /// The recorded facts, with changed labels.
     pub fn facts(&self, change: impl Fn(&Tensor) -> Tensor) -> Facts {
         Facts {
-            step: self.json("step").as_u64().unwrap(),
-            total_steps: self.json("total_steps").as_u64().unwrap(),
+            step: self.facts["step"].as_u64().unwrap(),
+            total_steps: self.facts["total_steps"].as_u64().unwrap(),
             epoch: 0,
             key: Key::new(1),
             world_size: 1,
