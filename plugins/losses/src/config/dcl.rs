@@ -1,0 +1,43 @@
+//! `dcl`'s `config` table.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Decoupled contrastive loss. Temperature and σ of the paper; projector as solo-learn's SimCLR on CIFAR.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dcl {
+    /// Cosines are divided by it: lower looks at hard negatives more.
+    #[schemars(range(min = 0.01, max = 10.0))]
+    pub temperature: f64,
+    /// Weights positives by how far apart they are (DCLW).
+    pub weighted: bool,
+    /// σ of these weights: higher weights all alike.
+    #[schemars(range(min = 0.01, max = 10.0))]
+    pub sigma: f64,
+    /// Width of the projector's hidden layers.
+    #[schemars(range(min = 1, max = 65536))]
+    pub projector_hidden: u32,
+    /// Width of what the projector gives.
+    #[schemars(range(min = 1, max = 65536))]
+    pub projector_dim: u32,
+    /// Linear layers of the projector; 0 compares representations as they are.
+    #[schemars(range(max = 8))]
+    pub projector_layers: u32,
+    /// BatchNorm behind the projector's hidden layers.
+    pub projector_norm: bool,
+}
+
+impl Default for Dcl {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            weighted: false,
+            sigma: 0.5,
+            projector_hidden: 2048,
+            projector_dim: 256,
+            projector_layers: 2,
+            projector_norm: false,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The components' `config` tables. The build script compiles this module too, for the schemas in the manifest.
+
+mod align_uniform;
+mod barlow_twins;
+mod byol;
+mod dcl;
+mod moco_v2;
+mod nt_xent;
+mod simsiam;
+mod supcon;
+mod vicreg;
+
+pub use align_uniform::AlignUniform;
+pub use barlow_twins::BarlowTwins;
+pub use byol::Byol;
+pub use dcl::Dcl;
+pub use moco_v2::MocoV2;
+pub use nt_xent::NtXent;
+pub use simsiam::SimSiam;
+pub use supcon::SupCon;
+pub use vicreg::VicReg;
