@@ -4,6 +4,7 @@ mod config_faults;
 mod dataset_faults;
 mod golden;
 mod plugin_faults;
+mod recorded;
 mod support;
 mod tools;
 mod training;

@@ -1,0 +1,4 @@
+//! Numbers recorded from independent implementations, reached through the loaded libraries.
+
+mod encoders;
+mod fill;
