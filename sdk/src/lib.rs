@@ -13,6 +13,8 @@ pub mod guard;
 pub mod key;
 mod log_bridge;
 pub mod loss;
+#[cfg(feature = "torch")]
+mod names;
 pub mod requests;
 #[cfg(feature = "torch")]
 pub mod state;
@@ -28,6 +30,8 @@ pub use key::{Key, KeyedRng};
 #[cfg(feature = "torch")]
 pub use loss::{Facts, Feature, Features, Gradients, Loss, Terms};
 pub use loss::{LossDescription, LossInput, Momentum, Need, Source};
+#[cfg(feature = "torch")]
+pub use names::Names;
 #[cfg(feature = "torch")]
 pub use state::{NamedTensor, Role, Tags};
 #[cfg(feature = "torch")]

@@ -1,4 +1,7 @@
-//! Numbers recorded from our own PyTorch restatements (`tests/recorded`), reached through the loaded libraries.
+//! Numbers recorded from independent implementations and our own restatements in PyTorch (`tests/recorded`), reached
+//! through the loaded libraries.
 
+mod encoders;
+mod fill;
 mod losses;
 mod step;

@@ -3,11 +3,10 @@
 use super::{
     architecture::{Layer, activation_bytes, parameter_count, plan, top_channels},
     blocks::RkhsHead,
-    weights::Names,
 };
 use crate::config::encoder::EncoderConfig;
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, NamedTensor, Result,
+    Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, NamedTensor, Names, Result,
     tch::{Device, TchError, Tensor},
 };
 

@@ -1,11 +1,8 @@
 //! The list of layers for each input size, and what can be said of it without building it.
 
-use super::{
-    blocks::{Norm, ResidualConv, Stack, Stem},
-    weights::Names,
-};
+use super::blocks::{Norm, ResidualConv, Stack, Stem};
 use crate::config::encoder::EncoderConfig;
-use infomax_sdk::Mode;
+use infomax_sdk::{Mode, Names};
 use tch::{Device, TchError, Tensor};
 
 /// What a layer is; channels in and out, width, stride.

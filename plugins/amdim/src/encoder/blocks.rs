@@ -4,9 +4,9 @@
 
 use super::{
     rows::{as_image, as_rows, average_pool, convolution},
-    weights::{Names, convolution_bias, convolution_weight, trained, uniform_weight, zero_weight},
+    weights::{convolution_bias, convolution_weight, trained, uniform_weight, zero_weight},
 };
-use infomax_sdk::Mode;
+use infomax_sdk::{Mode, Names};
 use tch::{Device, Kind, TchError, Tensor};
 
 const MOMENTUM: f64 = 0.1; // PyTorch's default for BatchNorm

@@ -1,6 +1,5 @@
-//! Fresh weights as PyTorch draws them, and the list of an encoder's tensors by their published names.
+//! Fresh weights as PyTorch draws them.
 
-use infomax_sdk::NamedTensor;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// A convolution's weight, O × C × K × K and channels-last in memory, uniform in ±1/√(C·K·K) (Kaiming-uniform with
@@ -35,32 +34,4 @@ pub fn channels_last(weight: &Tensor) -> Result<Tensor, TchError> {
 /// A trained leaf.
 pub fn trained(tensor: Tensor) -> Result<Tensor, TchError> {
     tensor.f_detach()?.f_set_requires_grad(true)
-}
-
-/// Collects tensors under dotted names.
-pub struct Names<'a> {
-    prefix: String,
-    list: &'a mut Vec<NamedTensor>,
-}
-
-impl<'a> Names<'a> {
-    /// Names from the root.
-    pub fn root(list: &'a mut Vec<NamedTensor>) -> Self {
-        Self { prefix: String::new(), list }
-    }
-
-    /// Names below a part.
-    pub fn below(&mut self, part: impl std::fmt::Display) -> Names<'_> {
-        Names { prefix: format!("{}{part}.", self.prefix), list: self.list }
-    }
-
-    /// Adds a trained tensor.
-    pub fn parameter(&mut self, name: &str, tensor: &Tensor) {
-        self.list.push(NamedTensor::parameter(format!("{}{name}", self.prefix), tensor));
-    }
-
-    /// Adds a tensor that is only saved.
-    pub fn buffer(&mut self, name: &str, tensor: &Tensor) {
-        self.list.push(NamedTensor::buffer(format!("{}{name}", self.prefix), tensor));
-    }
 }

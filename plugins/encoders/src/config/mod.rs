@@ -1,0 +1,3 @@
+//! The components' `config` tables. The build script compiles this module too, for the schemas in the manifest.
+
+pub mod resnet;

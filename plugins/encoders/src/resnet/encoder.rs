@@ -1,0 +1,115 @@
+//! The encoder as the host sees it. Views pass one after the other: each has its own BatchNorm statistics anyway, may
+//! have its own size, and nothing has to be joined or cut.
+
+use super::{
+    block::Block,
+    heads::{self, Heads, MAPS},
+    plan::{MAX_POOL, Plan},
+};
+use crate::{
+    config::resnet::ResNetConfig,
+    layers::{Convolution, Norm},
+    views::{checked, mean_bytes, sizes},
+};
+use infomax_sdk::{
+    Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode, NamedTensor, Names, Result,
+    tch::{Device, TchError, Tensor},
+};
+
+/// ResNet-18, -34 or -50; tensors have torchvision's names.
+pub struct ResNet<const DEPTH: u32> {
+    conv1: Convolution,
+    bn1: Norm,
+    max_pool: bool,
+    stages: Vec<Vec<Block>>,
+    heads: Option<Heads>,
+}
+
+impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
+    type Config = ResNetConfig;
+
+    fn describe(config: &ResNetConfig, input: &EncoderInput) -> Result<EncoderDescription> {
+        let plan = Plan::new(DEPTH, config);
+        let map = |name: &str, channels: i64, side: i64| FeatureMap {
+            name: name.to_owned(),
+            channels: channels as u32,
+            height: side as u32,
+            width: side as u32,
+        };
+        let mut maps = vec![map("pool", plan.top_channels(), 1)];
+        let (mut parameters, mut of_heads) = (plan.parameters(), 0);
+        if let Some(d) = config.n_rkhs {
+            for (stage, (name, side)) in heads::stages(&plan, &sizes(input))?.into_iter().zip(MAPS) {
+                maps.push(map(name, d, side));
+                parameters += heads::parameters(plan.channels(stage), d, config.heads_use_bn);
+                of_heads += side * side * (plan.channels(stage) + 3 * d); // the averaged stage, hidden, sum, normalised
+            }
+        }
+        Ok(EncoderDescription {
+            maps,
+            representation: "pool".to_owned(),
+            parameter_count: parameters as u64,
+            activation_bytes: mean_bytes(input, |size| plan.activations(size) + of_heads),
+        })
+    }
+
+    fn create(config: &ResNetConfig, input: &EncoderInput, device: Device) -> Result<Self> {
+        let plan = Plan::new(DEPTH, config);
+        let last_scale = if config.zero_init_residual { 0.0 } else { 1.0 };
+        let stage = |blocks: &Vec<_>| blocks.iter().map(|block| Block::new(block, last_scale, device)).collect();
+        let heads = match config.n_rkhs {
+            Some(d) => {
+                let stages = heads::stages(&plan, &sizes(input))?;
+                Some(Heads::new(&plan, stages, d, config.heads_use_bn, device)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            conv1: Convolution::new(plan.stem, device)?,
+            bn1: Norm::new(plan.stem.o, device)?,
+            max_pool: plan.max_pool,
+            stages: plan.stages.iter().map(stage).collect::<Result<_, TchError>>()?,
+            heads,
+        })
+    }
+
+    fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
+        views.iter().map(|view| Ok(self.maps(&checked(view)?, mode)?)).collect()
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        let mut list = Vec::new();
+        let mut names = Names::root(&mut list);
+        self.conv1.name(names.below("conv1"));
+        self.bn1.name(names.below("bn1"));
+        for (i, stage) in self.stages.iter().enumerate() {
+            let mut names = names.below(format_args!("layer{}", i + 1));
+            stage.iter().enumerate().for_each(|(i, block)| block.name(names.below(i)));
+        }
+        if let Some(heads) = &self.heads {
+            heads.name(names.below("heads"));
+        }
+        list
+    }
+}
+
+impl<const DEPTH: u32> ResNet<DEPTH> {
+    /// `pool`, then the heads' maps, of one view.
+    fn maps(&self, view: &Tensor, mode: Mode) -> Result<Vec<Tensor>, TchError> {
+        let mut x = self.bn1.forward(&self.conv1.forward(view)?, mode)?.f_relu_()?;
+        if self.max_pool {
+            let (width, stride, padding) = MAX_POOL;
+            x = x.f_max_pool2d(width, stride, padding, 1, false)?;
+        }
+        let mut outputs = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            x = stage.iter().try_fold(x, |x, block| block.forward(&x, mode))?;
+            outputs.push(x.shallow_clone());
+        }
+        let mut maps = vec![x.f_adaptive_avg_pool2d([1, 1])?];
+        if let Some(heads) = &self.heads {
+            maps.extend(heads.forward(&outputs, mode)?);
+        }
+        Ok(maps)
+    }
+}

@@ -1,0 +1,31 @@
+//! What encoders say of the views that they are given.
+
+use crate::initial::channels_last;
+use infomax_sdk::{EncoderInput, Error, Result};
+use tch::Tensor;
+
+/// Height and width of every view, that for evaluation last.
+pub fn sizes(input: &EncoderInput) -> Vec<[i64; 2]> {
+    let views = input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]);
+    views.map(|size| size.map(i64::from)).collect()
+}
+
+/// The mean over the training views of a number of activations, in bytes of f32.
+pub fn mean_bytes(input: &EncoderInput, numbers: impl Fn([i64; 2]) -> i64) -> u64 {
+    let sizes = sizes(input);
+    let training = &sizes[..input.views.len().max(1)];
+    let sum: i64 = training.iter().map(|&size| numbers(size)).sum();
+    4 * (sum / training.len() as i64) as u64
+}
+
+/// A view, checked, channels-last in memory.
+///
+/// # Errors
+/// A tensor that is no batch of RGB images.
+pub fn checked(view: &Tensor) -> Result<Tensor> {
+    let shape = view.size();
+    if shape.len() != 4 || shape[1] != 3 {
+        return Err(Error::new(format!("a view has the shape {shape:?}, expected B×3×H×W")));
+    }
+    Ok(channels_last(view)?)
+}
