@@ -2,9 +2,12 @@
 //! degenerate batches.
 
 use super::step::{Outcome, Recorded, batch, forward_backward, recorded};
-use crate::support::{golden_file::largest_difference, workspace::component};
+use crate::support::{
+    golden_file::largest_difference,
+    workspace::{component, root},
+};
 use infomax::plugin::Kind as PluginKind;
-use infomax_sdk::{Momentum, Role, requests::Request};
+use infomax_sdk::{FeatureMap, Momentum, Role, requests::Request};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -224,6 +227,23 @@ fn local_dim_refuses_an_encoder_without_local_map_in_words() {
     request.config = serde_json::json!({ "local_map": "r7" });
     let message = refused(&request).fault().message.clone();
     assert!(message.contains("`local_map` = `r7` is no map of more than one location"), "{message}");
+}
+
+#[test]
+fn recipes_name_their_loss_and_give_a_config_that_it_takes() {
+    let map = |name: &str, side| FeatureMap { name: name.into(), channels: 512, height: side, width: side };
+    for loss in LOSSES {
+        let path = root().join(format!("configs/methods/{loss}.toml"));
+        let recipe: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let table = recipe["loss"].as_table().unwrap();
+        assert_eq!(table["name"].as_str(), Some(loss), "{}", path.display());
+        let mut request = recorded(loss)[0].request();
+        request.config = serde_json::to_value(&table["config"]).unwrap();
+        request.loss.maps = vec![map("global", 1), map("r5", 5)];
+        let described = infomax::loss::describe(&component(PluginKind::Loss, loss), &request);
+        let description = described.unwrap_or_else(|error| panic!("{}: {}", path.display(), error.fault()));
+        assert!(description.parameter_count > 512 * 2048, "{loss}: {}", description.parameter_count);
+    }
 }
 
 #[test]
