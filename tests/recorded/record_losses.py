@@ -46,7 +46,7 @@ class Sample:
         self.slow_features = {(v, m): near(m, s) for v in range(views) for m, s in sides.items()} if momentum else {}
         self.modules, self.buffers, self.no_gradient = {}, {}, set()
         self.labels = None
-        self.before, self.after = {}, {}
+        self.stored, self.before, self.after = {}, {}, {}
 
     def vector(self, view):
         return self.features[view, VEC].mean(dim=(2, 3))
@@ -82,7 +82,7 @@ class Sample:
                 out[name] = gradient
             elif name.startswith("grad/state/"):
                 out[name] = torch.zeros_like(tensor)
-        out.update({f"state/{n}": p for n, p in self.state()} | {f"before/{n}": p for n, p in self.before.items()})
+        out.update({f"state/{n}": self.stored.get(n, p) for n, p in self.state()} | {f"before/{n}": p for n, p in self.before.items()})
         out.update({f"after/{n}": p for n, p in self.after.items()})
         out.update({"loss": loss} | {f"term/{n}": t for n, t in terms.items()})
         if self.labels is not None:
@@ -322,6 +322,83 @@ def align_uniform(variant, side, power, sharpness, weights, norm):
     s.write(weights[0] * alignment + weights[1] * uniformity, {"alignment": alignment, "uniformity": uniformity})
 
 
+# SwAV, sections 3.1 and 3.2 --------------------------------------------------------------------------------------------
+
+
+def swav(variant, sides, groups, step, prototypes, config):
+    s = Sample("swav", variant, views=len(groups), side=sides, groups=groups, step=step, total_steps=1000,
+               config=small(prototypes=prototypes) | config)
+    temperature, epsilon = config.get("temperature", 0.1), config.get("sinkhorn_epsilon", 0.05)
+    g = s.module("projector", mlp(C, 7, 5))
+    c = s.module("prototypes", nn.Linear(5, prototypes, bias=False))
+    s.stored = {"prototypes.weight": c.weight.detach().clone()}  # not of unit length until `before_step`
+    with torch.no_grad():
+        c.weight.copy_(unit(c.weight))
+    s.before["prototypes.weight"] = c.weight.detach().clone()
+    frozen = step < config.get("freeze_prototypes_steps", 313)
+    weight = c.weight.detach() if frozen else c.weight
+    scores = [unit(g(s.vector(v))) @ weight.T for v in range(len(groups))]
+
+    def sinkhorn(x):
+        q = torch.exp(x.detach().T / epsilon)
+        k, n = q.shape
+        q = q / q.sum()
+        for _ in range(config.get("sinkhorn_iterations", 3)):
+            q = q / q.sum(dim=1, keepdim=True) / k
+            q = q / q.sum(dim=0, keepdim=True) / n
+        return (q * n).T
+
+    losses = []
+    for i in [v for v, group in enumerate(groups) if group == groups[0]]:
+        q = sinkhorn(scores[i])
+        for j in [v for v in range(len(groups)) if v != i]:
+            losses.append(-(q * torch.log_softmax(scores[j] / temperature, dim=1)).sum(1).mean())
+    mean = torch.softmax(scores[0] / temperature, dim=1).mean(0)
+    s.write(sum(losses) / len(losses), {"prototypes_used": torch.exp(-(mean * mean.log()).sum())})
+
+
+# Deep InfoMax, the local objective -------------------------------------------------------------------------------------
+
+
+class Embed(nn.Module):
+    def __init__(self, channels, hidden, dim, norm):
+        super().__init__()
+        self.nonlinear = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False), Norm(hidden), nn.ReLU(), nn.Linear(hidden, dim))
+        self.shortcut = nn.Linear(channels, dim, bias=False)
+        self.norm = nn.LayerNorm(dim, eps=1e-5) if norm else nn.Identity()
+
+    def forward(self, x):
+        return self.norm(self.nonlinear(x) + self.shortcut(x))
+
+
+def local_dim(variant, estimator, maps, local, views, config):
+    s = Sample("local-dim", variant, views=views, maps=maps, config={
+        "estimator": estimator, "embedding_hidden": 7, "embedding_dim": 5} | config)
+    g = s.module("global_embedding", Embed(C, 7, 5, False))
+    f = s.module("local_embedding", Embed(C, 7, 5, config.get("layer_norm", True)))
+    positive = negative = 0
+    for v in range(views):
+        top = g(s.vector(v))
+        places = maps[local] ** 2
+        rows = [s.features[v, local][b, :, h, w] for b in range(B) for h in range(maps[local]) for w in range(maps[local])]
+        low = f(torch.stack(rows)).reshape(B, places, 5)
+        u = lambda b, j, l: top[b] @ low[j, l]
+        own = torch.stack([u(b, b, l) for b in range(B) for l in range(places)])
+        other = torch.stack([u(b, j, l) for b in range(B) for j in range(B) if j != b for l in range(places)])
+        if estimator == "nce":
+            of_image = other.reshape(B, -1)
+            bottoms = [torch.log(u(b, b, l).exp() + of_image[b].exp().sum()) for b in range(B) for l in range(places)]
+            e_pos, e_neg = own.mean(), torch.stack(bottoms).mean()
+        elif estimator == "jsd":
+            e_pos = (math.log(2) - torch.log(1 + torch.exp(-own))).mean()
+            e_neg = (torch.log(1 + torch.exp(other)) - math.log(2)).mean()
+        else:
+            e_pos, e_neg = own.mean(), torch.log(other.exp().mean())
+        positive, negative = positive + e_pos / views, negative + e_neg / views
+    s.write(negative - positive, {"positive": positive, "negative": negative})
+
+
 if __name__ == "__main__":
     nt_xent(None, 1, 0.2, False)
     nt_xent("norm-map", 2, 0.5, True)
@@ -341,3 +418,10 @@ if __name__ == "__main__":
     dcl("weighted-map", 2, True, 0.5, 0.3, True)
     align_uniform(None, 1, 2.0, 2.0, (1.0, 1.0), False)
     align_uniform("power-map", 2, 1.5, 3.0, (0.98, 0.96), True)
+    swav(None, 1, [0, 0], 400, 9, {})
+    swav("frozen-multi-crop", 2, [0, 0, 1, 1, 1], 3, 4, {"temperature": 0.3, "sinkhorn_epsilon": 0.2, "sinkhorn_iterations": 2})
+    two_maps = {VEC: 1, "local": 3}
+    local_dim(None, "nce", two_maps, "local", 2, {})
+    local_dim("jsd", "jsd", two_maps, "local", 2, {"layer_norm": False})
+    local_dim("dv", "dv", {VEC: 1, "coarse": 2, "local": 3}, "coarse", 1, {})
+    local_dim("named", "nce", {VEC: 2, "local": 3}, "local", 3, {"local_map": "local"})

@@ -4,8 +4,8 @@
 //! w = 2 − exp(s(i, p(i)) / σ) / mean over images of the same. The mean is over all 2B.
 //!
 //! # Source
-//! Yeh, Hong, Hsu, Liu, Chen, LeCun 2022, arXiv:2110.06848, section 3, L_DC and L_DCW; the weight has a gradient, as in the
-//! published code.
+//! Yeh, Hong, Hsu, Liu, Chen, LeCun 2022, arXiv:2110.06848, section 3, L_DC and L_DCW. The weight has a gradient:
+//! implementations differ, and the paper's formula stops none.
 //!
 //! # Shapes
 //! B images · D numbers of the projection · R images of a range · S = 2R sources.

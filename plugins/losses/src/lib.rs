@@ -9,17 +9,21 @@ mod byol;
 mod config;
 mod correlation;
 mod dcl;
+mod embedding;
+mod local_dim;
 mod mlp;
 mod moco_v2;
 mod momentum_mlp;
 mod nt_xent;
 mod precision;
 mod projection;
+mod prototypes;
 mod queue;
 mod representation;
 mod similarity;
 mod simsiam;
 mod supcon;
+mod swav;
 mod vicreg;
 
 infomax_sdk::export_plugin! {
@@ -33,5 +37,7 @@ infomax_sdk::export_plugin! {
         "supcon" => supcon::SupConLoss,
         "dcl" => dcl::DclLoss,
         "align-uniform" => align_uniform::AlignUniformLoss,
+        "swav" => swav::SwAvLoss,
+        "local-dim" => local_dim::LocalDimLoss,
     },
 }

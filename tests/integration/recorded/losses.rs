@@ -2,13 +2,28 @@
 //! degenerate batches.
 
 use super::step::{Outcome, Recorded, batch, forward_backward, recorded};
-use crate::support::golden_file::largest_difference;
-use infomax_sdk::Role;
+use crate::support::{
+    golden_file::largest_difference,
+    workspace::{component, root},
+};
+use infomax::plugin::Kind as PluginKind;
+use infomax_sdk::{FeatureMap, Momentum, Role, requests::Request};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-const LOSSES: [&str; 9] =
-    ["nt-xent", "vicreg", "barlow-twins", "byol", "moco-v2", "simsiam", "supcon", "dcl", "align-uniform"];
+const LOSSES: [&str; 11] = [
+    "nt-xent",
+    "vicreg",
+    "barlow-twins",
+    "byol",
+    "moco-v2",
+    "simsiam",
+    "supcon",
+    "dcl",
+    "align-uniform",
+    "swav",
+    "local-dim",
+];
 
 /// Of a value, and of the largest gradient.
 const TOLERANCE: f64 = 1e-5;
@@ -17,7 +32,6 @@ fn agrees(loss: &str) {
     for file in recorded(loss) {
         let mut own = file.loss();
         let facts = file.facts(Tensor::shallow_clone);
-        own.before_step(&facts).unwrap();
         assert_state(&file, "before/", &tensors(&own));
         let features = file.features(&own, Tensor::shallow_clone);
         let outcome = forward_backward(&own, &features, &facts, 0..batch(&features));
@@ -112,6 +126,16 @@ fn recorded_align_uniform_agrees() {
 }
 
 #[test]
+fn recorded_swav_agrees() {
+    agrees("swav");
+}
+
+#[test]
+fn recorded_local_dim_agrees() {
+    agrees("local-dim");
+}
+
+#[test]
 fn recorded_losses_by_row_ranges_sum_to_the_whole() {
     let mut tested = Vec::new();
     for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
@@ -170,6 +194,71 @@ fn recorded_losses_count_their_parameters() {
         let parameters = own.tensors().unwrap().into_iter().filter(|named| named.role == Role::Parameter);
         let count: usize = parameters.map(|named| named.tensor.numel()).sum();
         assert_eq!(own.description().parameter_count, count as u64, "{}", file.name);
+    }
+}
+
+#[test]
+fn losses_on_two_views_refuse_three_in_words() {
+    for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
+        let mut request = file.request();
+        let first = request.loss.views[0].clone();
+        request.loss.views.resize(3, first);
+        let described = infomax::loss::describe(&file.component(), &request);
+        if ["swav", "local-dim"].contains(&file.loss.as_str()) {
+            let needs = described.unwrap_or_else(|error| panic!("{}: {}", file.name, error.fault())).needs;
+            assert_eq!(needs.len(), 3, "{}", file.name);
+        } else {
+            let message = described.expect_err(&file.name).fault().message.clone();
+            let expected = format!("loss `{}` compares 2 views, the augmentation makes 3", file.loss);
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn local_dim_refuses_an_encoder_without_local_map_in_words() {
+    let mut request = recorded("local-dim")[0].request();
+    let representation = request.loss.representation.clone();
+    request.loss.maps.retain(|map| map.name == representation);
+    let refused =
+        |request: &Request| infomax::loss::describe(&component(PluginKind::Loss, "local-dim"), request).unwrap_err();
+    let message = refused(&request).fault().message.clone();
+    assert!(message.contains("needs a map of more than one location, the encoder gives `global` (1×1)"), "{message}");
+    request.config = serde_json::json!({ "local_map": "r7" });
+    let message = refused(&request).fault().message.clone();
+    assert!(message.contains("`local_map` = `r7` is no map of more than one location"), "{message}");
+}
+
+#[test]
+fn recipes_name_their_loss_and_give_a_config_that_it_takes() {
+    let map = |name: &str, side| FeatureMap { name: name.into(), channels: 512, height: side, width: side };
+    for loss in LOSSES {
+        let path = root().join(format!("configs/methods/{loss}.toml"));
+        let recipe: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let table = recipe["loss"].as_table().unwrap();
+        assert_eq!(table["name"].as_str(), Some(loss), "{}", path.display());
+        let mut request = recorded(loss)[0].request();
+        request.config = serde_json::to_value(&table["config"]).unwrap();
+        request.loss.maps = vec![map("global", 1), map("r5", 5)];
+        let described = infomax::loss::describe(&component(PluginKind::Loss, loss), &request);
+        let description = described.unwrap_or_else(|error| panic!("{}: {}", path.display(), error.fault()));
+        assert!(description.parameter_count > 512 * 2048, "{loss}: {}", description.parameter_count);
+    }
+}
+
+#[test]
+fn simsiam_leaves_its_predictor_out_of_the_schedule() {
+    let own = recorded("simsiam")[0].fresh_loss();
+    for named in own.tensors().unwrap() {
+        assert_eq!(named.tags.lr_fixed, named.name.starts_with("predictor."), "{}", named.name);
+    }
+}
+
+#[test]
+fn momentum_losses_ask_for_the_schedule_of_their_config() {
+    for (loss, start, end) in [("byol", 0.99, 1.0), ("moco-v2", 0.8, 0.95)] {
+        let own = recorded(loss).pop().unwrap().fresh_loss();
+        assert_eq!(own.description().momentum, Some(Momentum { start, end }), "{loss}");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::support::workspace::{component, root};
 use infomax::{
     checkpoint::{TensorFile, read_tensors},
     loss::ForeignLoss,
-    plugin::Kind,
+    plugin::{Component, Kind},
 };
 use infomax_sdk::{
     Facts, Feature, FeatureMap, Features, Key, LossInput, NamedTensor, Role, Source, View, requests::Request,
@@ -66,8 +66,8 @@ impl Recorded {
         self.file.tensors.iter().filter_map(move |(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)))
     }
 
-    /// The loss with fresh weights.
-    pub fn fresh_loss(&self) -> ForeignLoss {
+    /// The loss's config on the recorded views and maps.
+    pub fn request(&self) -> Request {
         let groups: Vec<u32> = serde_json::from_value(self.facts["groups"].clone()).unwrap();
         let views = groups.iter().enumerate().map(|(i, &group)| View {
             name: format!("view{i}"),
@@ -85,15 +85,23 @@ impl Recorded {
             representation: REPRESENTATION.into(),
             class_count: None,
         };
-        let request =
-            Request { config: self.facts["config"].clone(), loss: input, device: "cpu".into(), ..Request::default() };
-        ForeignLoss::create(&component(Kind::Loss, &self.loss), &request)
+        Request { config: self.facts["config"].clone(), loss: input, device: "cpu".into(), ..Request::default() }
+    }
+
+    /// The loss's component.
+    pub fn component(&self) -> Component {
+        component(Kind::Loss, &self.loss)
+    }
+
+    /// The loss with fresh weights.
+    pub fn fresh_loss(&self) -> ForeignLoss {
+        ForeignLoss::create(&self.component(), &self.request())
             .unwrap_or_else(|error| panic!("{}: {}", self.name, error.fault()))
     }
 
-    /// The loss with the recorded state, which must name every tensor that the loss has.
+    /// The loss with the recorded state, which must name every tensor that the loss has, at the beginning of the step.
     pub fn loss(&self) -> ForeignLoss {
-        let loss = self.fresh_loss();
+        let mut loss = self.fresh_loss();
         let mut own: BTreeMap<_, _> = loss.tensors().unwrap().into_iter().map(|n| (n.name, n.tensor)).collect();
         for (name, recorded) in self.under("state/") {
             let Some(mut tensor) = own.remove(name) else { panic!("{}: the loss has no `{name}`", self.name) };
@@ -101,6 +109,7 @@ impl Recorded {
             tch::no_grad(|| tensor.copy_(recorded));
         }
         assert!(own.is_empty(), "{} does not record {:?}", self.name, own.keys());
+        loss.before_step(&self.facts(Tensor::shallow_clone)).unwrap();
         loss
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Decoupled contrastive loss. Temperature and σ of the paper; projector as solo-learn's SimCLR on CIFAR.
+/// Decoupled contrastive loss. Temperature and σ as its usual implementations; projector as solo-learn's SimCLR.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dcl {

@@ -1,0 +1,161 @@
+//! `local-dim`: an image's global feature must know its local features, view by view, among those of other images.
+//!
+//! u(b, j, l) = ⟨global embedding of image b, embedding of location l of image j⟩. The loss is E_negative − E_positive:
+//! - NCE: mean of log(e^u(b,b,l) + Σ_{j ≠ b, l′} e^u(b,j,l′)), minus the mean of u(b,b,l);
+//! - JSD: mean of softplus(u) − log 2 over j ≠ b, minus the mean of log 2 − softplus(−u) over j = b;
+//! - DV: log of the mean of e^u over j ≠ b, minus the mean of u over j = b.
+//!
+//! The mean over views is taken; nothing is compared across views.
+//!
+//! # Source
+//! Hjelm et al. 2019, arXiv:1808.06670, section 3 and the encode-and-dot-product architecture of the appendix.
+//!
+//! # Shapes
+//! B images · C channels · L locations · D numbers of an embedding.
+
+use crate::{
+    config::{LocalDim, local_dim::Estimator},
+    embedding::{Embedding, EmbeddingPlan},
+    precision::at_least_f32,
+    representation::Representation,
+};
+use infomax_sdk::{
+    Error, Facts, FeatureMap, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Source, Terms,
+};
+use std::{f64::consts::LN_2, ops::Range};
+use tch::{Device, Kind, Tensor};
+
+const TERMS: [&str; 2] = ["positive", "negative"];
+
+/// Deep InfoMax's local objective.
+pub struct LocalDimLoss {
+    estimator: Estimator,
+    views: usize,
+    representation: Representation,
+    local_map: String,
+    global: Embedding,
+    local: Embedding,
+}
+
+/// The embeddings of global and of local features.
+fn plans(config: &LocalDim, input: &LossInput) -> Result<[EmbeddingPlan; 2]> {
+    let plan = |channels, layer_norm| EmbeddingPlan {
+        channels,
+        hidden: config.embedding_hidden,
+        dim: config.embedding_dim,
+        layer_norm,
+    };
+    let local = i64::from(local_map(config, input)?.channels);
+    Ok([plan(Representation::new(input)?.channels(), false), plan(local, config.layer_norm)])
+}
+
+/// The map of local features.
+fn local_map<'a>(config: &LocalDim, input: &'a LossInput) -> Result<&'a FeatureMap> {
+    let locations = |map: &FeatureMap| u64::from(map.height) * u64::from(map.width);
+    let list = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
+    let given = list.collect::<Vec<_>>().join(", ");
+    if config.local_map.is_empty() {
+        let local = input.maps.iter().filter(|map| locations(map) > 1).min_by_key(|map| locations(map));
+        return local.ok_or_else(|| {
+            Error::config(format!("loss `local-dim` needs a map of more than one location, the encoder gives {given}"))
+                .hint("choose an encoder that gives local maps")
+        });
+    }
+    let named = input.map(&config.local_map).filter(|map| locations(map) > 1);
+    named.ok_or_else(|| {
+        let name = &config.local_map;
+        Error::config(format!("`local_map` = `{name}` is no map of more than one location, the encoder gives {given}"))
+            .hint("name one of these in `loss.config.local_map`, or leave it empty")
+    })
+}
+
+impl Loss for LocalDimLoss {
+    type Config = LocalDim;
+
+    fn describe(config: &LocalDim, input: &LossInput) -> Result<LossDescription> {
+        let representation = Representation::new(input)?;
+        let local = local_map(config, input)?;
+        let need = |view| {
+            let mut need = representation.need(view, Source::Encoder);
+            if !need.maps.contains(&local.name) {
+                need.maps.push(local.name.clone());
+            }
+            need
+        };
+        Ok(LossDescription {
+            needs: (0..input.views.len()).map(need).collect(),
+            terms: TERMS.map(str::to_owned).to_vec(),
+            parameter_count: plans(config, input)?.iter().map(EmbeddingPlan::parameter_count).sum(),
+            min_batch_size: 2,
+            ..LossDescription::default()
+        })
+    }
+
+    fn create(config: &LocalDim, input: &LossInput, device: Device) -> Result<Self> {
+        let [global, local] = plans(config, input)?;
+        Ok(Self {
+            estimator: config.estimator,
+            views: input.views.len(),
+            representation: Representation::new(input)?,
+            local_map: local_map(config, input)?.name.clone(),
+            global: Embedding::new(&global, device)?,
+            local: Embedding::new(&local, device)?,
+        })
+    }
+
+    fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
+        let (mut positives, mut negatives) = (Vec::new(), Vec::new());
+        for view in 0..self.views {
+            let (positive, negative) = self.estimate(&self.scores(features, view)?)?;
+            positives.push(positive);
+            negatives.push(negative);
+        }
+        let mean = |list: &[Tensor]| Tensor::f_stack(list, 0)?.f_mean(None);
+        let (positive, negative) = (mean(&positives)?, mean(&negatives)?);
+        let total = negative.f_sub(&positive)?;
+        Ok(Terms { total, terms: TERMS.map(str::to_owned).into_iter().zip([positive, negative]).collect() })
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        let mut list = self.global.parameters("global_embedding");
+        list.extend(self.local.parameters("local_embedding"));
+        list
+    }
+}
+
+impl LocalDimLoss {
+    /// u of a view, B × B × L.
+    fn scores(&self, features: &Features, view: usize) -> Result<Tensor> {
+        let global_bd = self.global.forward(&self.representation.of(features, view)?)?;
+        let map_bchw = at_least_f32(features.get(view, &self.local_map)?)?;
+        let (b, c, h, w) = map_bchw.size4()?;
+        let local_nd = self.local.forward(&map_bchw.f_permute([0, 2, 3, 1])?.f_reshape([b * h * w, c])?)?;
+        at_least_f32(&global_bd.f_mm(&local_nd.f_transpose(0, 1)?)?.f_view([b, b, h * w])?)
+    }
+
+    /// E_positive and E_negative.
+    fn estimate(&self, scores_bbl: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (b, _, l) = scores_bbl.size3()?;
+        let own_bb1 = Tensor::f_eye(b, (Kind::Bool, scores_bbl.device()))?.f_unsqueeze(2)?;
+        let positive_lb = scores_bbl.f_diagonal(0, 0, 1)?;
+        let pairs = (b * (b - 1) * l) as f64;
+        Ok(match self.estimator {
+            Estimator::Nce => {
+                let others_bbl = scores_bbl.f_masked_fill(&own_bb1, f64::NEG_INFINITY)?;
+                let others_b = others_bbl.f_logsumexp(&[1i64, 2][..], false)?;
+                (positive_lb.f_mean(None)?, positive_lb.f_logaddexp(&others_b)?.f_mean(None)?)
+            }
+            Estimator::Jsd => {
+                let positive_lb = positive_lb.f_neg()?.f_softplus()?.f_neg()?.f_add_scalar(LN_2)?;
+                let others_bbl = scores_bbl.f_softplus()?.f_masked_fill(&own_bb1, 0.0)?;
+                let negative = others_bbl.f_sum(None)?.f_divide_scalar(pairs)?.f_sub_scalar(LN_2)?;
+                (positive_lb.f_mean(None)?, negative)
+            }
+            Estimator::Dv => {
+                let others_bbl = scores_bbl.f_masked_fill(&own_bb1, f64::NEG_INFINITY)?;
+                let negative = others_bbl.f_logsumexp(&[0i64, 1, 2][..], false)?.f_sub_scalar(pairs.ln())?;
+                (positive_lb.f_mean(None)?, negative)
+            }
+        })
+    }
+}
