@@ -20,6 +20,10 @@ macro_rules! export_plugin {
         $(encoders: { $($encoder:literal => $Encoder:ty),* $(,)? } $(,)?)?
         $(losses: { $($loss:literal => $Loss:ty),* $(,)? } $(,)?)?
     ) => {
+        /// This library as the host sees it: what its conformance test checks.
+        #[derive(Clone, Copy, Debug)]
+        pub struct InfomaxPlugin;
+
         const _: () = {
             use $crate::abi::{self, abi_stable::{library, std_types::{RStr, RString}}};
             use $crate::ffi::module::{answer, unknown};
@@ -73,6 +77,16 @@ macro_rules! export_plugin {
                     $($($loss => $crate::ffi::loss::create::<$Loss>(_request),)*)?
                     name => unknown("loss", name),
                 })
+            }
+
+            impl InfomaxPlugin {
+                /// The table of functions that the host calls.
+                pub fn module() -> abi::PluginModuleRef {
+                    module()
+                }
+
+                /// What the library says of itself, as JSON.
+                pub const MANIFEST: &'static [u8] = MANIFEST;
             }
 
             fn module() -> abi::PluginModuleRef {

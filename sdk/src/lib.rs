@@ -4,6 +4,8 @@
 //! components; write one as an ordinary Rust type, name it in [`export_plugin!`], and drop the library into a folder.
 
 pub mod augmentation;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod dataset;
 pub mod encoder;
 pub mod error;

@@ -1,6 +1,7 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
 mod config_faults;
+mod conformance;
 mod dataset_faults;
 mod golden;
 mod plugin_faults;

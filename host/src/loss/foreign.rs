@@ -5,10 +5,13 @@ use crate::{
     native::SharedState,
     plugin::{Component, PluginError, request_text},
 };
-use infomax_abi::{FfiFacts, FfiFeature, FfiLoss, FfiTerm, FfiTerms};
+use infomax_abi::{FfiLoss, FfiTerm, FfiTerms};
 use infomax_sdk::{
     Facts, Features, Gradients, LossDescription, LossInput, NamedTensor, Source, Terms,
-    ffi::tensor::{lend, take, take_named},
+    ffi::{
+        loss::{lend_facts, lend_features},
+        tensor::{take, take_named},
+    },
     requests::Request,
 };
 use serde_json::Value;
@@ -82,7 +85,7 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says, or what it got wrong.
     pub fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms, PluginError> {
-        let lent = self.lend_features(features);
+        let lent = lend_features(features, &self.input.maps);
         let state = SharedState::now();
         let call = self.ffi.vtable.forward();
         let given = lend_facts(facts, |f| {
@@ -108,7 +111,7 @@ impl ForeignLoss {
         rows: Range<i64>,
     ) -> Result<Gradients, PluginError> {
         const CALL: &str = "forward_backward";
-        let lent = self.lend_features(features);
+        let lent = lend_features(features, &self.input.maps);
         let state = SharedState::now();
         let call = self.ffi.vtable.forward_backward();
         let given = lend_facts(facts, |f| {
@@ -159,7 +162,7 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<(), PluginError> {
-        let lent = self.lend_features(features);
+        let lent = lend_features(features, &self.input.maps);
         let state = SharedState::now();
         let call = self.ffi.vtable.after_update();
         let given = lend_facts(facts, |f| call(self.ffi.instance, lent.as_slice().into(), f));
@@ -193,17 +196,6 @@ impl ForeignLoss {
     pub fn load(&mut self, state: &Value) -> Result<(), PluginError> {
         let text = state.to_string();
         self.component.origin.take("load", self.ffi.vtable.state_load()(self.ffi.instance, text.as_str().into()))
-    }
-
-    fn lend_features(&self, features: &Features) -> Vec<FfiFeature> {
-        let map = |name: &str| self.input.maps.iter().position(|map| map.name == name).unwrap_or(usize::MAX) as u32;
-        let lend_one = |f: &infomax_sdk::Feature| FfiFeature {
-            view: f.view as u32,
-            encoder: f.source as u32,
-            map: map(&f.map),
-            tensor: lend(&f.tensor),
-        };
-        features.items().iter().map(lend_one).collect()
     }
 
     fn take_terms(&self, call: &'static str, given: FfiTerms) -> Result<Terms, PluginError> {
@@ -245,29 +237,6 @@ impl ForeignLoss {
     pub(crate) fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
         self.component.origin.breach(call, message, hint)
     }
-}
-
-/// Lends facts for the length of a call.
-fn lend_facts<R>(facts: &Facts, call: impl FnOnce(&FfiFacts<'_>) -> R) -> R {
-    let optional = |tensor: &Option<Tensor>| tensor.as_ref().map_or(std::ptr::null_mut(), lend);
-    let [key_a, key_b] = facts.key.0;
-    let dtype = match facts.dtype {
-        Kind::Half => 5,
-        Kind::BFloat16 => 15,
-        _ => 6,
-    };
-    call(&FfiFacts {
-        step: facts.step,
-        total_steps: facts.total_steps,
-        epoch: facts.epoch,
-        key_a,
-        key_b,
-        world_size: facts.world_size,
-        dtype,
-        labels: optional(&facts.labels),
-        indices: optional(&facts.indices),
-        more: "".into(),
-    })
 }
 
 impl Drop for ForeignLoss {

@@ -1,7 +1,7 @@
 //! The tables `[dataset]` of this plugin's components.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// CIFAR-10, in its binary version.
@@ -35,7 +35,7 @@ pub struct Cifar100 {
 }
 
 /// The labels of CIFAR-100.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Cifar100Labels {
     /// 100 classes.
@@ -78,7 +78,7 @@ pub struct ImageFolder {
 }
 
 /// The names of the splits' folders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// `train` and `test` (or `val`); or the classes' folders directly in `root`.

@@ -56,7 +56,13 @@ pub extern "C" fn extension(_: RStr<'_>) -> infomax_abi::Extension {
 
 /// Reads a request and hands it to the component's function.
 pub fn answer<T>(request: RStr<'_>, component: impl FnOnce(Request) -> Result<T>) -> FfiResult<T> {
-    guard(|| component(from_json(&request)?))
+    guard(|| {
+        // serde would take a list for a struct, field by field.
+        if !request.trim_start().starts_with('{') {
+            return Err(Error::new("the host's request is no JSON object"));
+        }
+        component(from_json(&request)?)
+    })
 }
 
 /// The answer to a name that the library does not have.

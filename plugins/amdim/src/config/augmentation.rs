@@ -1,7 +1,7 @@
 //! The tables `[augmentation]` of the components `amdim` and `none`. The defaults are the published values.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The views of AMDIM: two of each image, flipped alike, then cropped and coloured each on its own.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -60,7 +60,7 @@ pub struct AmdimAugmentation {
 }
 
 /// How views are flipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Flip {
     /// All views of an image alike.

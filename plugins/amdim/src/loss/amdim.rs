@@ -165,7 +165,11 @@ impl AmdimLoss {
         for pair in &group.pairs {
             let side = pair.sides().0;
             let map_bchw = map(group.source_view, side)?;
-            let locations = self.locations(side, map_bchw.size()[0], group.source_view, facts)?;
+            let images = map_bchw.size()[0];
+            if rows.start < 0 || rows.end > images {
+                return Err(Error::new(format!("rows {rows:?} of a batch of {images} images")));
+            }
+            let locations = self.locations(side, images, group.source_view, facts)?;
             sources.push(gather(map_bchw, rows, locations.as_deref())?);
         }
         let target = as_rows(map(1 - group.source_view, group.target_side)?)?;
