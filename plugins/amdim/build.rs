@@ -10,7 +10,6 @@ fn main() {
             "amdim",
             "AMDIM's two views: flip, crop or translation, colour jitter, grayscale",
         )
-        .augmentation::<config::augmentation::NoAugmentation>("none", "Plain views, for control")
         .encoder::<config::encoder::EncoderConfig>("amdim", "AMDIM's encoder for 32, 64 or 128 px")
         .loss::<config::loss::LossConfig>(
             "amdim",

@@ -20,6 +20,8 @@ mod names;
 pub mod requests;
 #[cfg(feature = "torch")]
 pub mod state;
+#[cfg(feature = "views")]
+pub mod views;
 
 pub use augmentation::{Augmentation, AugmentationDescription, ImageRef, View, ViewMut};
 pub use dataset::{Dataset, DatasetDescription, DatasetFacts, Image, Roles, Sample, Split, UNLABELLED};

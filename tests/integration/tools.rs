@@ -34,7 +34,10 @@ fn plugin_list_names_every_reference_component() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["plugin", "list"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for component in ["cifar10", "cifar100", "stl10", "image-folder", "shapes", "amdim", "none"] {
+    let datasets = ["cifar10", "cifar100", "stl10", "image-folder", "shapes"];
+    let augmentations = ["amdim", "asymmetric", "multi-crop", "none", "randaugment", "simclr"];
+    let encoders = ["resnet18", "resnet34", "resnet50", "vit-tiny", "wide-resnet"];
+    for component in datasets.into_iter().chain(augmentations).chain(encoders) {
         assert!(text.lines().any(|line| line.split_whitespace().nth(1) == Some(component)), "{component}:\n{text}");
     }
 }

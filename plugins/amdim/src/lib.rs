@@ -10,7 +10,7 @@ pub use encoder::AmdimEncoder;
 pub use loss::AmdimLoss;
 
 infomax_sdk::export_plugin! {
-    augmentations: { "amdim" => augmentation::Amdim, "none" => augmentation::None },
+    augmentations: { "amdim" => augmentation::Amdim },
     encoders: { "amdim" => encoder::AmdimEncoder },
     losses: { "amdim" => loss::AmdimLoss },
 }

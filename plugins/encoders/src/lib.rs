@@ -6,11 +6,18 @@ mod initial;
 mod layers;
 mod resnet;
 mod views;
+mod vit;
+mod wide_resnet;
+
+pub use config::resnet::ResNetConfig;
+pub use resnet::ResNet;
 
 infomax_sdk::export_plugin! {
     encoders: {
         "resnet18" => resnet::ResNet<18>,
         "resnet34" => resnet::ResNet<34>,
         "resnet50" => resnet::ResNet<50>,
+        "vit-tiny" => vit::Vit,
+        "wide-resnet" => wide_resnet::WideResNet,
     },
 }

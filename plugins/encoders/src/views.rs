@@ -1,7 +1,7 @@
 //! What encoders say of the views that they are given.
 
 use crate::initial::channels_last;
-use infomax_sdk::{EncoderInput, Error, Result};
+use infomax_sdk::{EncoderDescription, EncoderInput, Error, FeatureMap, Result};
 use tch::Tensor;
 
 /// Height and width of every view, that for evaluation last.
@@ -16,6 +16,21 @@ pub fn mean_bytes(input: &EncoderInput, numbers: impl Fn([i64; 2]) -> i64) -> u6
     let training = &sizes[..input.views.len().max(1)];
     let sum: i64 = training.iter().map(|&size| numbers(size)).sum();
     4 * (sum / training.len() as i64) as u64
+}
+
+/// An encoder whose only map is the representation: `pool` of C × 1 × 1.
+pub fn pooled(channels: i64, parameters: i64, activation_bytes: u64) -> EncoderDescription {
+    EncoderDescription {
+        maps: vec![map("pool", channels, 1)],
+        representation: "pool".to_owned(),
+        parameter_count: parameters as u64,
+        activation_bytes,
+    }
+}
+
+/// A square map.
+pub fn map(name: &str, channels: i64, side: i64) -> FeatureMap {
+    FeatureMap { name: name.to_owned(), channels: channels as u32, height: side as u32, width: side as u32 }
 }
 
 /// A view, checked, channels-last in memory.

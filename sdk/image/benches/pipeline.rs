@@ -79,6 +79,12 @@ fn pipeline(criterion: &mut Criterion) {
             });
         });
     }
+    group.bench_function("gaussian blur 128", |bench| {
+        bench.iter(|| {
+            view.pixels.copy_from_slice(&noise);
+            ops::gaussian_blur(&mut view.as_mut(), 1.0);
+        });
+    });
     let small = Rgb8 { width: 32, height: 32, pixels: noise[..3072].to_vec() };
     let mut moved = Rgb8::new(32, 32);
     group.throughput(Throughput::Elements(1));
@@ -88,6 +94,21 @@ fn pipeline(criterion: &mut Criterion) {
                 ops::translate_reflect(small.as_ref(), x, 1, &mut moved.as_mut());
                 ops::flip_horizontal(&mut moved.as_mut());
                 jitter(&mut moved.pixels);
+                black_box(&moved);
+            }
+        });
+    });
+    // SimCLR's views with each operation at its usual strength, all of them on.
+    group.bench_function("two views of 32 as SimCLR's", |bench| {
+        bench.iter(|| {
+            for left in [0, 6] {
+                let region = ops::Region { left, top: 4, width: 25, height: 22 };
+                ops::resized_crop(small.as_ref(), region, &mut moved.as_mut());
+                ops::flip_horizontal(&mut moved.as_mut());
+                jitter(&mut moved.pixels);
+                ops::grayscale(&mut moved.pixels);
+                ops::gaussian_blur(&mut moved.as_mut(), 1.0);
+                ops::solarise(&mut moved.pixels, 128.0);
                 black_box(&moved);
             }
         });

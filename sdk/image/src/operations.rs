@@ -1,11 +1,19 @@
 //! Pillow's and torchvision's operations on 8-bit RGB, with their rounding.
 
+mod affine;
+mod blur;
 mod colour;
 mod geometry;
 mod hue;
 mod resize;
+mod sharpness;
+mod tone;
 
+pub use affine::{Fill, rotate, shear_x, shear_y, translate};
+pub use blur::gaussian_blur;
 pub use colour::{brightness, contrast, grayscale, saturation};
 pub use geometry::{flip_horizontal, translate_reflect};
 pub use hue::hue;
 pub use resize::{Region, resize_centre_crop, resized_crop};
+pub use sharpness::sharpness;
+pub use tone::{autocontrast, equalise, invert, posterise, solarise};

@@ -177,11 +177,30 @@ fn recorded_resnet50_agrees() {
     Case::new("resnet50_imagenet").agrees();
 }
 
+#[test]
+fn recorded_wide_resnet_agrees() {
+    Case::new("wide_resnet").agrees();
+    Case::new("wide_resnet_16_1").agrees();
+}
+
+#[test]
+fn recorded_vit_tiny_agrees() {
+    Case::new("vit_tiny").agrees();
+    Case::new("vit_tiny_mean").agrees();
+}
+
+#[test]
+fn recorded_vit_tiny_on_views_of_many_sizes_agrees() {
+    Case::new("vit_tiny_crops").agrees();
+}
+
 /// The components in `names.txt`, with the config and the size that make them the recorded models.
-const NAMED: [(&str, &str, u32); 3] = [
+const NAMED: [(&str, &str, u32); 5] = [
     ("resnet18", r#"{"stem": "imagenet"}"#, 224),
     ("resnet34", r#"{"stem": "imagenet"}"#, 224),
     ("resnet50", r#"{"stem": "imagenet"}"#, 224),
+    ("vit-tiny", r#"{"patch": 16}"#, 224),
+    ("wide-resnet", "{}", 32),
 ];
 
 #[test]
@@ -209,6 +228,10 @@ fn encoders_count_their_parameters_exactly() {
         ("resnet18", json!({ "width": 16, "n_rkhs": 48, "stem": "imagenet" })),
         ("resnet34", json!({ "width": 8, "n_rkhs": 48, "heads_use_bn": true })),
         ("resnet50", json!({ "width": 8, "n_rkhs": 48 })),
+        ("vit-tiny", json!({ "patch": 16 })),
+        ("vit-tiny", json!({ "patch": 8, "pool": "mean", "depth": 2 })),
+        ("wide-resnet", json!({})),
+        ("wide-resnet", json!({ "depth": 10, "widen": 1 })),
     ];
     for (name, config) in cases {
         let encoder = encoder(name, config.clone(), &[[224; 2]]);
@@ -254,6 +277,22 @@ fn resnet_refuses_views_too_small_for_its_maps() {
     let crops = json!({ "n_rkhs": 32 });
     insta::assert_snapshot!(refusal("resnet18", crops, &[[32, 32], [6, 12]]), @r#"
     encoder `resnet18` failed in `describe`: a view of 6×12 is too small for the map `r7` of 7×7: the stages give 6×12, 3×6, 2×3, 1×2
-    hint: use larger views or `encoder.config.stem = "small"`, or leave `encoder.config.n_rkhs` out
+    hint: use larger views, or leave `encoder.config.n_rkhs` out
     "#);
+}
+
+#[test]
+fn vit_refuses_views_that_are_no_whole_patches() {
+    insta::assert_snapshot!(refusal("vit-tiny", json!({}), &[[32, 32], [32, 30]]), @"
+    encoder `vit-tiny` failed in `describe`: a view of 32×30 can't be cut into patches of 4×4, as `encoder.config.patch` says
+    hint: make the views' sides multiples of the patch's
+    ");
+}
+
+#[test]
+fn wide_resnet_refuses_depths_without_whole_blocks() {
+    insta::assert_snapshot!(refusal("wide-resnet", json!({ "depth": 18 }), &[[32, 32]]), @"
+    encoder `wide-resnet` failed in `describe`: `encoder.config.depth` is 18, which is not 6 n + 4
+    hint: choose 16 or 22: two convolutions in each of n blocks of three stages
+    ");
 }

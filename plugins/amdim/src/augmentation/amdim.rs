@@ -1,16 +1,15 @@
 //! `amdim`: the views of the paper. Every random choice has a key of its own, so that switching one off leaves the
 //! others as they were.
 
-use super::{config_range, image, random_crop::random_region, view};
 use crate::config::augmentation::{AmdimAugmentation, Flip};
 use infomax_image::{
     Rgb8, Rgb8Mut, Rgb8Ref,
-    operations::{
-        brightness, contrast, flip_horizontal, grayscale, hue, resize_centre_crop, resized_crop, saturation,
-        translate_reflect,
-    },
+    operations::{flip_horizontal, grayscale, resize_centre_crop, resized_crop, translate_reflect},
 };
-use infomax_sdk::{Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut};
+use infomax_sdk::{
+    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
+    views::{ColourJitter, config_number, config_range, image, random_region, view},
+};
 use std::borrow::Cow;
 
 /// What the published code fixes for a size.
@@ -138,23 +137,11 @@ impl Amdim {
     }
 
     fn recolour(&self, pixels: &mut [u8], key: Key) {
+        let AmdimAugmentation { brightness, contrast, saturation, .. } = self.config;
         let config = &self.config;
         let mut rng = key.purpose("jitter").rng();
         if config.jitter && rng.chance(config.jitter_probability) {
-            let mut order = [0, 1, 2, 3];
-            rng.shuffle(&mut order);
-            let mut factor = |strength: f64| rng.uniform((1.0 - strength).max(0.0), 1.0 + strength);
-            let factors = [factor(config.brightness), factor(config.contrast), factor(config.saturation)];
-            let shift = rng.uniform(-self.hue, self.hue);
-            for operation in order {
-                match operation {
-                    0 => brightness(pixels, factors[0] as f32),
-                    1 => contrast(pixels, factors[1] as f32),
-                    2 => saturation(pixels, factors[2] as f32),
-                    _ if self.hue > 0.0 => hue(pixels, shift), // torchvision leaves hue out at strength 0
-                    _ => {}
-                }
-            }
+            ColourJitter { brightness, contrast, saturation, hue: self.hue }.apply(pixels, &mut rng);
         }
         if key.purpose("grayscale").rng().chance(config.grayscale_probability) {
             grayscale(pixels);
@@ -181,11 +168,7 @@ fn check(config: &AmdimAugmentation) -> Result<()> {
         ("saturation", config.saturation, 10.0),
         ("hue", config.hue.unwrap_or(0.0), 0.5),
     ] {
-        if !(0.0..=most).contains(&value) {
-            return Err(
-                Error::config(format!("`{name}` is `{value}`")).hint(format!("choose a number within 0 and {most}"))
-            );
-        }
+        config_number(name, value, most)?;
     }
     if config.std.is_some_and(|std| std.iter().any(|&s| s.is_nan() || s <= 0.0)) {
         return Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"));

@@ -1,4 +1,4 @@
-//! The tables `[augmentation]` of the components `amdim` and `none`. The defaults are the published values.
+//! The tables `[augmentation]` of the component `amdim`. The defaults are the published values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,29 +92,5 @@ impl Default for AmdimAugmentation {
             mean: None,
             std: None,
         }
-    }
-}
-
-/// No augmentation: the short side is resized, the centre is cut out, every view is the same.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NoAugmentation {
-    /// Side of a view in pixels.
-    #[schemars(range(min = 1, max = 4096))]
-    pub size: u32,
-    /// Number of equal views.
-    #[schemars(range(min = 1, max = 64))]
-    pub views: u32,
-    /// Mean of red, green and blue in 0..1, subtracted.
-    #[schemars(inner(range(min = 0.0, max = 1.0)))]
-    pub mean: [f64; 3],
-    /// Standard deviation of red, green and blue in 0..1, divided by.
-    #[schemars(inner(range(min = 0.0001, max = 1.0)))]
-    pub std: [f64; 3],
-}
-
-impl Default for NoAugmentation {
-    fn default() -> Self {
-        Self { size: 32, views: 2, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } // of ImageNet
     }
 }

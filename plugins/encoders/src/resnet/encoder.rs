@@ -9,10 +9,10 @@ use super::{
 use crate::{
     config::resnet::ResNetConfig,
     layers::{Convolution, Norm},
-    views::{checked, mean_bytes, sizes},
+    views::{checked, map, mean_bytes, pooled, sizes},
 };
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode, NamedTensor, Names, Result,
+    Encoder, EncoderDescription, EncoderInput, Mode, NamedTensor, Names, Result,
     tch::{Device, TchError, Tensor},
 };
 
@@ -30,14 +30,7 @@ impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
 
     fn describe(config: &ResNetConfig, input: &EncoderInput) -> Result<EncoderDescription> {
         let plan = Plan::new(DEPTH, config);
-        let map = |name: &str, channels: i64, side: i64| FeatureMap {
-            name: name.to_owned(),
-            channels: channels as u32,
-            height: side as u32,
-            width: side as u32,
-        };
-        let mut maps = vec![map("pool", plan.top_channels(), 1)];
-        let (mut parameters, mut of_heads) = (plan.parameters(), 0);
+        let (mut maps, mut parameters, mut of_heads) = (Vec::new(), plan.parameters(), 0);
         if let Some(d) = config.n_rkhs {
             for (stage, (name, side)) in heads::stages(&plan, &sizes(input))?.into_iter().zip(MAPS) {
                 maps.push(map(name, d, side));
@@ -45,12 +38,10 @@ impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
                 of_heads += side * side * (plan.channels(stage) + 3 * d); // the averaged stage, hidden, sum, normalised
             }
         }
-        Ok(EncoderDescription {
-            maps,
-            representation: "pool".to_owned(),
-            parameter_count: parameters as u64,
-            activation_bytes: mean_bytes(input, |size| plan.activations(size) + of_heads),
-        })
+        let bytes = mean_bytes(input, |size| plan.activations(size) + of_heads);
+        let mut description = pooled(plan.top_channels(), parameters, bytes);
+        description.maps.extend(maps);
+        Ok(description)
     }
 
     fn create(config: &ResNetConfig, input: &EncoderInput, device: Device) -> Result<Self> {

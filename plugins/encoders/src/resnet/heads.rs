@@ -32,7 +32,11 @@ pub fn stages(plan: &Plan, views: &[[i64; 2]]) -> Result<[usize; 3]> {
                 smallest[1],
                 sides.join(", "),
             ))
-            .hint("use larger views or `encoder.config.stem = \"small\"`, or leave `encoder.config.n_rkhs` out"));
+            .hint(if plan.max_pool {
+                "use larger views or `encoder.config.stem = \"small\"`, or leave `encoder.config.n_rkhs` out"
+            } else {
+                "use larger views, or leave `encoder.config.n_rkhs` out"
+            }));
         };
         *at = stage;
     }

@@ -7,7 +7,7 @@ pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
 
 /// Pillow's `Image.blend` of one byte: truncated between the two, clipped beyond them (`Blend.c`).
 #[inline(always)]
-fn blend(from: u8, to: u8, factor: f32) -> u8 {
+pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     let value = f32::from(from) + factor * f32::from(i16::from(to) - i16::from(from));
     value as u8 // truncates towards zero and saturates
 }

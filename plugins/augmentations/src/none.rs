@@ -1,9 +1,11 @@
 //! `none`: the short side resized, the centre cut out; every view is the same.
 
-use super::{image, view};
-use crate::config::augmentation::NoAugmentation;
+use crate::config::NoAugmentation;
 use infomax_image::operations::resize_centre_crop;
-use infomax_sdk::{Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut};
+use infomax_sdk::{
+    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
+    views::{image, view},
+};
 
 /// No augmentation.
 pub struct None {

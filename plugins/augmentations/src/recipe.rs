@@ -1,0 +1,145 @@
+//! How one view is made: crop, flip, jitter, grayscale, blur, solarising, RandAugment, in the papers' order. Every
+//! operation draws from a key of its own, so that switching one off leaves the others as they were.
+
+use crate::{config::Common, randaugment::RandAugment};
+use infomax_image::{
+    Rgb8Mut, Rgb8Ref,
+    operations::{flip_horizontal, gaussian_blur, grayscale, resize_centre_crop, resized_crop, solarise},
+};
+use infomax_sdk::{
+    Key, Result,
+    views::{ColourJitter, config_number, config_range, random_region},
+};
+
+const SMALL: u32 = 32; // pixels up to which the defaults are those for CIFAR
+const SMALL_STRENGTH: f64 = 0.5; // SimCLR, appendix B.9
+const THRESHOLD: f64 = 128.0; // BYOL, appendix B: half of white
+
+/// What one view of an image goes through.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Side in pixels.
+    pub size: u32,
+    crop: Option<Crop>,
+    jitter_probability: f64,
+    jitter: ColourJitter,
+    grayscale_probability: f64,
+    blur_probability: f64,
+    blur_sigma: [f64; 2],
+    solarise_probability: f64,
+    randaugment: Option<RandAugment>,
+}
+
+#[derive(Clone, Debug)]
+struct Crop {
+    area: [f64; 2],
+    aspect: [f64; 2],
+}
+
+impl Recipe {
+    /// The recipe of a config's common fields, without blur and solarising.
+    ///
+    /// # Errors
+    /// Names the field that can't work.
+    pub fn new(common: &Common) -> Result<Self> {
+        config_range("crop_area", common.crop_area, [1e-4, 1.0])?;
+        config_range("crop_aspect", common.crop_aspect, [0.01, 100.0])?;
+        config_range("blur_sigma", common.blur_sigma, [0.0, 100.0])?;
+        for (name, value, most) in [
+            ("jitter_probability", common.jitter_probability, 1.0),
+            ("grayscale_probability", common.grayscale_probability, 1.0),
+            ("brightness", common.brightness, 10.0),
+            ("contrast", common.contrast, 10.0),
+            ("saturation", common.saturation, 10.0),
+            ("hue", common.hue, 0.5),
+            ("jitter_strength", common.jitter_strength.unwrap_or(1.0), 10.0),
+        ] {
+            config_number(name, value, most)?;
+        }
+        let strength = common.jitter_strength.unwrap_or(by_size(common.size, SMALL_STRENGTH, 1.0));
+        Ok(Self {
+            size: common.size,
+            crop: common.crop.then_some(Crop { area: common.crop_area, aspect: common.crop_aspect }),
+            jitter_probability: common.jitter_probability,
+            jitter: ColourJitter {
+                brightness: common.brightness * strength,
+                contrast: common.contrast * strength,
+                saturation: common.saturation * strength,
+                hue: (common.hue * strength).min(0.5), // half a turn is the furthest
+            },
+            grayscale_probability: common.grayscale_probability,
+            blur_probability: 0.0,
+            blur_sigma: common.blur_sigma,
+            solarise_probability: 0.0,
+            randaugment: None,
+        })
+    }
+
+    /// The same with these probabilities of blur and solarising.
+    ///
+    /// # Errors
+    /// A number that is no probability.
+    pub fn with(mut self, blur_probability: f64, solarise_probability: f64) -> Result<Self> {
+        config_number("blur_probability", blur_probability, 1.0)?;
+        config_number("solarise_probability", solarise_probability, 1.0)?;
+        (self.blur_probability, self.solarise_probability) = (blur_probability, solarise_probability);
+        Ok(self)
+    }
+
+    /// The same for views of another side.
+    pub fn of_size(self, size: u32) -> Self {
+        Self { size, ..self }
+    }
+
+    /// The same with RandAugment at the end.
+    pub fn with_randaugment(self, randaugment: RandAugment) -> Self {
+        Self { randaugment: Some(randaugment), ..self }
+    }
+
+    /// Writes a view of an image.
+    pub fn apply(&self, from: Rgb8Ref<'_>, flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
+        let rng = |purpose: &str| key.purpose(purpose).rng();
+        match &self.crop {
+            Some(Crop { area, aspect }) => {
+                let region = random_region(from.width, from.height, *area, *aspect, &mut rng("crop"));
+                resized_crop(from, region, to);
+            }
+            None => evaluation_view(from, to),
+        }
+        if flip {
+            flip_horizontal(to);
+        }
+        let mut jitter = rng("jitter");
+        if jitter.chance(self.jitter_probability) {
+            self.jitter.apply(to.pixels, &mut jitter);
+        }
+        if rng("grayscale").chance(self.grayscale_probability) {
+            grayscale(to.pixels);
+        }
+        let mut blur = rng("blur");
+        if blur.chance(self.blur_probability) {
+            gaussian_blur(to, blur.uniform(self.blur_sigma[0], self.blur_sigma[1]) as f32);
+        }
+        if rng("solarise").chance(self.solarise_probability) {
+            solarise(to.pixels, THRESHOLD);
+        }
+        if let Some(randaugment) = &self.randaugment {
+            randaugment.apply(to, &mut rng("randaugment"));
+        }
+    }
+}
+
+/// The view that evaluation sees: the short side resized, the centre cut out; above 32 pixels with the usual margin.
+pub fn evaluation_view(from: Rgb8Ref<'_>, to: &mut Rgb8Mut<'_>) {
+    if (from.width, from.height) == (to.width, to.height) {
+        to.pixels.copy_from_slice(from.pixels);
+        return;
+    }
+    let short_side = by_size(to.width, to.width, to.width * 8 / 7); // 256 for 224
+    resize_centre_crop(from, short_side, to);
+}
+
+/// A value for small views, or the one for larger ones.
+pub fn by_size<T>(size: u32, small: T, large: T) -> T {
+    if size <= SMALL { small } else { large }
+}

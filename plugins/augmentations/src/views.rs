@@ -1,0 +1,160 @@
+//! The augmentations that are lists of recipes: from a config to the views, the normalisation, and the views' pixels.
+
+use crate::{
+    config::{Asymmetric, Common, Flip, MultiCrop, RandAugment, SimClr},
+    randaugment::{self, STRONGEST},
+    recipe::{Recipe, by_size, evaluation_view},
+};
+use infomax_sdk::{
+    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
+    views::{config_number, config_range, image, view},
+};
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+
+const CIFAR_MEAN: [f64; 3] = [125.3 / 255.0, 123.0 / 255.0, 113.9 / 255.0]; // AMDIM's published code
+const CIFAR_STD: [f64; 3] = [63.0 / 255.0, 62.1 / 255.0, 66.7 / 255.0]; // AMDIM's published code
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406]; // torchvision
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225]; // torchvision
+const LARGEST: u32 = 4096; // pixels a side
+
+/// A config that says what each view goes through.
+pub trait Recipes: DeserializeOwned + Send + Sync + 'static {
+    /// The fields that augmentations share.
+    fn common(&self) -> Common;
+
+    /// Each view's name, group and recipe, in order.
+    ///
+    /// # Errors
+    /// Names the field that can't work.
+    fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>>;
+}
+
+/// An augmentation of a config.
+pub struct Views<C> {
+    recipes: Vec<Recipe>,
+    flip: Flip,
+    size: u32,
+    config: PhantomData<C>,
+}
+
+impl<C: Recipes> Augmentation for Views<C> {
+    type Config = C;
+
+    fn describe(config: &C) -> Result<AugmentationDescription> {
+        let common = config.common();
+        check_size("size", common.size)?;
+        let std = common.std.unwrap_or(by_size(common.size, CIFAR_STD, IMAGENET_STD));
+        if std.iter().any(|&s| s.is_nan() || s <= 0.0) {
+            return Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"));
+        }
+        let view = |(name, group, recipe): (String, u32, Recipe)| {
+            let side = recipe.size;
+            View { name, height: side, width: side, group }
+        };
+        Ok(AugmentationDescription {
+            views: config.recipes()?.into_iter().map(view).collect(),
+            eval_size: [common.size; 2],
+            mean: common.mean.unwrap_or(by_size(common.size, CIFAR_MEAN, IMAGENET_MEAN)),
+            std,
+            decode_short_side: common.decode_short_side,
+        })
+    }
+
+    fn create(config: &C) -> Result<Self> {
+        Self::describe(config)?;
+        let Common { flip, size, .. } = config.common();
+        let recipes = config.recipes()?.into_iter().map(|(.., recipe)| recipe).collect();
+        Ok(Self { recipes, flip, size, config: PhantomData })
+    }
+
+    fn train_views(&self, from: ImageRef<'_>, key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
+        let from = image(from)?;
+        let shared = key.purpose("flip");
+        for (index, (to, recipe)) in views.iter_mut().zip(&self.recipes).enumerate() {
+            let key = key.purpose("view").fold(index as u64);
+            let flip = match self.flip {
+                Flip::Off => false,
+                Flip::Shared => shared.rng().chance(0.5),
+                Flip::Independent => key.purpose("flip").rng().chance(0.5),
+            };
+            recipe.apply(from, flip, key, &mut view(to, recipe.size)?);
+        }
+        Ok(())
+    }
+
+    fn eval_view(&self, from: ImageRef<'_>, to: &mut ViewMut<'_>) -> Result<()> {
+        evaluation_view(image(from)?, &mut view(to, self.size)?);
+        Ok(())
+    }
+}
+
+impl Recipes for SimClr {
+    fn common(&self) -> Common {
+        self.common()
+    }
+
+    fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>> {
+        let blur = self.blur_probability.unwrap_or(by_size(self.size, 0.0, 0.5)); // SimCLR, appendices A and B.9
+        pair(&Recipe::new(&self.common())?.with(blur, self.solarise_probability)?)
+    }
+}
+
+impl Recipes for Asymmetric {
+    fn common(&self) -> Common {
+        self.common()
+    }
+
+    fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>> {
+        let plain = Recipe::new(&self.common())?;
+        let blur = self.blur_probability.unwrap_or(by_size(self.size, [0.0, 0.0], [1.0, 0.1])); // BYOL, table 6
+        let recipe = |view: usize| plain.clone().with(blur[view], self.solarise_probability[view]);
+        Ok(vec![("one".to_owned(), 0, recipe(0)?), ("two".to_owned(), 1, recipe(1)?)])
+    }
+}
+
+impl Recipes for MultiCrop {
+    fn common(&self) -> Common {
+        self.common()
+    }
+
+    fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>> {
+        check_size("local_size", self.local_size)?;
+        config_range("local_crop_area", self.local_crop_area, [1e-4, 1.0])?;
+        config_number("local_crops", f64::from(self.local_crops), 62.0)?;
+        let blur = self.blur_probability.unwrap_or(by_size(self.size, 0.0, 0.5)); // SwAV, appendix A
+        let global = Recipe::new(&self.common())?.with(blur, self.solarise_probability)?;
+        let common = Common { crop_area: self.local_crop_area, ..self.common() };
+        let local = Recipe::new(&common)?.with(blur, self.solarise_probability)?.of_size(self.local_size);
+        let views = |name: &'static str, group, count, recipe: Recipe| {
+            (1..=count).map(move |index| (format!("{name}{index}"), group, recipe.clone()))
+        };
+        Ok(views("global", 0, 2, global).chain(views("local", 1, self.local_crops, local)).collect())
+    }
+}
+
+impl Recipes for RandAugment {
+    fn common(&self) -> Common {
+        self.common()
+    }
+
+    fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>> {
+        config_number("magnitude", f64::from(self.magnitude), f64::from(STRONGEST))?;
+        config_number("operations", f64::from(self.operations), 14.0)?;
+        let Self { operations, magnitude, fill, .. } = *self;
+        let plain = Recipe::new(&self.common())?.with(self.blur_probability, self.solarise_probability)?;
+        pair(&plain.with_randaugment(randaugment::RandAugment { operations, magnitude, fill }))
+    }
+}
+
+/// Two views alike.
+fn pair(recipe: &Recipe) -> Result<Vec<(String, u32, Recipe)>> {
+    Ok(["one", "two"].map(|name| (name.to_owned(), 0, recipe.clone())).into())
+}
+
+fn check_size(name: &str, size: u32) -> Result<()> {
+    if (1..=LARGEST).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::config(format!("`{name}` is `{size}`")).hint(format!("choose a number within 1 and {LARGEST}")))
+}
