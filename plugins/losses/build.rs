@@ -18,12 +18,12 @@ fn main() {
         .loss::<config::SimSiam>(
             "simsiam",
             "SimSiam: predicts the other view's projection, without momentum encoder",
-            &[],
+            &["stop-gradient"],
         )
         .loss::<config::SupCon>("supcon", "SupCon: images of a class attract each other", &["row-ranges"])
         .loss::<config::Dcl>("dcl", "DCL: SimCLR's loss without the positive in the denominator", &["row-ranges"])
         .loss::<config::AlignUniform>("align-uniform", "Views lie close together, images spread over the sphere", &[])
-        .loss::<config::SwAv>("swav", "SwAV: views predict each other's assignment to prototypes", &[])
+        .loss::<config::SwAv>("swav", "SwAV: views predict each other's assignment to prototypes", &["stop-gradient"])
         .loss::<config::LocalDim>("local-dim", "Deep InfoMax: a global feature knows its image's local features", &[])
         .write();
 }

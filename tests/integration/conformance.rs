@@ -33,6 +33,11 @@ fn losses_conform() {
 }
 
 #[test]
+fn augmentations_conform() {
+    checked(&built().join("libinfomax_augmentations.so"), &[]).assert();
+}
+
+#[test]
 fn encoders_conform() {
     checked(&built().join("libinfomax_encoders.so"), &[]).assert();
 }

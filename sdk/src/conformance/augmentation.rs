@@ -6,8 +6,6 @@ use infomax_abi::{FfiAugmentation, FfiImage, FfiView};
 use std::thread;
 
 const SIZES: [[u32; 2]; 6] = [[32, 32], [96, 64], [33, 180], [1, 1], [1, 200], [200, 2]];
-/// A size that every augmentation takes.
-const USUAL: [u32; 2] = [96, 96];
 
 pub(super) fn check(subject: &mut Subject<'_>) {
     let text = serde_json::to_string(&subject.request()).expect("a request is plain data");
@@ -53,6 +51,12 @@ struct UnderTest<'a> {
 unsafe impl Sync for UnderTest<'_> {}
 
 impl UnderTest<'_> {
+    /// An image of the first view's size: one that every augmentation takes.
+    fn usual(&self) -> [u32; 2] {
+        let view = &self.description.views[0];
+        [view.width, view.height]
+    }
+
     /// All training views of an image, into buffers that hold `fill` before.
     fn train(&self, [width, height]: [u32; 2], key: Key, fill: u8) -> Result<Vec<Vec<u8>>, Error> {
         let pixels = noise(width, height);
@@ -83,12 +87,12 @@ impl UnderTest<'_> {
     fn writes_by_key(&self) -> Result<(), String> {
         for number in 0..8 {
             let key = Key::new(5).fold(number);
-            let train = |fill| self.train(USUAL, key, fill).map_err(said);
+            let train = |fill| self.train(self.usual(), key, fill).map_err(said);
             if train(0)? != train(255)? {
                 return Err("one key gives different views, or a byte is not written".to_owned());
             }
         }
-        let eval = |fill| self.eval(USUAL, fill).map_err(said);
+        let eval = |fill| self.eval(self.usual(), fill).map_err(said);
         if eval(0)? != eval(255)? {
             return Err("the view for evaluation differs from call to call, or a byte is not written".to_owned());
         }
@@ -97,10 +101,10 @@ impl UnderTest<'_> {
 
     fn many_threads(&self) -> Result<(), String> {
         let keys: Vec<Key> = (0..16).map(|number| Key::new(6).fold(number)).collect();
-        let alone: Vec<_> = keys.iter().map(|&key| self.train(USUAL, key, 0).map_err(said)).collect();
+        let alone: Vec<_> = keys.iter().map(|&key| self.train(self.usual(), key, 0).map_err(said)).collect();
         let together: Vec<_> = thread::scope(|scope| {
             let started: Vec<_> =
-                keys.iter().map(|&key| scope.spawn(move || self.train(USUAL, key, 0).map_err(said))).collect();
+                keys.iter().map(|&key| scope.spawn(move || self.train(self.usual(), key, 0).map_err(said))).collect();
             started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a panic".to_owned()))).collect()
         });
         if alone != together { Err("views differ where several threads make them".to_owned()) } else { Ok(()) }
