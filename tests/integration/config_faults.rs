@@ -500,5 +500,5 @@ fn c09_huge_and_deep_files_are_refused_in_bounded_time() {
     ] {
         assert!(from_text(&text).unwrap_err()[0].at.as_deref().unwrap().contains("experiment.toml:"));
     }
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }

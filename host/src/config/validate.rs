@@ -19,11 +19,13 @@ const MOST_FAULTS: usize = 100;
 /// All faults of a value, and of numbers that could not become one.
 pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fault> {
     let check = Check { whole, layers };
-    let mut faults = Vec::new();
+    let mut faults = Listed::default();
     for bad in layers.iter().flat_map(|layer| &layer.bad_numbers) {
-        let expected = schema::at(whole, &bad.path).map_or_else(|| "a finite number".to_owned(), expected);
-        let message = format!("`{}` is {}, expected {expected}", dotted(&bad.path), bad.text);
-        faults.push(Fault { message, at: Some(bad.at.clone()), hint: meaning(whole, &bad.path) });
+        faults.push(|| {
+            let expected = schema::at(whole, &bad.path).map_or_else(|| "a finite number".to_owned(), expected);
+            let message = format!("`{}` is {}, expected {expected}", dotted(&bad.path), bad.text);
+            Fault { message, at: Some(bad.at.clone()), hint: meaning(whole, &bad.path) }
+        });
     }
     match jsonschema::options().build(whole) {
         Ok(validator) => {
@@ -31,25 +33,37 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
                 check.describe(&error, &mut faults);
             }
         }
-        Err(error) => faults.push(Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
+        Err(error) => faults.push(|| Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
     }
-    shortened(faults)
+    faults.finish()
 }
 
-/// Each fault once, since a value may break two keywords of its schema, and no more than can be read.
-fn shortened(faults: Vec<Fault>) -> Vec<Fault> {
-    let count = faults.len();
-    let mut once: Vec<Fault> = Vec::new();
-    for (index, fault) in faults.into_iter().enumerate() {
-        if once.len() == MOST_FAULTS {
-            once.push(Fault::new(format!("and {} more", count - index)));
-            break;
+/// Each fault once, since a value may break two keywords of its schema, and no more than can be read: the rest is counted,
+/// and not put into words.
+#[derive(Default)]
+struct Listed {
+    faults: Vec<Fault>,
+    more: usize,
+}
+
+impl Listed {
+    fn push(&mut self, say: impl FnOnce() -> Fault) {
+        if self.faults.len() == MOST_FAULTS {
+            self.more += 1;
+            return;
         }
-        if !once.contains(&fault) {
-            once.push(fault);
+        let fault = say();
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
         }
     }
-    once
+
+    fn finish(mut self) -> Vec<Fault> {
+        if self.more > 0 {
+            self.faults.push(Fault::new(format!("and {} more", self.more)));
+        }
+        self.faults
+    }
 }
 
 struct Check<'a> {
@@ -58,15 +72,21 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn describe(&self, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+    fn describe(&self, error: &ValidationError<'_>, faults: &mut Listed) {
         let path = key_path(error.instance_path());
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                faults.extend(unexpected.iter().map(|key| self.unknown(&path, key, error.instance())));
+                for key in unexpected {
+                    faults.push(|| self.unknown(&path, key, error.instance()));
+                }
             }
-            ValidationErrorKind::Required { property } => faults.extend(self.missing(&path, property)),
-            kind => faults.push(self.wrong(&path, error.instance(), kind)),
+            ValidationErrorKind::Required { property } => {
+                if let Some(fault) = self.missing(&path, property) {
+                    faults.push(|| fault);
+                }
+            }
+            kind => faults.push(|| self.wrong(&path, error.instance(), kind)),
         }
     }
 

@@ -46,7 +46,7 @@ fn core(path: &str) -> Option<&'static str> {
         file.strip_prefix(*name)
             .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains(".so") || rest == ".so")
     };
-    ["libc10", "libtorch_cpu"].into_iter().find(|name| of(&name))
+    ["libc10", "libtorch_cpu"].into_iter().find(|name| of(name))
 }
 
 #[cfg(test)]
