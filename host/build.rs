@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const SOURCES: [&str; 4] = ["torch_extras", "collectives", "batch_norm", "nccl"];
+
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));
     let include = libtorch.join("include");
@@ -16,7 +18,8 @@ fn main() {
         .define("GLOG_USE_GLOG_EXPORT", None)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("native/torch_extras.cpp")
+        .include("native/gloo")
+        .files(SOURCES.iter().map(|name| format!("native/{name}.cpp")))
         .compile("infomax_native");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library_folder(&libtorch).display());
     println!("cargo:rerun-if-changed=native");

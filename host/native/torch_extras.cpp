@@ -1,39 +1,31 @@
 // What tch 0.24 lacks, as a plain C interface. Every function returns null, or a message that the caller frees with
 // infomax_free. Tensors are borrowed at::Tensor pointers. Called by host/src/native.rs alone.
 
+#include "guarded.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/autograd/autograd.h>
-
-#include <cstring>
-#include <exception>
-#include <vector>
 
 namespace {
 
-std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
-  std::vector<at::Tensor> result;
-  result.reserve(count);
-  for (size_t i = 0; i < count; ++i) result.push_back(*tensors[i]);
-  return result;
-}
-
-template <typename Call>
-char* guarded(Call call) {
-  try {
-    call();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception that is not a std::exception");
-  }
-}
+struct Warnings : c10::WarningHandler {
+  void (*tell)(const char*) = nullptr;
+  void process(const c10::Warning& warning) override { tell(warning.msg().c_str()); }
+};
 
 }  // namespace
 
 extern "C" {
+
+// Sends what libtorch warns of in this thread to a function.
+void infomax_warn_to(void (*tell)(const char*)) {
+  static Warnings* warnings = new Warnings;  // libtorch keeps the pointer
+  warnings->tell = tell;
+  c10::WarningUtils::set_warning_handler(warnings);
+}
 
 void infomax_free(char* message) { free(message); }
 
@@ -63,13 +55,13 @@ char* infomax_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, 
 }
 
 // Stochastic gradient descent with momentum over all parameters in one call, as PyTorch's SGD; weight decay is added to
-// the gradient. `momenta` begin at zero.
+// the gradient. `momenta` begin at zero, and are not read where `momentum` is.
 char* infomax_sgd(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
                   double lr, double momentum, double weight_decay, int nesterov) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
-    auto momentum_list = list(momenta, count);
+    auto momentum_list = list(momenta, momentum == 0 ? 0 : count);
     at::_fused_sgd_(parameter_list, gradient_list, momentum_list, weight_decay, momentum, lr, 0.0, nesterov != 0, false,
                     false);
   });

@@ -2,6 +2,7 @@
 
 use crate::{plugin::PluginError, record::RecordError};
 use infomax_sdk as sdk;
+use serde::{Deserialize, Serialize};
 use std::{fmt, io, path::PathBuf};
 
 /// A result of the host.
@@ -20,6 +21,10 @@ pub enum Error {
     Checkpoint { fault: Fault },
     /// Training diverged (exit code 6).
     Diverged { fault: Fault },
+    /// Processes that train together differ, or lost one another (exit code 7).
+    Distributed { fault: Fault, lost_peer: bool },
+    /// One of the processes of a run failed first (exit code: its own).
+    Rank { rank: usize, exit_code: u8, faults: Vec<Fault> },
     /// Reading or writing failed (exit code 8 where the disk is full, 1 otherwise).
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// libtorch refused a call of the host's own (exit code 8 where memory ran out, 1 otherwise).
@@ -31,7 +36,7 @@ pub enum Error {
 }
 
 /// One fault: what failed, where, what to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// What failed: lower case, no full stop, values in backticks.
     pub message: String,
@@ -96,7 +101,32 @@ impl Error {
 
     /// Wraps a message of the C++ shim with what was being done.
     pub fn native(action: &'static str) -> impl FnOnce(String) -> Self {
-        move |message| Self::Torch { action, message }
+        move |message| {
+            if is_lost_peer(&message) { Self::exchange(action, message) } else { Self::Torch { action, message } }
+        }
+    }
+
+    /// What c10d says where an exchange with the other processes failed.
+    pub fn exchange(action: &'static str, message: String) -> Self {
+        let fault = Fault::new(format!("can't {action}: {message}"));
+        let hint = if message.contains("ollectives differ") || message.contains("ismatch between collectives") {
+            "the processes do different things at this step: see the message for both"
+        } else {
+            "another process died, hangs or can't be reached; `distributed.timeout_seconds` is how long it is waited for"
+        };
+        Self::Distributed { fault: fault.hint(hint), lost_peer: true }
+    }
+
+    /// Adds the place of a failure between processes: `step 12, rank 0`.
+    #[must_use]
+    pub fn during(self, place: &str) -> Self {
+        match self {
+            Self::Distributed { fault, lost_peer } if fault.at.is_none() => {
+                Self::Distributed { fault: fault.at(place), lost_peer }
+            }
+            Self::Plugin(error) => Self::Plugin(Box::new(error.during(place))),
+            other => other,
+        }
     }
 
     /// The process's exit code.
@@ -107,6 +137,8 @@ impl Error {
             Self::Dataset { .. } => 4,
             Self::Checkpoint { .. } => 5,
             Self::Diverged { .. } => 6,
+            Self::Distributed { .. } => 7,
+            Self::Rank { exit_code, .. } => *exit_code,
             Self::Io { source, .. } if is_full(source) => 8,
             Self::Torch { message, .. } if is_out_of_memory(message) => 8,
             Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } => 1,
@@ -119,6 +151,16 @@ impl Error {
         let one = match self {
             Self::Config { faults } => return faults.clone(),
             Self::Dataset { fault } | Self::Checkpoint { fault } | Self::Diverged { fault } => fault.clone(),
+            Self::Distributed { fault, .. } => fault.clone(),
+            Self::Rank { rank, faults, .. } => {
+                let named = |fault: &Fault| {
+                    let place = fault.at.clone().unwrap_or_default();
+                    let told = place.contains("rank ");
+                    let at = if told { place } else { [format!("rank {rank}"), place].join(", ") };
+                    Fault { at: Some(at.trim_end_matches(", ").to_owned()), ..fault.clone() }
+                };
+                return faults.iter().map(named).collect();
+            }
             Self::Plugin(error) => error.fault(),
             Self::Io { action, path, source } => {
                 let fault = Fault::new(format!("can't {action} `{}`: {source}", path.display()));
@@ -139,6 +181,11 @@ impl Error {
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// Whether c10d speaks, through whatever call.
+fn is_lost_peer(message: &str) -> bool {
+    ["gloo", "NCCL", "Connection reset by peer", "Connection closed by peer"].iter().any(|sign| message.contains(sign))
 }
 
 fn is_out_of_memory(message: &str) -> bool {

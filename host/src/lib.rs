@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod dataset;
+pub mod distributed;
 pub mod encoder;
 pub mod error;
 pub mod evaluator;

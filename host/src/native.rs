@@ -3,10 +3,11 @@
 use std::ffi::{CStr, c_char, c_int};
 use tch::Tensor;
 
-type Pointer = *const std::ffi::c_void;
+pub(crate) type Pointer = *const std::ffi::c_void;
 
 unsafe extern "C" {
     fn infomax_free(message: *mut c_char);
+    fn infomax_warn_to(tell: extern "C" fn(*const c_char));
     fn infomax_backward(tensors: *const Pointer, gradients: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_adam(
         parameters: *const Pointer,
@@ -56,11 +57,11 @@ unsafe extern "C" {
 /// A message of libtorch, first line.
 pub type NativeResult<T> = Result<T, String>;
 
-fn pointers(tensors: &[Tensor]) -> Vec<Pointer> {
+pub(crate) fn pointers(tensors: &[Tensor]) -> Vec<Pointer> {
     tensors.iter().map(|tensor| tensor.as_ptr().cast()).collect()
 }
 
-fn check(message: *mut c_char) -> NativeResult<()> {
+pub(crate) fn check(message: *mut c_char) -> NativeResult<()> {
     if message.is_null() {
         return Ok(());
     }
@@ -217,6 +218,17 @@ pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
     // SAFETY: the list holds `len` live tensors; `norm` outlives the call.
     check(unsafe { infomax_norm(list.as_ptr(), list.len(), &mut norm) })?;
     Ok(norm)
+}
+
+/// Sends libtorch's warnings of this thread to the log, where a user who looks for them finds them.
+pub fn log_warnings() {
+    extern "C" fn tell(message: *const c_char) {
+        // SAFETY: the shim passes a NUL-terminated string that lives during the call.
+        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
+        log::info!("libtorch: {}", text.lines().next().unwrap_or_default());
+    }
+    // SAFETY: the function lives as long as the program and does not unwind: formatting text can't panic.
+    unsafe { infomax_warn_to(tell) };
 }
 
 /// State of libtorch that the host and its plugins share.

@@ -3,6 +3,7 @@
 mod config_faults;
 mod conformance;
 mod dataset_faults;
+mod distributed;
 mod golden;
 mod plugin_faults;
 mod recorded;

@@ -8,7 +8,7 @@ mod plugin;
 mod preview;
 mod train;
 
-use crate::error::Error;
+use crate::{distributed::Report, error::Error};
 use clap::{Parser, Subcommand};
 use std::{io::Write, process::ExitCode};
 
@@ -66,7 +66,9 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{error}");
+    if !Report::of(error).deliver() {
+        let _ = writeln!(std::io::stderr(), "{error}");
+    }
     ExitCode::from(error.exit_code())
 }
 

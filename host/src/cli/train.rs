@@ -1,17 +1,23 @@
-//! `infomax train`.
+//! `infomax train`: alone, as the supervisor of several processes, or as one of them.
 
 use super::{
     experiment::{ExperimentArguments, Schemas},
     logger, say,
 };
 use crate::{
-    config::Resolved,
+    config::{self, Resolved},
+    distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
+    plugin::Registry,
     record::RunDirectory,
     train::{Outcome, RunOptions, open_cuda, train},
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Arguments of `infomax train`.
 #[derive(Debug, Args)]
@@ -19,12 +25,21 @@ use std::path::{Path, PathBuf};
 pub struct Train {
     #[command(flatten)]
     experiment: ExperimentArguments,
+    /// Start this many processes, which share the batch; one per visible GPU where no number is given
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
+    nproc: Option<u64>,
     /// Go on with the run in this directory, as its config says
     #[arg(long, value_name = "RUN", conflicts_with_all = ["files", "set"])]
     resume: Option<PathBuf>,
     /// Go on though the dataset has changed since the run began
     #[arg(long, requires = "resume")]
     accept_dataset_change: bool,
+    /// Be one of the processes of the run in this directory; what a supervisor starts
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["files", "set", "nproc", "resume"])]
+    rank_of: Option<PathBuf>,
+    /// Of a run that is to go on
+    #[arg(long, hide = true, requires = "rank_of")]
+    continued: bool,
 }
 
 impl Train {
@@ -33,51 +48,190 @@ impl Train {
     /// # Errors
     /// Whatever fails, with its exit code.
     pub fn run(mut self) -> Result<()> {
-        if let Some(run) = &self.resume {
-            self.experiment.files = vec![run.join("config.toml")];
-        } else if self.experiment.files.is_empty() {
+        let place = Place::from_environment()?;
+        if let Some(run) = self.rank_of.clone() {
+            let place = place.ok_or_else(|| Error::config(Fault::new("`--rank-of` is for processes of a supervisor")))?;
+            return self.be_rank(&run, place);
+        }
+        if self.experiment.files.is_empty() && self.resume.is_none() {
             let fault =
                 Fault::new("no config given").hint("for example `infomax train configs/experiments/shapes-demo.toml`");
             return Err(Error::config(fault));
         }
-        let (resolved, registry) = match &self.resume {
-            Some(run) => {
-                if !run.is_dir() {
-                    RunDirectory::resume(run)?;
-                }
-                let registry = self.experiment.registry()?;
-                let resolved = Resolved::from_file(&self.experiment.files[0], &Schemas(&registry));
-                (resolved.map_err(|faults| Error::Config { faults })?, registry)
+        let nproc = self.nproc.map(|nproc| if nproc == 0 { gpu_count() } else { Ok(nproc) }).transpose()?;
+        let (mut resolved, registry) = self.resolve(nproc)?;
+        if let (Some(nproc), Some(_)) = (nproc, &self.resume) {
+            resolved.experiment.distributed.nproc = nproc; // a run may go on with other processes than it began with
+        }
+        let size = resolved.experiment.distributed.nproc;
+        match place.filter(|place| place.world_size > 1) {
+            Some(place) => self.train_with_others(&resolved, &registry, place),
+            None if size > 1 => self.supervise(&resolved, &registry),
+            None => {
+                let directory = self.directory(&resolved)?;
+                self.train(&resolved, &registry, Some(directory.path()), None)
             }
-            None => self.experiment.resolve()?,
+        }
+    }
+
+    fn resolve(&mut self, nproc: Option<u64>) -> Result<(Resolved, Registry)> {
+        let Some(run) = &self.resume else {
+            self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
+            return self.experiment.resolve();
         };
-        // Before anything else of libtorch; a failure is told when the device is asked for.
-        let _ = open_cuda(resolved.experiment.train.device);
+        if !run.is_dir() {
+            RunDirectory::resume(run)?;
+        }
+        self.resolve_frozen(&run.join("config.toml"))
+    }
+
+    /// Reads a run's own config.
+    fn resolve_frozen(&mut self, file: &Path) -> Result<(Resolved, Registry)> {
+        self.experiment.files = vec![file.to_owned()];
+        let registry = self.experiment.registry()?;
+        let resolved = Resolved::from_file(file, &Schemas(&registry));
+        Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
+    }
+
+    fn directory(&self, resolved: &Resolved) -> Result<RunDirectory> {
         let record = &resolved.experiment.record;
-        let name = self.experiment.name();
         let directory = match (&self.resume, &record.name) {
             (Some(run), _) => RunDirectory::resume(run)?,
             (None, Some(name)) => RunDirectory::create(&record.run_directory, name)?,
-            (None, None) => RunDirectory::create_numbered(&record.run_directory, &name)?,
+            (None, None) => RunDirectory::create_numbered(&record.run_directory, &self.experiment.name())?,
         };
         logger::also_to(&directory.path().join("infomax.log"));
         say(&format!("run directory: {}", directory.path().display()));
-        let name = directory.path().file_name().map_or(name, |n| n.to_string_lossy().into_owned());
-        let options =
-            RunOptions { name, resume: self.resume.is_some(), accept_dataset_change: self.accept_dataset_change };
-        let outcome = train(&resolved, &registry, &directory, &options).inspect_err(|error| {
-            log::info!("{error}");
-            if !options.resume && !holds_results(directory.path()) {
-                // Nothing was trained: leave the name free.
-                let _ = std::fs::remove_dir_all(directory.path());
+        Ok(directory)
+    }
+
+    /// One of the processes that a launcher started, here and perhaps on other machines.
+    fn train_with_others(&self, resolved: &Resolved, registry: &Registry, place: Place) -> Result<()> {
+        check_size(resolved, &place)?;
+        let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
+        self.train(resolved, registry, directory.as_ref().map(RunDirectory::path), Some(place))
+    }
+
+    /// One of the processes that the supervisor below started.
+    fn be_rank(&mut self, run: &Path, place: Place) -> Result<()> {
+        report_to(run.join("ranks").join(format!("rank-{}.json", place.rank)));
+        if self.continued {
+            self.resume = Some(run.to_owned());
+        }
+        let (resolved, registry) = self.resolve_frozen(&run.join("config.toml"))?;
+        let own = (place.rank == 0).then_some(run);
+        if own.is_some() {
+            logger::also_to(&run.join("infomax.log"));
+        }
+        self.train(&resolved, &registry, own, Some(place))
+    }
+
+    /// Starts the processes and watches them; the config is settled here and handed to them as a file.
+    fn supervise(&self, resolved: &Resolved, registry: &Registry) -> Result<()> {
+        let directory = self.directory(resolved)?;
+        let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
+        let table = &resolved.experiment.distributed;
+        let path = run.join("config.toml");
+        if self.resume.is_none() {
+            fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
+        }
+        let mut restarts = 0;
+        let mut continued = self.resume.is_some();
+        loop {
+            let mut arguments = vec!["train".into(), "--rank-of".into(), run.clone().into()];
+            arguments.extend(continued.then(|| "--continued".into()));
+            arguments.extend(self.experiment.locked.then(|| "--locked".into()));
+            let folders = std::env::join_paths(registry.folders());
+            let folders = folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })?;
+            let job = Job {
+                arguments,
+                environment: vec![("INFOMAX_PLUGIN_PATH", folders)],
+                run: run.clone(),
+                nproc: table.nproc as usize,
+                timeout: Duration::from_secs(table.timeout_seconds),
+            };
+            match supervise(&job) {
+                Ok(Supervised::Finished) => return Ok(()),
+                Ok(Supervised::Interrupted { step }) => {
+                    return Err(Error::Interrupted { step, run: directory.path().to_owned() });
+                }
+                Err(error @ Error::Distributed { .. }) if restarts < table.max_restarts => {
+                    restarts += 1;
+                    log::info!("{error}");
+                    say(&format!("{error}\nrestart {restarts} of at most {}", table.max_restarts));
+                    continued = run.join("run.json").exists();
+                }
+                Err(error) => {
+                    self.clean_up(&error, directory.path());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn train(
+        &self,
+        resolved: &Resolved,
+        registry: &Registry,
+        run: Option<&Path>,
+        place: Option<Place>,
+    ) -> Result<()> {
+        // Before anything else of libtorch; a failure is told when the device is asked for.
+        let _ = open_cuda(resolved.experiment.train.device);
+        let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
+        let supervised = self.rank_of.is_some();
+        let options = RunOptions {
+            name,
+            resume: self.resume.is_some(),
+            accept_dataset_change: self.accept_dataset_change,
+            place,
+        };
+        let outcome = train(resolved, registry, run, &options);
+        let Some(run) = run else { return outcome.map(drop) };
+        let outcome = outcome.inspect_err(|error| {
+            if !supervised {
+                self.clean_up(error, run);
             }
         })?;
-        if record.contact_sheet && !options.resume {
-            super::preview::write_sheet(&resolved, &registry, &directory.path().join("views.png"))?;
+        if resolved.experiment.record.contact_sheet && !options.resume {
+            super::preview::write_sheet(resolved, registry, &run.join("views.png"))?;
         }
-        summary(&outcome, directory.path());
+        summary(&outcome, run);
         Ok(())
     }
+
+    /// After a failure: logs it, and where nothing was trained leaves the name free.
+    fn clean_up(&self, error: &Error, run: &Path) {
+        log::info!("{error}");
+        if self.resume.is_none() && !holds_results(run) {
+            let _ = fs::remove_dir_all(run);
+        }
+    }
+}
+
+/// The GPUs that this process may use.
+fn gpu_count() -> Result<u64> {
+    let opened = open_cuda(config::Device::Cuda(None));
+    match (tch::Cuda::device_count(), opened) {
+        (count, Ok(())) if count > 0 => Ok(count as u64),
+        (_, opened) => {
+            let reason = opened.err().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let fault = Fault::new(format!("`--nproc` without a number means one process per GPU, but there is none{reason}"));
+            Err(Error::config(fault.hint("give a number, such as `--nproc 2`")))
+        }
+    }
+}
+
+/// What the config's own rules say of `distributed.nproc`, said of a launcher's number of processes.
+fn check_size(resolved: &Resolved, place: &Place) -> Result<()> {
+    let train = &resolved.experiment.train;
+    let (batch, size, passes) = (train.batch_size, place.world_size as u64, train.accumulation_steps);
+    if batch % (size * passes) == 0 {
+        return Ok(());
+    }
+    let passes = if passes > 1 { format!(" times `train.accumulation_steps` = {passes}") } else { String::new() };
+    let message = format!("`train.batch_size` = {batch} is not a multiple of the {size} processes{passes}");
+    Err(Error::config(Fault::new(message).hint("`train.batch_size` counts the images of all processes")))
 }
 
 /// Whether a run directory holds anything that took time to make.

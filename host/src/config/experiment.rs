@@ -1,6 +1,6 @@
 //! A whole experiment as types: what the rest of the host reads.
 
-use super::tables::{Checkpoint, Distributed, Evaluation, OnBad, Optimizer, Plugins, Record, Train};
+use super::tables::{BatchNorm, Checkpoint, Distributed, Evaluation, OnBad, Optimizer, Plugins, Record, Train};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,9 +30,12 @@ pub struct Experiment {
     /// When the state is saved.
     #[serde(default)]
     pub checkpoint: Checkpoint,
-    /// How many processes train together.
+    /// How many processes train together, and how.
     #[serde(default)]
     pub distributed: Distributed,
+    /// Which samples share BatchNorm statistics while an encoder trains.
+    #[serde(default)]
+    pub batch_norm: BatchNorm,
     /// Where a run leaves its files.
     #[serde(default)]
     pub record: Record,

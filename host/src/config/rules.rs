@@ -6,7 +6,7 @@ use super::{
     experiment::Experiment,
     fault::Fault,
     layer::{Layer, Place},
-    tables::{OnBad, Precision, Protocol, ScheduleName},
+    tables::{BatchNormMode, OnBad, Precision, Protocol, ScheduleName},
 };
 
 /// One contradiction between two keys.
@@ -83,6 +83,41 @@ const RULES: &[Rule] = &[
             (batch % nproc != 0).then_some(text)
         },
         hint: "`train.batch_size` counts the images of all processes",
+    },
+    Rule {
+        keys: ["train.batch_size", "train.accumulation_steps"],
+        check: |e| {
+            let (batch, nproc, passes) = (e.train.batch_size, e.distributed.nproc, e.train.accumulation_steps);
+            let text = format!(
+                "`train.batch_size` = {batch} on {nproc} processes can't be cut into `train.accumulation_steps` = {passes} equal parts"
+            );
+            (passes > 1 && batch % (nproc * passes) != 0).then_some(text)
+        },
+        hint: "the batch must be a multiple of processes times `train.accumulation_steps`",
+    },
+    Rule {
+        keys: ["batch_norm.chunk_size", "train.batch_size"],
+        check: |e| {
+            let size = e.batch_norm.chunk_size?;
+            let pass = e.train.batch_size / (e.distributed.nproc * e.train.accumulation_steps);
+            let text = format!(
+                "`batch_norm.chunk_size` = {size} does not divide the {pass} images of a pass (`train.batch_size` = {})",
+                e.train.batch_size
+            );
+            (pass % size != 0).then_some(text)
+        },
+        hint: "a pass has `train.batch_size` images, divided by processes and by `train.accumulation_steps`",
+    },
+    Rule {
+        keys: ["batch_norm.mode", "batch_norm.chunk_size"],
+        check: |e| {
+            let size = e.batch_norm.chunk_size?;
+            let text = format!(
+                "`batch_norm.mode` = `sync` shares statistics over processes, `batch_norm.chunk_size` = {size} over less than one"
+            );
+            (e.batch_norm.mode == BatchNormMode::Sync).then_some(text)
+        },
+        hint: "leave one of the two out",
     },
     Rule {
         keys: ["evaluation.holdout_fraction", "evaluation.linear"],

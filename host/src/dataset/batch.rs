@@ -3,20 +3,20 @@
 use super::{Order, Source, Stage};
 use crate::{augmentation::ForeignAugmentation, error::Result};
 use infomax_sdk::{AugmentationDescription, Key, ViewMut};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-/// One step's data.
+/// One step's data: R rows of a global batch of B, all of them where a process trains alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainBatch {
     /// Updates done before it.
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
-    /// For each view, B × H × W × 3 bytes.
+    /// For each view, R × H × W × 3 bytes.
     pub views: Vec<Vec<u8>>,
-    /// B; −1 for none.
+    /// R; −1 for none.
     pub labels: Vec<i64>,
-    /// B: positions in the stage.
+    /// R: positions in the stage.
     pub indices: Vec<i64>,
 }
 
@@ -39,13 +39,13 @@ pub struct BatchMaker {
 }
 
 impl BatchMaker {
-    /// The batch of a step; every draw comes from (key, epoch, position).
+    /// Some rows of the batch of a step; every draw comes from (key, epoch, position).
     ///
     /// # Errors
     /// A bad image, by policy, or a plugin's failure.
-    pub fn train(&self, order: &Order, key: Key, step: u64) -> Result<TrainBatch> {
+    pub fn train(&self, order: &Order, key: Key, step: u64, rows: Range<usize>) -> Result<TrainBatch> {
         let epoch = order.epoch(step);
-        let positions = order.batch(step);
+        let positions = order.batch(step)[rows].to_vec();
         let bytes = |height: u32, width: u32| height as usize * width as usize * 3;
         let views = &self.description.views;
         let mut buffers: Vec<Vec<u8>> =

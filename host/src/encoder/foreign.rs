@@ -85,7 +85,8 @@ impl ForeignEncoder {
                 // SAFETY: the plugin handed the tensor over.
                 let tensor = unsafe { take(given.next().expect("counted above")) };
                 let shape = [view.size()[0], map.channels.into(), map.height.into(), map.width.into()];
-                of_view.push(self.checked(&map.name, tensor, shape, view.device(), tracking && mode == Mode::Train)?);
+                let trains = tracking && matches!(mode, Mode::Train | Mode::TrainFrozenStatistics);
+                of_view.push(self.checked(&map.name, tensor, shape, view.device(), trains)?);
             }
             result.push(of_view);
         }

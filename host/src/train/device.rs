@@ -24,27 +24,33 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
     OPENED.get_or_init(open).clone()
 }
 
-/// The device that a config asks for.
+/// The device that a config asks for; `local_rank` counts the processes of this machine, which get a GPU each.
 ///
 /// # Errors
-/// CUDA that isn't there.
-pub fn resolve_device(wanted: config::Device) -> Result<Device> {
+/// CUDA that isn't there, or fewer GPUs than processes.
+pub fn resolve_device(wanted: config::Device, local_rank: usize) -> Result<Device> {
     let opened = open_cuda(wanted);
     let count = if opened.is_ok() && wanted != config::Device::Cpu { tch::Cuda::device_count() as usize } else { 0 };
     let number = match wanted {
         config::Device::Cpu => return Ok(Device::Cpu),
         config::Device::Auto if count == 0 => return Ok(Device::Cpu),
-        config::Device::Auto => 0,
-        config::Device::Cuda(number) => number.unwrap_or(0),
+        config::Device::Auto | config::Device::Cuda(None) => local_rank,
+        config::Device::Cuda(Some(number)) => number,
     };
     if number < count {
         return Ok(Device::Cuda(number));
     }
     let visible =
         env::var("CUDA_VISIBLE_DEVICES").map(|v| format!(" (CUDA_VISIBLE_DEVICES is `{v}`)")).unwrap_or_default();
-    let message = format!("`train.device` is `{wanted}`, but {count} CUDA devices can be used{visible}");
+    let message = match local_rank {
+        0 => format!("`train.device` is `{wanted}`, but {count} CUDA devices can be used{visible}"),
+        rank => format!("process {rank} of this machine has no GPU: {count} CUDA devices can be used{visible}"),
+    };
     let fault = match opened {
         Err(reason) => Fault::new(message).at(reason).hint("install libtorch's CUDA half with `cargo setup --cuda`"),
+        Ok(()) if local_rank > 0 => {
+            Fault::new(message).hint("start one process per GPU with `--nproc`, or name one GPU for all as `cuda:0`")
+        }
         Ok(()) => Fault::new(message).hint("choose `cpu`, or check the driver with `nvidia-smi`"),
     };
     Err(Error::config(fault))

@@ -6,6 +6,7 @@ use super::{
     evaluate::{Knn, Pairs, Tester},
     identity::Identity,
     input::Normalisation,
+    meeting::{compare, meet},
     model::Model,
     recorder::Recorder,
     setup::Setup,
@@ -18,16 +19,18 @@ use crate::{
     checkpoint::{CheckpointSet, Manifest, RunState, restore, snapshot, write_tensors},
     config::{Evaluation, Experiment, Resolved},
     dataset::{BatchMaker, Order, OrderedWorkers, Source, Stage, TrainBatch},
+    distributed::{Group, Place, at_step, check_parameters},
     error::{Error, Fault, Result},
     native,
     optimizer::Schedule,
     plugin::Registry,
-    record::{Row, RunDirectory},
+    record::Row,
 };
 use infomax_sdk::Key;
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +45,15 @@ pub struct RunOptions {
     pub resume: bool,
     /// Go on though the dataset's fingerprint differs.
     pub accept_dataset_change: bool,
+    /// Which of several processes this is.
+    pub place: Option<Place>,
+}
+
+impl RunOptions {
+    /// How many processes this machine has.
+    fn local_world_size(&self) -> usize {
+        self.place.as_ref().map_or(1, |place| place.local_world_size)
+    }
 }
 
 /// How a run ended.
@@ -61,56 +73,54 @@ pub struct Outcome {
     pub was_finished: bool,
 }
 
-/// Trains as a resolved config says, into a run directory.
+/// Trains as a resolved config says, into a run directory; of several processes only rank 0 has one.
 ///
 /// # Errors
 /// Whatever fails, with its exit code; `Error::Interrupted` after a signal.
 pub fn train(
     resolved: &Resolved,
     registry: &Registry,
-    directory: &RunDirectory,
+    run: Option<&Path>,
     options: &RunOptions,
 ) -> Result<Outcome> {
     let experiment = &resolved.experiment;
-    let device = resolve_device(experiment.train.device)?;
-    let threads = match experiment.train.threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        threads => threads as usize,
-    };
+    let place = options.place.as_ref();
+    let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
+    let threads = experiment.train.thread_count(options.local_world_size());
     native::set_threads(threads);
+    native::log_warnings();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
-    let data = Data::open(experiment, &setup)?;
+    let mut data = Data::open(experiment, &setup)?;
     let identity = Identity::new(&setup, &resolved.digest, data.source.facts(), device, threads);
-    let run = directory.path();
-    if options.resume {
-        identity.check(run, options.accept_dataset_change)?;
-    } else {
-        let path = run.join("config.toml");
-        fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
-        identity.write(run, &setup)?;
+    let group = meet(place, experiment, device)?;
+    compare(&group, resolved, &identity, device)?;
+    data.join(&group, options);
+    if let Some(run) = run {
+        if options.resume {
+            identity.check(run, options.accept_dataset_change)?;
+        } else {
+            let path = run.join("config.toml");
+            fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
+            identity.write(run, &setup)?;
+        }
     }
 
     let mut model = Model::new(&setup, experiment, data.classes())?;
-    let checkpoints = CheckpointSet::new(run.join("checkpoints"));
-    let mut state = RunState::default();
-    if options.resume {
-        let (newest, skipped) = checkpoints.newest();
-        skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
-        if let Some(newest) = newest {
-            state = restore(&mut model, &newest.files)?;
-        }
-    }
+    let checkpoints = run.map(|run| CheckpointSet::new(run.join("checkpoints")));
+    let state = if options.resume { restored(&mut model, checkpoints.as_ref(), &group)? } else { RunState::default() };
+    model.follow_leader(&group)?;
     let order = Arc::new(data.order(experiment));
     let steps_per_epoch = order.steps_per_epoch();
     let plan = Plan::new(experiment.train.budget(), experiment.train.batch_size, steps_per_epoch);
     let stepper =
-        Stepper::new(&model, &setup.augmentation_description, experiment.train.seed, plan.steps.unwrap_or(0))?;
+        Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
     let every = experiment.train.log_every_steps;
     let batch_size = experiment.train.batch_size;
-    let recorder = Recorder::open(run, &options.name, plan, batch_size, every, state.step)?;
+    let recorder = run.map(|run| Recorder::open(run, &options.name, plan, batch_size, every, state.step));
     let mut engine = Run {
         experiment,
-        directory,
+        run,
+        group,
         identity,
         tester: data.tester(experiment, &setup, &model)?,
         schedule: Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0)),
@@ -120,13 +130,26 @@ pub fn train(
         stepper,
         model,
         checkpoints,
-        recorder,
+        recorder: recorder.transpose()?,
         plan,
         state,
+        alone: Duration::ZERO,
+        straggler: None,
         began: Instant::now(),
     };
     engine.compare_untrained(&setup)?;
     engine.go_on()
+}
+
+/// Rank 0's newest checkpoint, in every rank's model.
+fn restored(model: &mut Model, checkpoints: Option<&CheckpointSet>, group: &Group) -> Result<RunState> {
+    let newest = checkpoints.and_then(|checkpoints| {
+        let (newest, skipped) = checkpoints.newest();
+        skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
+        newest
+    });
+    let files = group.share_files(newest.map(|newest| newest.files))?;
+    if files.is_empty() { Ok(RunState::default()) } else { restore(model, &files) }
 }
 
 fn device_name(device: tch::Device) -> String {
@@ -143,6 +166,9 @@ struct Data {
     /// Labelled images, none of them tested on.
     train: Stage,
     test: Stage,
+    group: Group,
+    /// How many processes load data on this machine.
+    processes: usize,
 }
 
 impl Data {
@@ -168,7 +194,14 @@ impl Data {
             return Err(Error::Dataset { fault: Fault::new(message).hint("lower `train.batch_size` or add images") });
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
-        Ok(Self { maker: BatchMaker { source: source.clone(), stage, augmentation, description }, source, train, test })
+        let maker = BatchMaker { source: source.clone(), stage, augmentation, description };
+        Ok(Self { maker, source, train, test, group: Group::alone(), processes: 1 })
+    }
+
+    /// From here on this rank loads its own rows only.
+    fn join(&mut self, group: &Group, options: &RunOptions) {
+        self.group = group.clone();
+        self.processes = options.local_world_size();
     }
 
     fn classes(&self) -> Option<usize> {
@@ -189,10 +222,12 @@ impl Data {
     ) -> OrderedWorkers<TrainBatch> {
         let (maker, order) = (self.maker.clone(), order.clone());
         let key = Key::new(experiment.train.seed).purpose("augment");
-        let make = move |step| maker.train(&order, key, step);
         let train = &experiment.train;
+        let rows = self.group.share(train.batch_size as usize);
+        let make = move |step| maker.train(&order, key, step, rows.clone());
         let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
-        OrderedWorkers::start(Arc::new(make), steps, train.worker_count(), train.prefetch.into(), deadline)
+        let workers = train.worker_count(self.processes);
+        OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)
     }
 
     fn tester(&self, experiment: &Experiment, setup: &Setup, model: &Model) -> Result<Option<Tester>> {
@@ -213,11 +248,12 @@ impl Data {
         };
         let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
         Ok(Some(Tester {
+            group: self.group.clone(),
             maker: BatchMaker { stage: self.test.clone(), ..self.maker.clone() },
             normalisation: normalisation.map_err(Error::torch("prepare views"))?,
             protocol,
             batch_size: batch_size.unwrap_or(experiment.train.batch_size),
-            workers: experiment.train.worker_count(),
+            workers: experiment.train.worker_count(self.processes),
             prefetch: experiment.train.prefetch.into(),
             deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
             key: key("test"),
@@ -234,7 +270,9 @@ impl Data {
 /// A run under way.
 struct Run<'a> {
     experiment: &'a Experiment,
-    directory: &'a RunDirectory,
+    /// Where rank 0 leaves its files.
+    run: Option<&'a Path>,
+    group: Group,
     identity: Identity,
     data: Data,
     tester: Option<Tester>,
@@ -243,34 +281,55 @@ struct Run<'a> {
     signals: Signals,
     stepper: Stepper,
     model: Model,
-    checkpoints: CheckpointSet,
-    recorder: Recorder,
+    checkpoints: Option<CheckpointSet>,
+    recorder: Option<Recorder>,
     plan: Plan,
     state: RunState,
+    /// What this rank took by itself in the steps since the last row of metrics.
+    alone: Duration,
+    /// The rank that held the others up until then, and whether that was said.
+    straggler: Option<(usize, bool)>,
     /// When this process's part of the run began, moved on by what earlier parts took.
     began: Instant,
 }
 
 impl Run<'_> {
     fn compare_untrained(&mut self, setup: &Setup) -> Result<()> {
-        let (Some(tester), Some(classes)) = (&self.tester, self.data.classes()) else { return Ok(()) };
-        if !self.experiment.evaluation.untrained || !self.state.untrained.is_empty() {
+        if !self.experiment.evaluation.untrained || !self.state.untrained.is_empty() || self.tester.is_none() {
             return Ok(());
         }
-        self.recorder.note("first, the same classifiers on the untrained encoder");
+        self.note("first, the same classifiers on the untrained encoder");
+        let (Some(tester), Some(classes)) = (&self.tester, self.data.classes()) else { return Ok(()) };
         let steps = self.plan.steps.unwrap_or(UNTRAINED_STEPS);
         let batches = self.data.batches(self.experiment, &self.order, 0..steps);
-        let signals = self.signals.clone();
-        let stop = move || signals.asked();
-        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop)?;
+        let (signals, group) = (self.signals.clone(), self.group.clone());
+        let stop = move || Ok(group.agree_on_end(signals.asked(), 0.0)?.0);
+        let (schedule, group) = (&self.schedule, &self.group);
+        self.state.untrained =
+            untrained_top1(setup, self.experiment, classes, batches, tester, schedule, group, &stop)?;
         let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
         self.began = Instant::now();
-        self.recorder.results(Row { values, ..self.row() })
+        let row = Row { values, ..self.row() };
+        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.results(row))
+    }
+
+    /// Says a line beside the display.
+    fn note(&mut self, text: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(text);
+        }
+    }
+
+    /// Ends the display with a line.
+    fn say_last(&mut self, text: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.finish(text);
+        }
     }
 
     fn go_on(mut self) -> Result<Outcome> {
         if self.plan.is_over(self.state.step, self.state.seconds) {
-            self.recorder.finish("this run is finished: nothing left to do");
+            self.say_last("this run is finished: nothing left to do");
             return Ok(Outcome { was_finished: true, ..self.outcome() });
         }
         let before = Duration::from_secs_f64(self.state.seconds);
@@ -280,8 +339,8 @@ impl Run<'_> {
         while !self.plan.is_over(self.state.step, self.state.seconds) {
             let asked = Instant::now();
             let Some(batch) = batches.next() else { break };
-            self.step(&batch?, asked.elapsed())?;
-            if self.signals.asked() {
+            let stop = self.step(&batch?, asked.elapsed())?;
+            if stop {
                 drop(batches);
                 return self.interrupt();
             }
@@ -294,20 +353,31 @@ impl Run<'_> {
         self.finish()
     }
 
-    fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<()> {
+    /// One update and what is due after it; whether a signal has asked some rank for an end.
+    fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<bool> {
+        at_step(batch.step);
         let lr = self.schedule.lr(batch.step, batch.epoch);
         let outcome = self.stepper.step(&mut self.model, batch, lr)?;
         self.state.step = batch.step + 1;
-        self.state.seconds = self.began.elapsed().as_secs_f64();
+        self.alone += waited + outcome.alone;
+        let (stop, seconds) = self.group.agree_on_end(self.signals.asked(), self.began.elapsed().as_secs_f64())?;
+        self.state.seconds = seconds;
         match &outcome.skipped {
             Some(name) => self.skip(batch, name)?,
             None => self.state.skipped_in_a_row = 0,
         }
-        self.recorder.step(self.row(), &outcome, waited, &self.state.results);
+        let row = self.row();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.step(row, &outcome, waited, &self.state.results);
+        }
         let last = self.plan.is_over(self.state.step, self.state.seconds);
         if self.state.step.is_multiple_of(self.experiment.train.log_every_steps) || last || outcome.skipped.is_some() {
-            self.recorder.metrics(self.row(), &outcome, lr, self.state.skipped)?;
+            let row = self.row();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.metrics(row, &outcome, lr, self.state.skipped)?;
+            }
         }
+        self.compare_ranks()?;
         let evaluation = &self.experiment.evaluation;
         if self.due(&evaluation.every_epochs, &evaluation.every_steps) {
             self.test()?;
@@ -315,6 +385,30 @@ impl Run<'_> {
         let checkpoint = &self.experiment.checkpoint;
         if self.due(&checkpoint.every_epochs, &checkpoint.every_steps) && !last {
             self.save()?;
+        }
+        Ok(stop)
+    }
+
+    /// Looks for a rank that holds the others up, or whose parameters have gone another way.
+    fn compare_ranks(&mut self) -> Result<()> {
+        if self.state.step.is_multiple_of(self.experiment.train.log_every_steps) {
+            let steps = self.experiment.train.log_every_steps as f64;
+            let own = std::mem::take(&mut self.alone).as_secs_f64() * 1000.0 / steps;
+            let found = straggler(&self.group.gather_numbers(own)?);
+            let same = |rank| self.straggler.is_some_and(|(before, _)| before == rank);
+            let was_said = self.straggler.is_some_and(|(_, said)| said);
+            self.straggler = found.map(|(rank, ..)| (rank, same(rank)));
+            // Once may be chance; twice is a straggler, and is said once.
+            if let Some((rank, most, middle)) = found.filter(|_| self.straggler.is_some_and(|(_, said)| said) && !was_said) {
+                let step = self.state.step;
+                self.note(&format!(
+                    "step {step}: rank {rank} holds the others up: {most:.0} ms a step before it needs them, {middle:.0} ms elsewhere"
+                ));
+            }
+        }
+        let every = self.experiment.distributed.check_every_steps;
+        if every > 0 && self.state.step.is_multiple_of(every) {
+            check_parameters(&self.group, &self.model.parameters()?, self.state.step)?;
         }
         Ok(())
     }
@@ -326,21 +420,24 @@ impl Run<'_> {
         let step = batch.step;
         let place = format!("step {step}, {}", self.model.loss.label());
         let limit = self.experiment.train.max_skipped_steps_in_a_row;
-        let captured = self.directory.path().join(format!("nonfinite-step-{step}.safetensors"));
-        if self.state.skipped_in_a_row == 1 {
+        let captured = self.run.map(|run| run.join(format!("nonfinite-step-{step}.safetensors")));
+        if let Some(captured) = captured.as_ref().filter(|_| self.state.skipped_in_a_row == 1) {
             let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
             tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));
             for (i, view) in batch.views.iter().enumerate() {
                 tensors.push((format!("view.{i}"), Tensor::from_slice(view)));
             }
             if let Ok(bytes) = write_tensors(&tensors, HashMap::new()) {
-                fs::write(&captured, bytes).map_err(Error::io("write", &captured))?;
+                fs::write(captured, bytes).map_err(Error::io("write", captured))?;
             }
         }
-        self.recorder.note(&format!("`{name}` is not finite at {place}: nothing was updated"));
+        self.note(&format!("`{name}` is not finite at {place}: nothing was updated"));
         if self.state.skipped_in_a_row > limit {
             let message = format!("`{name}` was not finite in {} steps in a row", self.state.skipped_in_a_row);
-            let hint = format!("lower `optimizer.lr`; the first such batch is in {}", captured.display());
+            let hint = match captured {
+                Some(captured) => format!("lower `optimizer.lr`; the first such batch is in {}", captured.display()),
+                None => "lower `optimizer.lr`".to_owned(),
+            };
             return Err(Error::Diverged { fault: Fault::new(message).at(place).hint(hint) });
         }
         Ok(())
@@ -352,17 +449,24 @@ impl Run<'_> {
     }
 
     fn test(&mut self) -> Result<()> {
+        if self.tester.is_some() {
+            self.model.share_buffers(&self.group)?;
+        }
         let (Some(tester), Some(classifiers)) = (&self.tester, self.model.classifiers.take()) else { return Ok(()) };
         let tested = tester.test(&mut self.model, &classifiers);
         self.model.classifiers = Some(classifiers);
         self.state.results = tested?;
         let values = self.state.results.clone();
-        self.recorder.results(Row { values, ..self.row() })?;
-        if self.experiment.record.plot { self.recorder.draw(&self.state.untrained) } else { Ok(()) }
+        let row = Row { values, ..self.row() };
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        recorder.results(row)?;
+        if self.experiment.record.plot { recorder.draw(&self.state.untrained) } else { Ok(()) }
     }
 
     fn save(&mut self) -> Result<()> {
         self.model.check_identities()?;
+        self.model.share_buffers(&self.group)?;
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let files = snapshot(&self.model, &self.state)?;
         let manifest = Manifest {
             format: 0,
@@ -374,25 +478,28 @@ impl Run<'_> {
             files: BTreeMap::new(),
         };
         let checkpoint = &self.experiment.checkpoint;
-        self.checkpoints.write(manifest, &files, checkpoint.verify)?;
-        self.checkpoints.retain(checkpoint.keep)
+        checkpoints.write(manifest, &files, checkpoint.verify)?;
+        checkpoints.retain(checkpoint.keep)
     }
 
     fn interrupt(mut self) -> Result<Outcome> {
         self.save()?;
-        self.recorder.finish(&format!("interrupted after step {}", self.state.step));
-        Err(Error::Interrupted { step: self.state.step, run: self.directory.path().to_owned() })
+        self.say_last(&format!("interrupted after step {}", self.state.step));
+        Err(Error::Interrupted { step: self.state.step, run: self.run.unwrap_or(Path::new("RUN")).to_owned() })
     }
 
     fn finish(mut self) -> Result<Outcome> {
-        let files = snapshot(&self.model, &self.state)?;
-        let path = self.directory.path().join(files[0].0);
-        fs::write(&path, &files[0].1).map_err(Error::io("write", &path))?;
-        if self.experiment.record.plot {
-            self.recorder.draw(&self.state.untrained)?;
+        let bad_images = self.group.gather_numbers(self.data.source.quarantine().count() as f64)?.iter().sum::<f64>();
+        if let (Some(run), Some(recorder)) = (self.run, &mut self.recorder) {
+            let files = snapshot(&self.model, &self.state)?;
+            let path = run.join(files[0].0);
+            fs::write(&path, &files[0].1).map_err(Error::io("write", &path))?;
+            if self.experiment.record.plot {
+                recorder.draw(&self.state.untrained)?;
+            }
         }
-        self.recorder.finish("done");
-        Ok(self.outcome())
+        self.say_last("done");
+        Ok(Outcome { bad_images: bad_images as usize, ..self.outcome() })
     }
 
     fn outcome(&self) -> Outcome {
@@ -410,6 +517,18 @@ impl Run<'_> {
         let epoch = self.order.epoch(self.state.step.saturating_sub(1));
         Row { step: self.state.step, epoch, seconds: self.state.seconds, values: Vec::new() }
     }
+}
+
+/// The rank that takes by itself much longer than the middle one, its time in ms and the middle's.
+fn straggler(milliseconds: &[f64]) -> Option<(usize, f64, f64)> {
+    const FACTOR: f64 = 2.0;
+    const LEAST: f64 = 5.0; // below, nobody would care
+    let mut sorted = milliseconds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = *sorted.get((sorted.len().max(1) - 1) / 2)?;
+    let (rank, most) = milliseconds.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let holds_up = milliseconds.len() > 1 && *most > FACTOR * middle && *most - middle > LEAST;
+    holds_up.then_some((rank, *most, middle))
 }
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.

@@ -4,6 +4,7 @@ use super::{input::Normalisation, model::Model};
 use crate::{
     config::Protocol,
     dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch},
+    distributed::Group,
     error::{Error, Result},
     evaluator::{Classifiers, Neighbours, alignment, feature_std, rankme, uniformity},
 };
@@ -19,6 +20,8 @@ const ALIGNMENT_IMAGES: u64 = 1_024;
 
 /// Tests an encoder and its classifiers on a stage.
 pub struct Tester {
+    /// The ranks, of which each takes a part of the images.
+    pub group: Group,
     pub maker: BatchMaker,
     pub normalisation: Normalisation,
     pub protocol: Protocol,
@@ -68,7 +71,8 @@ impl Tester {
             }
         }
         let mut right: Vec<(&'static str, i64)> = Vec::new();
-        let represented = self.represent(model, self.batches(None), |x, labels| {
+        let is_shared = self.is_shared(&self.maker);
+        let represented = self.represent(model, self.batches(None), is_shared, |x, labels| {
             for (i, (name, correct)) in classifiers.logits(x, false)?.correct(labels)?.into_iter().enumerate() {
                 if right.len() <= i {
                     right.push((name, 0));
@@ -78,9 +82,11 @@ impl Tester {
             Ok(())
         })?;
         let count = represented.labels_n.numel().max(1) as f64;
-        let percent = |correct: i64| 100.0 * correct as f64 / count;
-        let mut results: Vec<(String, f64)> =
-            right.into_iter().map(|(name, correct)| (format!("{name}_top1"), percent(correct))).collect();
+        let percent = |correct: f64| 100.0 * correct / count;
+        let mut results = Vec::new();
+        for (name, correct) in right {
+            results.push((format!("{name}_top1"), percent(self.over_ranks(correct, is_shared)?)));
+        }
         if let Some(knn) = &self.knn {
             results.push(("knn_top1".to_owned(), percent(self.knn_correct(model, knn, &represented)?)));
         }
@@ -100,11 +106,24 @@ impl Tester {
         Ok(results)
     }
 
-    /// The representations of some batches, each shown to `also` with its labels as it comes.
+    /// Whether each rank takes a part of a stage: not where some would have none.
+    fn is_shared(&self, maker: &BatchMaker) -> bool {
+        let least = self.group.size() * self.batch_size as usize;
+        self.group.size() > 1 && maker.stage.len() >= least
+    }
+
+    /// The sum of a rank's counts, where each counted a part.
+    fn over_ranks(&self, count: i64, is_shared: bool) -> Result<f64> {
+        if is_shared { Ok(self.group.gather_numbers(count as f64)?.iter().sum()) } else { Ok(count as f64) }
+    }
+
+    /// The representations of some batches, each shown to `also` with its labels as it comes; of all ranks' batches,
+    /// where each has a part.
     fn represent(
         &self,
         model: &mut Model,
         batches: OrderedWorkers<EvalBatch>,
+        is_shared: bool,
         mut also: impl FnMut(&Tensor, &Tensor) -> Result<(), TchError>,
     ) -> Result<Represented> {
         let keeps = self.knn.is_some() || self.collapse.is_some();
@@ -133,25 +152,31 @@ impl Tester {
             let none = || Tensor::f_zeros([0i64], (Kind::Int64, model.device));
             Ok(Represented { x_nd, labels_n: if labels.is_empty() { none()? } else { Tensor::f_cat(&labels, 0)? } })
         };
-        joined().map_err(Error::torch("collect representations"))
+        let own: Represented = joined().map_err(Error::torch("collect representations"))?;
+        if !is_shared {
+            return Ok(own);
+        }
+        let x_nd = if keeps { self.group.gather_uneven(&own.x_nd)? } else { own.x_nd };
+        Ok(Represented { x_nd, labels_n: self.group.gather_uneven(&own.labels_n)? })
     }
 
-    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<i64> {
+    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<f64> {
         let batches = batches_of(self, &knn.bank, (0..knn.bank.stage.len() as u64).collect(), false, None);
-        let bank = self.represent(model, batches, |_, _| Ok(()))?;
+        let bank = self.represent(model, batches, self.is_shared(&knn.bank), |_, _| Ok(()))?;
         let vote = || -> Result<i64, TchError> {
             let neighbours = Neighbours::new(&bank.x_nd, &bank.labels_n, knn.classes, knn.k, knn.temperature)?;
             let mut correct = 0;
-            let n = queries.x_nd.size()[0];
-            for start in (0..n).step_by(KNN_QUERIES as usize) {
-                let length = KNN_QUERIES.min(n - start);
+            let own = self.group.share(queries.x_nd.size()[0] as usize);
+            for start in own.clone().step_by(KNN_QUERIES as usize) {
+                let (start, length) = (start as i64, KNN_QUERIES.min((own.end - start) as i64));
                 let class_q = neighbours.classify(&queries.x_nd.f_narrow(0, start, length)?)?;
                 let labels_q = queries.labels_n.f_narrow(0, start, length)?;
                 correct += class_q.f_eq_tensor(&labels_q)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
             }
             Ok(correct)
         };
-        tch::no_grad(vote).map_err(Error::torch("find nearest neighbours"))
+        let correct = tch::no_grad(vote).map_err(Error::torch("find nearest neighbours"))?;
+        self.over_ranks(correct, true)
     }
 
     /// Over the first two training views; none where there is only one.
@@ -160,9 +185,11 @@ impl Tester {
         if views.len() < 2 {
             return Ok(None);
         }
-        let batch_size = pairs.order.batch(0).len() as u64;
+        let rows = pairs.order.batch(0).len();
+        let batch_size = rows as u64;
         let (maker, order, key) = (pairs.maker.clone(), pairs.order.clone(), pairs.key);
-        let make = move |step| maker.train(&order, key, step);
+        let own = self.group.share(rows);
+        let make = move |step| maker.train(&order, key, step, own.clone());
         let steps = 0..ALIGNMENT_IMAGES.div_ceil(batch_size.max(1)).min(pairs.order.steps_per_epoch());
         let batches: OrderedWorkers<TrainBatch> =
             OrderedWorkers::start(Arc::new(make), steps, self.workers, self.prefetch, self.deadline);
@@ -176,9 +203,10 @@ impl Tester {
                 list.push(flat(&maps[0][model.representation]).map_err(Error::torch("collect representations"))?);
             }
         }
-        let [one, two] = &of_views;
-        let measure = || alignment(&Tensor::f_cat(one, 0)?, &Tensor::f_cat(two, 0)?);
-        tch::no_grad(measure).map(Some).map_err(Error::torch("measure the representation"))
+        let torch = || Error::torch("measure the representation");
+        let [one, two] = of_views.map(|list| Tensor::f_cat(&list, 0).map_err(torch()));
+        let (one, two) = (self.group.gather(&one?)?, self.group.gather(&two?)?);
+        tch::no_grad(|| alignment(&one, &two)).map(Some).map_err(torch())
     }
 
     fn view(&self, batch: &EvalBatch) -> Result<Tensor> {
@@ -200,12 +228,21 @@ impl Tester {
 fn batches_of(
     tester: &Tester,
     maker: &BatchMaker,
-    positions: Vec<u64>,
+    mut positions: Vec<u64>,
     drop_last: bool,
     limit: Option<u64>,
 ) -> OrderedWorkers<EvalBatch> {
-    let (length, size) = (positions.len() as u64, tester.batch_size);
-    let count = if drop_last { length / size } else { length.div_ceil(size) };
+    let size = tester.batch_size;
+    if drop_last {
+        let whole = positions.len() as u64 / size * size;
+        positions.truncate(whole as usize);
+    }
+    if limit.is_none() && tester.is_shared(maker) {
+        let own = tester.group.share(positions.len());
+        positions = positions[own].to_vec();
+    }
+    let length = positions.len() as u64;
+    let count = length.div_ceil(size);
     let maker = maker.clone();
     let make = move |batch: u64| {
         let end = ((batch + 1) * size).min(length);

@@ -1,8 +1,9 @@
 //! What is trained: encoder, loss and classifiers, with the optimizer over all their parameters.
 
-use super::setup::Setup;
+use super::{exchange::sum_in_place, setup::Setup};
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName},
+    distributed::Group,
     encoder::{ForeignEncoder, MomentumEncoder, load_weights},
     error::{Error, Result},
     evaluator::{Classifiers, Plan},
@@ -10,8 +11,8 @@ use crate::{
     optimizer::{Optimizer, Trained},
     plugin::PluginError,
 };
-use infomax_sdk::{Key, NamedTensor, ffi::module::device};
-use tch::Device;
+use infomax_sdk::{Key, NamedTensor, Role, ffi::module::device};
+use tch::{Device, Tensor};
 
 /// Encoder, loss and classifiers with their optimizers.
 pub struct Model {
@@ -81,6 +82,43 @@ impl Model {
             representation,
             identities,
         })
+    }
+
+    /// Makes running statistics those of all ranks: their mean, which is what one process would have kept, since they move
+    /// linearly with each batch's.
+    ///
+    /// # Errors
+    /// A lost peer, or what the plugins say.
+    pub fn share_buffers(&self, group: &Group) -> Result<()> {
+        if group.size() == 1 {
+            return Ok(());
+        }
+        let mut tensors = self.encoder.tensors()?;
+        tensors.retain(|named| named.role == Role::Buffer);
+        if let Some(momentum_encoder) = &self.momentum_encoder {
+            tensors.extend(momentum_encoder.tensors()?); // its weights are equal on all ranks, and stay so
+        }
+        let buffers: Vec<Tensor> = tensors.into_iter().map(|n| n.tensor).filter(Tensor::is_floating_point).collect();
+        let scale = |factor: f64| buffers.iter().try_for_each(|b| b.shallow_clone().f_mul_scalar_(factor).map(drop));
+        tch::no_grad(|| scale(1.0 / group.size() as f64)).map_err(Error::torch("average running statistics"))?;
+        sum_in_place(group, &buffers)
+    }
+
+    /// Takes over every tensor of rank 0.
+    ///
+    /// # Errors
+    /// A lost peer, or what the plugins say.
+    pub fn follow_leader(&self, group: &Group) -> Result<()> {
+        self.tensors()?.iter().try_for_each(|named| tch::no_grad(|| group.follow(&named.tensor)))
+    }
+
+    /// What is trained, under `encoder.`, `loss.` and `evaluator.`.
+    ///
+    /// # Errors
+    /// What the plugins say.
+    pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
+        let tensors = self.tensors()?.into_iter().filter(|named| named.role == Role::Parameter);
+        Ok(tensors.map(|named| (named.name, named.tensor)).collect())
     }
 
     /// Both optimizers.

@@ -1,24 +1,41 @@
-//! One update: views through the encoder, the loss on the whole batch, the classifiers, the finite gate, the optimizer.
+//! One update: this rank's views through the encoder, the loss on the whole batch, the classifiers, the finite gate, the
+//! optimizer.
 
-use super::{input::Normalisation, model::Model};
+use super::{
+    exchange::{gather_labels, gather_map, own_rows, read_values, sum_in_place},
+    input::Normalisation,
+    model::Model,
+    passes::{Maps, Passes},
+};
 use crate::{
+    config::{Experiment, LossSharing},
     dataset::TrainBatch,
-    error::{Error, Result},
+    distributed::{BatchNormPolicy, Group, Reducer},
+    error::{Error, Fault, Result},
     evaluator::Classifiers,
     native,
     optimizer::Optimizer,
 };
-use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Need, Source};
-use std::collections::BTreeSet;
+use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Role, Source};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 use tch::{Kind, Tensor};
 
 /// Makes updates.
 pub struct Stepper {
+    group: Group,
     key: Key,
     total_steps: u64,
-    needs: Vec<Need>,
+    /// What the loss needs, in its order: through which encoder, of which view, which map.
+    needs: Vec<(Source, usize, usize)>,
     by_hand: bool,
+    /// Whether each rank computes the loss of its own rows only.
+    by_rows: bool,
     wants_labels: bool,
+    passes: Passes,
+    reducer: Reducer,
     normalisation: Normalisation,
     views: Vec<[u32; 2]>,
 }
@@ -30,100 +47,134 @@ pub struct StepOutcome {
     pub values: Vec<(String, f64)>,
     /// The value that was not finite, so that nothing was updated.
     pub skipped: Option<String>,
+    /// How long this rank computed before it first needed another.
+    pub alone: Duration,
 }
 
 impl Stepper {
     /// A stepper for a model on an augmentation's views; `total_steps` is 0 where the budget is not in updates.
     ///
     /// # Errors
-    /// libtorch's message.
-    pub fn new(model: &Model, views: &AugmentationDescription, seed: u64, total_steps: u64) -> Result<Self> {
+    /// A config that does not fit the loss, or libtorch's message.
+    pub fn new(
+        model: &Model,
+        views: &AugmentationDescription,
+        experiment: &Experiment,
+        group: &Group,
+        total_steps: u64,
+    ) -> Result<Self> {
         let description = model.loss.description();
+        let maps = &model.encoder.description().maps;
+        let position = |name: &String| maps.iter().position(|map| map.name == *name).expect("`describe` checked it");
+        let needs = description.needs.iter();
+        let needs = needs.flat_map(|need| need.maps.iter().map(move |name| (need.source, need.view, position(name))));
+        let count = experiment.train.accumulation_steps as usize;
+        let by_rows = match experiment.distributed.loss {
+            LossSharing::Auto => description.row_ranges && group.size() > 1,
+            LossSharing::Whole => false,
+            LossSharing::Rows if description.row_ranges => true,
+            LossSharing::Rows => return Err(no_rows(&experiment.loss.name)),
+        };
         Ok(Self {
-            key: Key::new(seed).purpose("step"),
+            group: group.clone(),
+            key: Key::new(experiment.train.seed).purpose("step"),
             total_steps,
-            needs: description.needs.clone(),
+            needs: needs.collect(),
             by_hand: description.forward_backward,
+            by_rows,
             wants_labels: description.labels,
+            passes: Passes {
+                count,
+                first: group.rank() * count,
+                policy: BatchNormPolicy::new(&experiment.batch_norm, group),
+            },
+            reducer: Reducer::new(group, &model.encoder.tensors()?, experiment.distributed.bucket_mib)?,
             normalisation: Normalisation::new(views, model.device).map_err(Error::torch("prepare views"))?,
             views: views.views.iter().map(|view| [view.height, view.width]).collect(),
         })
     }
 
     /// The key of a step's draws.
-    pub fn key(&self, step: u64) -> Key {
+    fn key(&self, step: u64) -> Key {
         self.key.fold(step)
     }
 
-    /// The views of a batch on the device, normalised.
-    ///
-    /// # Errors
-    /// libtorch's message.
-    pub fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+    /// This rank's views of a batch on the device, normalised.
+    fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
         let view = |(bytes, &[height, width]): (&Vec<u8>, &[u32; 2])| self.normalisation.apply(bytes, height, width);
         batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
     }
 
-    /// The momentum encoder's maps of the views that the loss needs through it; no maps of the others.
-    fn momentum_maps(
-        &self,
-        model: &mut Model,
-        views: &[Tensor],
-    ) -> Result<Vec<Vec<Tensor>>, crate::plugin::PluginError> {
-        let Some(momentum_encoder) = &mut model.momentum_encoder else { return Ok(Vec::new()) };
-        let through = |need: &&Need| need.source == Source::MomentumEncoder;
-        let wanted: BTreeSet<usize> = self.needs.iter().filter(through).map(|need| need.view).collect();
-        let chosen: Vec<Tensor> = wanted.iter().map(|&view| views[view].shallow_clone()).collect();
-        let mut maps: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
-        for (view, of_view) in wanted.into_iter().zip(momentum_encoder.forward(&chosen)?) {
-            maps[view] = of_view;
-        }
-        Ok(maps)
-    }
-
-    /// One update with a learning rate, or none where something is not finite.
+    /// One update with a learning rate, or none where something is not finite on any rank.
     ///
     /// # Errors
-    /// What the plugins or libtorch say.
+    /// What the plugins or libtorch say; a lost peer.
     pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
+        self.update(model, batch, lr).map_err(|error| self.placed(error, batch.step))
+    }
+
+    /// Trains classifiers alone, on the representation of the encoder as it is.
+    ///
+    /// # Errors
+    /// As [`Stepper::step`].
+    pub fn classify_only(&self, model: &mut Model, classifiers: &Classifiers, batch: &TrainBatch) -> Result<()> {
+        let mut train = || {
+            let views = self.views(batch)?;
+            let wanted = self.representations(model, views.len());
+            let key = self.key(batch.step);
+            let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, key.purpose("encoder")))?;
+            let representations = wanted.iter().map(|at| gather_map(&self.group, &maps[at]));
+            let representations = representations.collect::<Result<Vec<_>>>()?;
+            let (labels, _) = gather_labels(&self.group, &batch.labels, &batch.indices)?;
+            tch::manual_seed(key.purpose("evaluator").torch_seed());
+            classify(classifiers, &representations, &labels.to_device(model.device)).map(drop)
+        };
+        train().map_err(|error| self.placed(error, batch.step))
+    }
+
+    fn placed(&self, error: Error, step: u64) -> Error {
+        error.during(&format!("step {step}, rank {}", self.group.rank()))
+    }
+
+    fn representations(&self, model: &Model, views: usize) -> Vec<(usize, usize)> {
+        (0..views).map(|view| (view, model.representation)).collect()
+    }
+
+    fn update(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
+        let began = Instant::now();
         let key = self.key(batch.step);
-        tch::manual_seed(key.torch_seed());
-        let place = || format!("step {}, rank 0", batch.step);
-        let during = |error: crate::plugin::PluginError| Error::from(error.during(&place()));
-        let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
+        let views = self.views(batch)?;
+        model.optimizers().try_for_each(Optimizer::clear_gradients)?;
+        let (maps, slow_maps) = self.encode(model, &views, key)?;
+        let alone = began.elapsed();
+
+        let (labels, indices) = gather_labels(&self.group, &batch.labels, &batch.indices)?;
+        let labels = labels.to_device(model.device);
         let facts = Facts {
             step: batch.step,
             total_steps: self.total_steps,
             epoch: batch.epoch,
             key,
-            world_size: 1,
+            world_size: self.group.size() as u32,
             dtype: Kind::Float,
             labels: self.wants_labels.then(|| labels.shallow_clone()),
-            indices: Some(Tensor::from_slice(&batch.indices).to_device(model.device)),
+            indices: Some(indices.to_device(model.device)),
         };
-        let views = self.views(batch)?;
-        model.optimizers().try_for_each(Optimizer::clear_gradients)?;
-        model.loss.before_step(&facts).map_err(during)?;
-        let maps = model.encoder.forward(&views, Mode::Train).map_err(during)?;
-
-        let momentum_maps = self.momentum_maps(model, &views).map_err(during)?;
-
-        let (outputs, features) = self.leaves(model, &maps, &momentum_maps);
-        let (terms, gradients) = self.loss(model, &features, &facts).map_err(|error| match error {
-            Failure::Plugin(error) => during(error),
-            Failure::Torch(message) => Error::native("run the loss backward")(message),
-        })?;
+        let features = self.gather(model, &maps, &slow_maps)?;
+        tch::manual_seed(key.purpose("loss").torch_seed());
+        model.loss.before_step(&facts)?;
+        let (terms, gradients) = self.loss(model, &features, &facts)?;
         let classified = match &model.classifiers {
-            Some(classifiers) => classify(classifiers, &maps, model.representation, &labels)?,
+            Some(classifiers) => {
+                let representations = self.gathered_representations(model, &maps, &features, views.len())?;
+                tch::manual_seed(key.purpose("evaluator").torch_seed());
+                classify(classifiers, &representations, &labels)?
+            }
             None => Vec::new(),
         };
-        backward(&outputs, gradients).map_err(Error::native("run the encoder backward"))?;
+        self.backward(model, &views, maps, gradients, key)?;
 
-        let mut values = read_values(&terms, &classified)?;
-        values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
-        // Terms before the total, which they spoil.
-        let last_total = values.iter().skip(1).chain(values.first());
-        let skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
+        let (values, skipped) = self.gate(model, &terms, &classified)?;
         if skipped.is_none() {
             model.optimizer.update(lr)?;
             if let Some(optimizer) = &mut model.classifier_optimizer {
@@ -133,61 +184,158 @@ impl Stepper {
             if let Some(momentum_encoder) = &model.momentum_encoder {
                 momentum_encoder.follow(batch.step, self.total_steps)?;
             }
-            model.loss.after_update(&features, &facts).map_err(during)?;
+            tch::manual_seed(key.purpose("after_update").torch_seed());
+            model.loss.after_update(&features, &facts)?;
         }
-        Ok(StepOutcome { values, skipped })
+        Ok(StepOutcome { values, skipped, alone })
     }
 
-    /// The maps that the loss needs: the encoders' outputs, and leaves that share their numbers.
-    fn leaves(&self, model: &Model, maps: &[Vec<Tensor>], momentum_maps: &[Vec<Tensor>]) -> (Vec<Tensor>, Features) {
-        let mut outputs = Vec::new();
-        let mut items = Vec::new();
-        for need in &self.needs {
-            for name in &need.maps {
-                let at = model.encoder.description().maps.iter().position(|map| map.name == *name);
-                let of_source = if need.source == Source::Encoder { maps } else { momentum_maps };
-                let output = &of_source[need.view][at.expect("`describe` checked it")];
-                outputs.push(output.shallow_clone());
-                let tensor = output.detach().set_requires_grad(!self.by_hand && output.requires_grad());
-                items.push(Feature { view: need.view, source: need.source, map: name.clone(), tensor });
+    /// The maps that loss and classifiers read, of this rank's rows, through the encoder and its slow copy.
+    fn encode(&self, model: &mut Model, views: &[Tensor], key: Key) -> Result<(Maps, Maps)> {
+        let through = |source| {
+            let needs = self.needs.iter().filter(move |need| need.0 == source);
+            needs.map(|&(_, view, map)| (view, map)).collect::<Vec<_>>()
+        };
+        let mut wanted = through(Source::Encoder);
+        if model.classifiers.is_some() {
+            wanted.extend(self.representations(model, views.len()));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let maps = self.passes.all(model, views, &wanted, key.purpose("encoder"))?;
+        let slow = self.passes.slow(model, views, &through(Source::MomentumEncoder), key.purpose("momentum_encoder"))?;
+        Ok((maps, slow))
+    }
+
+    /// What the loss asked for, of the global batch: leaves, so that its gradients end there.
+    fn gather(&self, model: &Model, maps: &Maps, slow_maps: &Maps) -> Result<Features> {
+        let mut items = Vec::with_capacity(self.needs.len());
+        for &(source, view, map) in &self.needs {
+            let own = if source == Source::Encoder { &maps[&(view, map)] } else { &slow_maps[&(view, map)] };
+            let gathered = gather_map(&self.group, &own.f_detach().map_err(Error::torch("detach a feature map"))?)?;
+            let tensor = gathered.set_requires_grad(!self.by_hand && source == Source::Encoder);
+            items.push(Feature { view, source, map: model.encoder.description().maps[map].name.clone(), tensor });
+        }
+        Ok(Features::new(items))
+    }
+
+    fn gathered_representations(
+        &self,
+        model: &Model,
+        maps: &Maps,
+        features: &Features,
+        views: usize,
+    ) -> Result<Vec<Tensor>> {
+        let of_view = |view: usize| {
+            let at = self.needs.iter().position(|need| *need == (Source::Encoder, view, model.representation));
+            match at {
+                Some(at) => Ok(features.items()[at].tensor.detach()),
+                None => gather_map(&self.group, &maps[&(view, model.representation)].detach()),
             }
-        }
-        (outputs, Features::new(items))
+        };
+        (0..views).map(of_view).collect()
     }
 
-    /// The loss's terms, the total first, and the gradient of each feature.
-    fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult, Failure> {
-        let rows = 0..features.items()[0].tensor.size()[0];
-        if self.by_hand {
+    /// The rows of the global batch whose loss this rank computes.
+    fn rows(&self, features: &Features) -> Range<i64> {
+        let batch = features.items()[0].tensor.size()[0];
+        let own = self.group.share(batch as usize);
+        if self.by_rows { own.start as i64..own.end as i64 } else { 0..batch }
+    }
+
+    /// The loss's terms, the total first, and the gradient of each feature of this rank's rows. Gradients of the loss's own
+    /// parameters are in place, those of all ranks.
+    fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult> {
+        let rows = self.rows(features);
+        let (terms, gradients) = if self.by_hand {
             let done = model.loss.forward_backward(features, facts, rows)?;
             let own = model.loss.tensors()?;
             for (name, gradient) in &done.parameters {
                 let Some(parameter) = own.iter().find(|named| named.name == *name) else {
                     return Err(model.loss.unknown_gradient(name).into());
                 };
-                native::set_gradient(&parameter.tensor, gradient).map_err(Failure::Torch)?;
+                native::set_gradient(&parameter.tensor, gradient).map_err(Error::native("take over a gradient"))?;
             }
-            return Ok((total_first(done.terms), done.features));
+            (total_first(done.terms), done.features)
+        } else {
+            let terms = model.loss.forward(features, facts, rows)?;
+            terms.total.f_backward().map_err(Error::torch("run the loss backward"))?;
+            let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
+            (total_first(terms), features.items().iter().map(gradient).collect())
+        };
+        let shared = self.by_rows && self.group.size() > 1;
+        if shared {
+            let parameters = model.loss.tensors()?.into_iter().filter(|named| named.role == Role::Parameter);
+            let gradients: Vec<Tensor> =
+                parameters.map(|named| named.tensor.grad()).filter(Tensor::defined).collect();
+            sum_in_place(&self.group, &gradients)?;
         }
-        let terms = model.loss.forward(features, facts, rows)?;
-        terms.total.f_backward().map_err(|error| Failure::Torch(error.to_string()))?;
-        let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
-        Ok((total_first(terms), features.items().iter().map(gradient).collect()))
+        let own = |gradient: Option<Tensor>| gradient.map(|g| own_rows(&self.group, &g, shared)).transpose();
+        Ok((terms, gradients.into_iter().map(own).collect::<Result<_>>()?))
     }
+
+    /// Into the encoder, whose gradients are summed over the ranks.
+    fn backward(
+        &self,
+        model: &mut Model,
+        views: &[Tensor],
+        maps: Maps,
+        gradients: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<()> {
+        let needs = self.needs.iter().zip(gradients).filter(|(need, _)| need.0 == Source::Encoder);
+        let given: Vec<((usize, usize), Tensor)> =
+            needs.filter_map(|(&(_, view, map), gradient)| Some(((view, map), gradient?))).collect();
+        let run = |outputs: Vec<Tensor>, gradients: Vec<Tensor>, last: bool| {
+            if last {
+                self.reducer.prepare(&outputs)?;
+            }
+            native::backward(&outputs, &gradients).map_err(Error::native("run the encoder backward"))
+        };
+        if self.passes.count == 1 {
+            let (at, gradients): (Vec<_>, Vec<_>) = given.into_iter().unzip();
+            return run(at.iter().map(|at| maps[at].shallow_clone()).collect(), gradients, true);
+        }
+        drop(maps);
+        for pass in 0..self.passes.count {
+            let again = self.passes.one(model, views, pass, Mode::TrainFrozenStatistics, key.purpose("encoder"))?;
+            let outputs = given.iter().map(|((view, map), _)| again[*view][*map].shallow_clone()).collect();
+            let gradients: Result<Vec<_>, _> = given.iter().map(|(_, g)| self.passes.rows(g, pass)).collect();
+            let gradients = gradients.map_err(Error::torch("cut a gradient into passes"))?;
+            run(outputs, gradients, pass + 1 == self.passes.count)?;
+        }
+        Ok(())
+    }
+
+    /// The step's values over all ranks, and the one that was not finite.
+    fn gate(
+        &self,
+        model: &Model,
+        terms: &[(String, Tensor)],
+        classified: &[(String, Tensor)],
+    ) -> Result<(Vec<(String, f64)>, Option<String>)> {
+        let named = || terms.iter().chain(classified);
+        let scalars: Vec<Tensor> = named().map(|(_, scalar)| scalar.shallow_clone()).collect();
+        let shares = if self.by_rows { terms.len() } else { 0 };
+        let read = read_values(&self.group, &scalars, shares)?;
+        let mut values: Vec<(String, f64)> = named().map(|(name, _)| name.clone()).zip(read.numbers).collect();
+        values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
+        // Terms before the total, which they spoil.
+        let last_total = values.iter().skip(1).chain(values.first());
+        let mut skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
+        if skipped.is_none() && !read.finite {
+            skipped = Some("loss on another rank".to_owned());
+        }
+        Ok((values, skipped))
+    }
+}
+
+fn no_rows(loss: &str) -> Error {
+    let message = format!("`distributed.loss` is `rows`, but `loss.name` = `{loss}` can't be computed by rows");
+    Error::config(Fault::new(message).hint("use `auto` or `whole`"))
 }
 
 type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
-
-enum Failure {
-    Plugin(crate::plugin::PluginError),
-    Torch(String),
-}
-
-impl From<crate::plugin::PluginError> for Failure {
-    fn from(error: crate::plugin::PluginError) -> Self {
-        Self::Plugin(error)
-    }
-}
 
 fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
     let mut list = vec![("loss".to_owned(), terms.total)];
@@ -195,20 +343,17 @@ fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
     list
 }
 
-/// Runs the classifiers on all views' representations, detached, and backward; samples without a label are left out.
+/// Runs the classifiers on all views' representations and backward; samples without a label are left out.
+///
+/// # Shapes
+/// Each representation B × C × H × W without a graph; labels B.
 ///
 /// # Errors
 /// libtorch's message.
-pub fn classify(
-    classifiers: &Classifiers,
-    maps: &[Vec<Tensor>],
-    representation: usize,
-    labels: &Tensor,
-) -> Result<Vec<(String, Tensor)>> {
+fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
     let losses = || {
-        let mut labels_n = labels.f_repeat([maps.len() as i64])?;
-        let views: Vec<Tensor> = maps.iter().map(|maps| maps[representation].detach()).collect();
-        let mut representations = Tensor::f_cat(&views, 0)?;
+        let mut labels_n = labels.f_repeat([views.len() as i64])?;
+        let mut representations = Tensor::f_cat(views, 0)?;
         let known = labels_n.f_ge(0)?;
         if known.f_all()?.f_int64_value(&[])? == 0 {
             let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
@@ -228,21 +373,3 @@ pub fn classify(
     losses().map_err(Error::torch("train the classifiers"))
 }
 
-/// Into the encoder; what comes from the momentum encoder takes no gradient.
-fn backward(outputs: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<(), String> {
-    let trained = outputs.iter().zip(gradients).filter(|(output, _)| output.requires_grad());
-    let pairs = trained.filter_map(|(output, gradient)| Some((output.shallow_clone(), gradient?)));
-    let (outputs, gradients): (Vec<Tensor>, Vec<Tensor>) = pairs.unzip();
-    native::backward(&outputs, &gradients)
-}
-
-/// Reads all scalars at once: the one point where a step waits for a GPU.
-fn read_values(terms: &[(String, Tensor)], classified: &[(String, Tensor)]) -> Result<Vec<(String, f64)>> {
-    let read = || {
-        let scalars: Result<Vec<Tensor>, _> =
-            terms.iter().chain(classified).map(|(_, term)| term.f_detach()?.f_to_kind(Kind::Double)).collect();
-        Vec::<f64>::try_from(Tensor::f_stack(&scalars?, 0)?.f_to_device(tch::Device::Cpu)?)
-    };
-    let numbers = read().map_err(Error::torch("read the loss"))?;
-    Ok(terms.iter().chain(classified).map(|(name, _)| name.clone()).zip(numbers).collect())
-}

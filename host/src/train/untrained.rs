@@ -9,11 +9,10 @@ use super::{
 use crate::{
     config::Experiment,
     dataset::{OrderedWorkers, TrainBatch},
+    distributed::Group,
     error::{Error, Result},
     optimizer::{Optimizer, Schedule, Trained},
 };
-use infomax_sdk::Mode;
-use tch::Tensor;
 
 /// Trains classifiers on a frozen fresh encoder over some batches, and tests them.
 ///
@@ -26,27 +25,25 @@ pub fn untrained_top1(
     batches: OrderedWorkers<TrainBatch>,
     tester: &Tester,
     schedule: &Schedule,
-    stop: &dyn Fn() -> bool,
+    group: &Group,
+    stop: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<(String, f64)>> {
     let mut model = Model::new(setup, experiment, Some(classes))?;
-    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment.train.seed, 0)?;
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, group, 0)?;
     let classifiers = model.classifiers.take().expect("asked for above");
     let own = classifier_settings(experiment);
     let settings = own.as_ref().unwrap_or(&experiment.optimizer);
     let mut optimizer = Optimizer::new(Trained::of("evaluator", &classifiers.tensors()), settings);
     for batch in batches {
-        if stop() {
+        if stop()? {
             return Ok(Vec::new());
         }
         let batch = batch?;
-        tch::manual_seed(stepper.key(batch.step).torch_seed());
-        let views = stepper.views(&batch)?;
-        let maps = tch::no_grad(|| model.encoder.forward(&views, Mode::Train))?;
         optimizer.clear_gradients()?;
-        let labels = Tensor::from_slice(&batch.labels).to_device(model.device);
-        super::step::classify(&classifiers, &maps, model.representation, &labels)?;
+        stepper.classify_only(&mut model, &classifiers, &batch)?;
         optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
     }
+    model.share_buffers(group)?;
     let result = tester.test(&mut model, &classifiers)?;
     if result.is_empty() { Err(Error::Bug { what: "no classifier to test".to_owned() }) } else { Ok(result) }
 }

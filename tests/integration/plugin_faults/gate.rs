@@ -4,6 +4,7 @@ use crate::support::{faulty::fixture, workspace::root};
 use infomax::{
     config::Experiment,
     dataset::TrainBatch,
+    distributed::Group,
     plugin::Registry,
     train::{Model, Setup, StepOutcome, Stepper},
 };
@@ -32,7 +33,7 @@ fn model(encoder: &str, loss: &str, by_hand: bool) -> (Model, Stepper) {
     let registry = Registry::search(vec![root().join("no-such-folder")], &[], None);
     let setup = Setup::new(&experiment, &registry, "cpu").unwrap_or_else(|error| panic!("{error}"));
     let model = Model::new(&setup, &experiment, None).unwrap_or_else(|error| panic!("{error}"));
-    let stepper = Stepper::new(&model, &setup.augmentation_description, 1, 10).unwrap();
+    let stepper = Stepper::new(&model, &setup.augmentation_description, &experiment, &Group::alone(), 10).unwrap();
     (model, stepper)
 }
 

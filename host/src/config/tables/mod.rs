@@ -9,7 +9,7 @@ mod record;
 mod train;
 
 pub use checkpoint::Checkpoint;
-pub use distributed::Distributed;
+pub use distributed::{BatchNorm, BatchNormMode, Distributed, LossSharing};
 pub use evaluation::{Evaluation, Protocol};
 pub use optimizer::{Optimizer, OptimizerName, ScheduleName};
 pub use plugins::Plugins;

@@ -28,6 +28,10 @@ pub struct Train {
     /// Images per update, over all devices. At least 2: a contrastive loss needs another image.
     #[schemars(range(min = 2, max = 1_048_576))]
     pub batch_size: u64,
+    /// Passes through the encoder that make up one update, each over as many images: a batch larger than memory. The loss
+    /// still sees the whole batch.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub accumulation_steps: u64,
     /// Where all randomness comes from.
     #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
     pub seed: u64,
@@ -64,7 +68,8 @@ impl Default for Train {
             images: None,
             seconds: None,
             batch_size: 200, // the published script's default
-            seed: 1,         // the published script's default
+            accumulation_steps: 1,
+            seed: 1, // the published script's default
             precision: Precision::F32,
             device: Device::Auto,
             workers: None,
@@ -100,11 +105,20 @@ impl Train {
         others.unwrap_or(Budget::Epochs(self.epochs.unwrap_or(Self::DEFAULT_EPOCHS)))
     }
 
-    /// Threads that load and augment images on this machine.
-    pub fn worker_count(&self) -> usize {
-        let cores = || thread::available_parallelism().map_or(1, |n| n.get());
-        self.workers.map_or_else(|| (cores() - 1).max(1), |n| n as usize)
+    /// Threads that load and augment images in each of some processes on this machine.
+    pub fn worker_count(&self, processes: usize) -> usize {
+        let own = || (cores() / processes.max(1)).saturating_sub(1).max(1);
+        self.workers.map_or_else(own, |n| n as usize)
     }
+
+    /// Threads inside one operation in each of some processes on this machine.
+    pub fn thread_count(&self, processes: usize) -> usize {
+        if self.threads == 0 { (cores() / processes.max(1)).max(1) } else { self.threads as usize }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The number format of the encoder's and the loss's arithmetic.

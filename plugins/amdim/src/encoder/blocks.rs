@@ -60,14 +60,15 @@ impl Norm {
     }
 
     /// Normalises by the batch's own statistics. The mean is taken off first, outside the gradient, which changes
-    /// nothing but the rounding: where the mean is far from 0 the backward pass would lose digits.
+    /// nothing but the rounding: where the mean is far from 0 the backward pass would lose digits. The running mean is
+    /// shifted alike, also where the result is not kept: processes that share statistics know the shift from it.
     fn normalise_by_batch(&self, x_rows: &Tensor, keep: bool) -> Result<Tensor, TchError> {
         let shift = tch::no_grad(|| x_rows.f_mean_dim(&[0i64][..], false, None))?;
         let centred = x_rows.f_sub(&shift)?;
-        if !keep {
-            return self.batch_norm(&centred, None, true);
-        }
         let moved = self.running_mean.f_sub(&shift)?;
+        if !keep {
+            return self.batch_norm(&centred, Some((&moved, &self.running_var.copy())), true);
+        }
         let y = self.batch_norm(&centred, Some((&moved, &self.running_var)), true)?;
         tch::no_grad(|| self.running_mean.shallow_clone().f_copy_(&moved.f_add(&shift)?))?;
         let _ = self.batches.shallow_clone().f_add_scalar_(1)?;

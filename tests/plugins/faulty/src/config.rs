@@ -13,6 +13,10 @@ pub struct FaultyConfig {
     pub fault: Fault,
     /// From which step on, for faults of values.
     pub step: u64,
+    /// In which of several processes; in all of them where not given.
+    pub rank: Option<u64>,
+    /// A file that the first fault makes, and that no other follows.
+    pub once: Option<std::path::PathBuf>,
     /// Whether the loss makes its gradients by hand.
     pub by_hand: bool,
 }
@@ -67,4 +71,10 @@ pub enum Fault {
     NoGradLeft,
     ThreadsLeft,
     Replaced,
+    /// The process is killed, as from outside.
+    Kill,
+    /// A tenth of a second is lost.
+    Sleep,
+    /// One bit of a parameter changes.
+    FlipBit,
 }

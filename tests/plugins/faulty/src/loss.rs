@@ -68,8 +68,13 @@ impl Loss for FaultyLoss {
         self.config.trip(Callback::BeforeStep)
     }
 
-    fn after_update(&mut self, _features: &Features, _facts: &Facts) -> Result<()> {
+    fn after_update(&mut self, _features: &Features, facts: &Facts) -> Result<()> {
         self.config.trip(Callback::AfterUpdate)?;
+        let flips = self.config.has(Callback::AfterUpdate, Fault::FlipBit) && self.config.is_this_rank();
+        if flips && facts.step == self.config.step {
+            let bits = self.scale.f_detach()?.f_view_dtype(Kind::Int)?;
+            let _ = bits.shallow_clone().f_bitwise_xor_tensor_(&bits.f_ones_like()?)?;
+        }
         self.updates += 1;
         Ok(())
     }
@@ -101,7 +106,7 @@ impl FaultyLoss {
     }
 
     fn faulty(&self, callback: Callback, mut terms: Terms, step: u64) -> Result<Terms> {
-        if self.config.callback != callback {
+        if self.config.callback != callback || !self.config.is_this_rank() {
             return Ok(terms);
         }
         let (total, size) = (&terms.total, &terms.terms[1].1);
@@ -116,6 +121,7 @@ impl FaultyLoss {
             Fault::NotANumber if due => {
                 (terms.total, terms.terms[1].1) = (nan(total)?, nan(size)?);
             }
+            Fault::Kill if due => self.config.kill(),
             Fault::TermShape => terms.terms[1].1 = size.f_expand([3], false)?,
             Fault::TermKind => terms.terms[1].1 = size.f_to_kind(Kind::Int64)?,
             Fault::TermUndefined => terms.terms[1].1 = Tensor::new(),

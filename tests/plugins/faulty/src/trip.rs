@@ -14,7 +14,7 @@ impl FaultyConfig {
 
     /// Panics or fails where the config says so.
     pub fn trip(&self, callback: Callback) -> Result<()> {
-        if self.callback != callback {
+        if self.callback != callback || !self.is_this_rank() {
             return Ok(());
         }
         let matrix = || Tensor::ones([2, 3], (Kind::Float, infomax_sdk::tch::Device::Cpu));
@@ -23,9 +23,29 @@ impl FaultyConfig {
             Fault::PanicWithNumber => std::panic::panic_any(17_u32),
             Fault::TorchError => drop(matrix().f_matmul(&matrix())?),
             Fault::TorchPanic => drop(matrix().matmul(&matrix())),
+            Fault::Sleep => std::thread::sleep(std::time::Duration::from_millis(100)),
+            Fault::Kill if self.step == 0 => self.kill(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the fault belongs to this process.
+    pub fn is_this_rank(&self) -> bool {
+        let rank = std::env::var("RANK").ok().and_then(|rank| rank.parse().ok()).unwrap_or(0);
+        self.rank.is_none_or(|wanted| wanted == rank)
+    }
+
+    /// Ends the process without a word.
+    pub fn kill(&self) {
+        if let Some(file) = &self.once {
+            if file.exists() {
+                return;
+            }
+            std::fs::write(file, "").expect("a folder to write to");
+        }
+        let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+        std::thread::sleep(std::time::Duration::from_secs(60));
     }
 
     /// As [`Self::trip`], in a callback that has no error to return.

@@ -1,0 +1,5 @@
+// See context.h.
+
+#pragma once
+
+#include "../context.h"

@@ -1,0 +1,77 @@
+//! How a rank ended, in a file that its supervisor reads: the first of many failures is the one to tell.
+
+use crate::error::{Error, Fault};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Where this process reports; none where nobody supervises it.
+static FILE: OnceLock<PathBuf> = OnceLock::new();
+/// Updates done plus one; 0 before the first step.
+static STEP: AtomicU64 = AtomicU64::new(0);
+
+/// How a rank ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Seconds since 1970.
+    pub time: f64,
+    pub exit_code: u8,
+    /// The step under way.
+    pub step: Option<u64>,
+    /// Whether it only noticed that another one was gone.
+    pub lost_peer: bool,
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    fn new(exit_code: u8, lost_peer: bool, faults: Vec<Fault>) -> Self {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let step = STEP.load(Ordering::Relaxed).checked_sub(1);
+        Self { time, exit_code, step, lost_peer, faults }
+    }
+
+    /// The report of an error.
+    pub fn of(error: &Error) -> Self {
+        let lost_peer = matches!(error, Error::Distributed { lost_peer: true, .. });
+        let report = Self::new(error.exit_code(), lost_peer, error.faults());
+        if let Error::Interrupted { step, .. } = error { Self { step: Some(*step), ..report } } else { report }
+    }
+
+    /// Writes the report where a supervisor looks for it; whether there is one.
+    pub fn deliver(&self) -> bool {
+        let Some(file) = FILE.get() else { return false };
+        let text = serde_json::to_vec(self).expect("a report is plain data");
+        let part = file.with_extension("part");
+        fs::write(&part, text).and_then(|()| fs::rename(&part, file)).is_ok()
+    }
+}
+
+/// Makes this process report how it ends, panics included.
+pub fn report_to(file: PathBuf) {
+    if FILE.set(file).is_err() {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // A loader's panic is caught and told as an error; one on the main thread ends the process.
+        if std::thread::current().name() == Some("main") {
+            let place = panic.location().map(ToString::to_string);
+            let message = panic.payload_as_str().unwrap_or("a panic without a message");
+            let fault = Fault { message: format!("bug in infomax: {message}"), at: place, hint: None };
+            Report::new(1, false, vec![fault]).deliver();
+        }
+        before(panic);
+    }));
+}
+
+/// Remembers the step under way.
+pub fn at_step(step: u64) {
+    STEP.store(step + 1, Ordering::Relaxed);
+}

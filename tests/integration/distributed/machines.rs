@@ -1,0 +1,121 @@
+//! Two machines, as two network namespaces of this one: two ranks in each, in a launcher's environment.
+
+use super::launch::{arguments, losses, text};
+use crate::support::binary::{errors, infomax, run};
+use std::{
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Two namespaces with a cable between them; gone when dropped.
+struct Machines {
+    names: [String; 2],
+    addresses: [String; 2],
+}
+
+impl Machines {
+    /// None, said loudly, where this user may not make namespaces or iproute2 is missing.
+    fn new(number: u8) -> Option<Self> {
+        let id = std::process::id();
+        let names = ["a", "b"].map(|letter| format!("infomax-{id}-{number}-{letter}"));
+        let addresses = [1, 2].map(|host| format!("10.231.{number}.{host}"));
+        let machines = Self { names, addresses };
+        let (a, b) = (&machines.names[0], &machines.names[1]);
+        let cable = [format!("ix{id}{number}a"), format!("ix{id}{number}b")].map(|name| name[name.len() - 12.min(name.len())..].to_owned());
+        let made = ip(&["netns", "add", a])
+            && ip(&["netns", "add", b])
+            && ip(&["link", "add", &cable[0], "netns", a, "type", "veth", "peer", "name", &cable[1], "netns", b])
+            && [0, 1].iter().all(|&i| {
+                let (name, link) = (&machines.names[i], &cable[i]);
+                ip(&["-n", name, "link", "set", link, "name", "cable"])
+                    && ip(&["-n", name, "addr", "add", &format!("{}/24", machines.addresses[i]), "dev", "cable"])
+                    && ip(&["-n", name, "link", "set", "lo", "up"])
+                    && ip(&["-n", name, "link", "set", "cable", "up"])
+            });
+        if made {
+            return Some(machines);
+        }
+        eprintln!("SKIPPED: no network namespaces here: they need root and iproute2");
+        None
+    }
+
+    /// Starts two ranks on each machine.
+    fn start(&self, folder: &Path, name: &str, more: &[&str]) -> Vec<Child> {
+        let list = arguments(name, more);
+        let start = |rank: usize| {
+            let inner = infomax(folder, &list.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", &self.names[rank / 2]]).arg(inner.get_program()).args(inner.get_args());
+            command.current_dir(folder).env("OMP_WAIT_POLICY", "passive");
+            let numbers = [("RANK", rank), ("LOCAL_RANK", rank % 2), ("WORLD_SIZE", 4), ("LOCAL_WORLD_SIZE", 2)];
+            command.envs(numbers.map(|(name, number)| (name, number.to_string())));
+            command.envs([("MASTER_ADDR", self.addresses[0].as_str()), ("MASTER_PORT", "29517")]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ip runs")
+        };
+        (0..4).map(start).collect()
+    }
+
+    fn cut_cable(&self) {
+        assert!(ip(&["-n", &self.names[1], "link", "set", "cable", "down"]));
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for name in &self.names {
+            ip(&["netns", "del", name]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    let output = Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    output.is_ok_and(|status| status.success())
+}
+
+fn all(children: Vec<Child>) -> Vec<Output> {
+    children.into_iter().map(|child| child.wait_with_output().expect("a process ends")).collect()
+}
+
+#[test]
+fn two_machines_with_two_ranks_each_equal_one_process() {
+    let Some(machines) = Machines::new(1) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let outputs = all(machines.start(folder.path(), "machines", &[]));
+    for output in &outputs {
+        assert!(output.status.success(), "{}", text(output));
+    }
+    let list = arguments("one", &["batch_norm.chunk_size=4"]);
+    let output = run(folder.path(), &list.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", text(&output));
+    let runs = folder.path().join("runs");
+    let (one, four) = (losses(&runs.join("one")), losses(&runs.join("machines")));
+    assert_eq!((one.len(), four.len()), (12, 12));
+    let worst = one.iter().zip(&four).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max);
+    println!("two machines, two ranks each: loss within {worst:.1e}");
+    assert!(worst < 1e-5, "{worst:.1e}");
+}
+
+#[test]
+fn cut_link_between_machines_ends_the_run_with_an_error() {
+    let Some(machines) = Machines::new(2) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["train.steps=100000", "distributed.timeout_seconds=4"];
+    let children = machines.start(folder.path(), "cut", &more);
+    let began = Instant::now();
+    while losses(&folder.path().join("runs/cut")).len() < 3 {
+        assert!(began.elapsed() < Duration::from_secs(120), "no 3 steps in two minutes");
+        thread::sleep(Duration::from_millis(10));
+    }
+    machines.cut_cable();
+    let began = Instant::now();
+    for output in all(children) {
+        let said = errors(&output, folder.path());
+        assert_eq!(output.status.code(), Some(7), "{said}");
+        assert!(said.contains("  at: step ") && said.contains("hint: another process died, hangs or"), "{said}");
+    }
+    println!("seconds from the cut to the end: {:.1}, of which 4 are the deadline", began.elapsed().as_secs_f64());
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
