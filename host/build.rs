@@ -17,6 +17,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("native/torch_extras.cpp")
+        .file("native/precision.cpp")
         .compile("infomax_native");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library_folder(&libtorch).display());
     println!("cargo:rerun-if-changed=native");
