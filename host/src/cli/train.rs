@@ -7,8 +7,9 @@ use super::{
 use crate::{
     config::Resolved,
     error::{Error, Fault, Result},
+    plugin::Registry,
     record::RunDirectory,
-    train::{Outcome, RunOptions, open_cuda, train},
+    train::{Arithmetic, Outcome, RunOptions, open_cuda, resolve_device, train},
 };
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub struct Train {
     /// Go on with the run in this directory, as its config says
     #[arg(long, value_name = "RUN", conflicts_with_all = ["files", "set"])]
     resume: Option<PathBuf>,
+    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
+    #[arg(long, conflicts_with = "resume")]
+    amp: bool,
     /// Go on though the dataset has changed since the run began
     #[arg(long, requires = "resume")]
     accept_dataset_change: bool,
@@ -49,6 +53,7 @@ impl Train {
                 let resolved = Resolved::from_file(&self.experiment.files[0], &Schemas(&registry));
                 (resolved.map_err(|faults| Error::Config { faults })?, registry)
             }
+            None if self.amp => self.resolve_amp()?,
             None => self.experiment.resolve()?,
         };
         // Before anything else of libtorch; a failure is told when the device is asked for.
@@ -77,6 +82,22 @@ impl Train {
         }
         summary(&outcome, directory.path());
         Ok(())
+    }
+
+    /// The experiment in the precision that `--amp` means on its device.
+    fn resolve_amp(&mut self) -> Result<(Resolved, Registry)> {
+        if self.experiment.set.iter().any(|value| value.trim_start().starts_with("train.precision")) {
+            let fault = Fault::new("`--amp` and `--set train.precision=…` both choose the precision");
+            return Err(Error::config(fault.hint("give one of them")));
+        }
+        let (resolved, _) = self.experiment.resolve()?;
+        let device = resolve_device(resolved.experiment.train.device)?;
+        let precision = Arithmetic::of_amp(device);
+        if !device.is_cuda() {
+            say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
+        }
+        self.experiment.set.push(format!("train.precision={precision}"));
+        self.experiment.resolve()
     }
 }
 

@@ -27,6 +27,6 @@ pub use resolve::{Resolved, Sources, resolve};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
-    Budget, Checkpoint, Device, Distributed, Evaluation, OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol,
-    Record, ScheduleName, Train,
+    Budget, Checkpoint, Device, Distributed, Evaluation, LossScale, OnBad, Optimizer, OptimizerName, Plugins,
+    Precision, Protocol, Record, ScheduleName, Train,
 };

@@ -7,6 +7,7 @@ use super::{
     identity::Identity,
     input::Normalisation,
     model::Model,
+    precision::Arithmetic,
     recorder::Recorder,
     setup::Setup,
     signals::Signals,
@@ -73,6 +74,7 @@ pub fn train(
 ) -> Result<Outcome> {
     let experiment = &resolved.experiment;
     let device = resolve_device(experiment.train.device)?;
+    Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
     let threads = match experiment.train.threads {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads as usize,
@@ -300,6 +302,7 @@ impl Run<'_> {
         self.state.step = batch.step + 1;
         self.state.seconds = self.began.elapsed().as_secs_f64();
         match &outcome.skipped {
+            Some(_) if outcome.overflowed => self.state.skipped += 1,
             Some(name) => self.skip(batch, name)?,
             None => self.state.skipped_in_a_row = 0,
         }
@@ -340,7 +343,13 @@ impl Run<'_> {
         self.recorder.note(&format!("`{name}` is not finite at {place}: nothing was updated"));
         if self.state.skipped_in_a_row > limit {
             let message = format!("`{name}` was not finite in {} steps in a row", self.state.skipped_in_a_row);
-            let hint = format!("lower `optimizer.lr`; the first such batch is in {}", captured.display());
+            let captured = captured.display();
+            let hint = match &self.model.scaler {
+                Some(_) if name == "gradient_norm" => format!(
+                    "the loss scale is at `train.loss_scale.floor`: lower `optimizer.lr`, or use `bf16`; the first such batch is in {captured}"
+                ),
+                _ => format!("lower `optimizer.lr`; the first such batch is in {captured}"),
+            };
             return Err(Error::Diverged { fault: Fault::new(message).at(place).hint(hint) });
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! One update: views through the encoder, the loss on the whole batch, the classifiers, the finite gate, the optimizer.
 
-use super::{input::Normalisation, model::Model};
+use super::{
+    input::Normalisation,
+    model::Model,
+    scaler::{LossScaler, scaled, unscale},
+};
 use crate::{
     dataset::TrainBatch,
     error::{Error, Result},
@@ -30,6 +34,8 @@ pub struct StepOutcome {
     pub values: Vec<(String, f64)>,
     /// The value that was not finite, so that nothing was updated.
     pub skipped: Option<String>,
+    /// Whether a gradient overflowed at a loss scale that can still fall: the next step's is smaller.
+    pub overflowed: bool,
 }
 
 impl Stepper {
@@ -97,7 +103,7 @@ impl Stepper {
             epoch: batch.epoch,
             key,
             world_size: 1,
-            dtype: Kind::Float,
+            dtype: model.arithmetic.dtype(),
             labels: self.wants_labels.then(|| labels.shallow_clone()),
             indices: Some(Tensor::from_slice(&batch.indices).to_device(model.device)),
         };
@@ -120,6 +126,7 @@ impl Stepper {
         backward(&outputs, gradients).map_err(Error::native("run the encoder backward"))?;
 
         let mut values = read_values(&terms, &classified)?;
+        let overflowed = unscale(model, &mut values)?;
         values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
         // Terms before the total, which they spoil.
         let last_total = values.iter().skip(1).chain(values.first());
@@ -135,7 +142,7 @@ impl Stepper {
             }
             model.loss.after_update(&features, &facts).map_err(during)?;
         }
-        Ok(StepOutcome { values, skipped })
+        Ok(StepOutcome { values, skipped, overflowed })
     }
 
     /// The maps that the loss needs: the encoders' outputs, and leaves that share their numbers.
@@ -158,6 +165,8 @@ impl Stepper {
     /// The loss's terms, the total first, and the gradient of each feature.
     fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult, Failure> {
         let rows = 0..features.items()[0].tensor.size()[0];
+        let scale = model.scaler.as_ref().map(LossScaler::scale);
+        let torch = |error: tch::TchError| Failure::Torch(error.to_string());
         if self.by_hand {
             let done = model.loss.forward_backward(features, facts, rows)?;
             let own = model.loss.tensors()?;
@@ -165,12 +174,15 @@ impl Stepper {
                 let Some(parameter) = own.iter().find(|named| named.name == *name) else {
                     return Err(model.loss.unknown_gradient(name).into());
                 };
-                native::set_gradient(&parameter.tensor, gradient).map_err(Failure::Torch)?;
+                native::set_gradient(&parameter.tensor, &scaled(gradient, scale).map_err(torch)?)
+                    .map_err(Failure::Torch)?;
             }
-            return Ok((total_first(done.terms), done.features));
+            let of_feature = |gradient: Option<Tensor>| gradient.map(|g| scaled(&g, scale)).transpose();
+            let gradients: Result<_, _> = done.features.into_iter().map(of_feature).collect();
+            return Ok((total_first(done.terms), gradients.map_err(torch)?));
         }
         let terms = model.loss.forward(features, facts, rows)?;
-        terms.total.f_backward().map_err(|error| Failure::Torch(error.to_string()))?;
+        scaled(&terms.total, scale).map_err(torch)?.f_backward().map_err(torch)?;
         let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
         Ok((total_first(terms), features.items().iter().map(gradient).collect()))
     }
