@@ -1,5 +1,8 @@
 //! The C++ shim's functions, made safe: what tch 0.24 lacks.
 
+pub mod precision;
+
+use precision::AutocastState;
 use std::ffi::{CStr, c_char, c_int};
 use tch::Tensor;
 
@@ -236,13 +239,15 @@ pub fn log_warnings() {
 pub struct SharedState {
     grad_mode: bool,
     threads: i32,
+    autocast: AutocastState,
 }
 
 impl SharedState {
     /// The state now.
     pub fn now() -> Self {
         // SAFETY: both read a value of this thread or process.
-        unsafe { Self { grad_mode: infomax_grad_mode() != 0, threads: infomax_threads() } }
+        let (grad_mode, threads) = unsafe { (infomax_grad_mode() != 0, infomax_threads()) };
+        Self { grad_mode, threads, autocast: AutocastState::now() }
     }
 
     /// Whether gradients are tracked.
@@ -261,7 +266,14 @@ impl SharedState {
             infomax_set_grad_mode(c_int::from(self.grad_mode));
             infomax_set_threads(self.threads);
         }
-        Some(if now.grad_mode != self.grad_mode { "gradient tracking" } else { "the number of threads" })
+        self.autocast.set();
+        Some(if now.grad_mode != self.grad_mode {
+            "gradient tracking"
+        } else if now.autocast != self.autocast {
+            "autocast"
+        } else {
+            "the number of threads"
+        })
     }
 }
 

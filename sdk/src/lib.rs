@@ -4,6 +4,8 @@
 //! components; write one as an ordinary Rust type, name it in [`export_plugin!`], and drop the library into a folder.
 
 pub mod augmentation;
+#[cfg(feature = "torch")]
+mod autocast;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod dataset;
@@ -24,6 +26,8 @@ pub mod state;
 pub mod views;
 
 pub use augmentation::{Augmentation, AugmentationDescription, ImageRef, View, ViewMut};
+#[cfg(feature = "torch")]
+pub use autocast::without_autocast;
 pub use dataset::{Dataset, DatasetDescription, DatasetFacts, Image, Roles, Sample, Split, UNLABELLED};
 #[cfg(feature = "torch")]
 pub use encoder::Encoder;

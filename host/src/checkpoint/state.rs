@@ -4,7 +4,7 @@ use super::tensors::{read_tensors, write_tensors};
 use crate::{
     error::{Error, Fault, Result},
     optimizer::Optimizer,
-    train::Model,
+    train::{LossScaler, Model, ScalerState},
 };
 use infomax_sdk::{EncoderDescription, NamedTensor};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct RunState {
     pub skipped_in_a_row: u64,
     /// Steps that updated nothing.
     pub skipped: u64,
+    /// Under f16: the next step's loss scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<ScalerState>,
     /// The last test's results.
     pub results: Vec<(String, f64)>,
     /// What classifiers reach on the untrained encoder.
@@ -55,6 +58,7 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Vec<(&'static str, Ve
     let moments = model.optimizers().flat_map(Optimizer::state);
     training.extend(moments.map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
     let mut state = state.clone();
+    state.loss_scale = model.scaler.as_ref().map(LossScaler::state);
     state.encoder = model.encoder.save()?;
     state.loss = model.loss.save()?;
     let text = serde_json::to_vec_pretty(&state).expect("state is plain data");
@@ -119,6 +123,9 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
     if !wrong.is_empty() {
         let (count, shown) = (wrong.len(), wrong.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
         return Err(fail(format!("{count} tensors of the checkpoint don't fit: {shown}")));
+    }
+    if let (Some(scaler), Some(saved)) = (&mut model.scaler, state.loss_scale) {
+        scaler.load(saved);
     }
     if !state.encoder.is_null() {
         model.encoder.load(&state.encoder)?;

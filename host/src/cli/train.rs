@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Fault, Result},
     plugin::Registry,
     record::RunDirectory,
-    train::{Outcome, RunOptions, open_cuda, train},
+    train::{Arithmetic, Outcome, RunOptions, open_cuda, resolve_device, train},
 };
 use clap::Args;
 use std::{
@@ -31,6 +31,9 @@ pub struct Train {
     /// Go on with the run in this directory, as its config says
     #[arg(long, value_name = "RUN", conflicts_with_all = ["files", "set"])]
     resume: Option<PathBuf>,
+    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
+    #[arg(long, conflicts_with = "resume")]
+    amp: bool,
     /// Go on though the dataset has changed since the run began
     #[arg(long, requires = "resume")]
     accept_dataset_change: bool,
@@ -77,7 +80,7 @@ impl Train {
     fn resolve(&mut self, nproc: Option<u64>) -> Result<(Resolved, Registry)> {
         let Some(run) = &self.resume else {
             self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
-            return self.experiment.resolve();
+            return if self.amp { self.resolve_amp() } else { self.experiment.resolve() };
         };
         if !run.is_dir() {
             RunDirectory::resume(run)?;
@@ -198,6 +201,22 @@ impl Train {
         }
         summary(&outcome, run);
         Ok(())
+    }
+
+    /// The experiment in the precision that `--amp` means on its device.
+    fn resolve_amp(&mut self) -> Result<(Resolved, Registry)> {
+        if self.experiment.set.iter().any(|value| value.trim_start().starts_with("train.precision")) {
+            let fault = Fault::new("`--amp` and `--set train.precision=…` both choose the precision");
+            return Err(Error::config(fault.hint("give one of them")));
+        }
+        let (resolved, _) = self.experiment.resolve()?;
+        let device = resolve_device(resolved.experiment.train.device, 0)?;
+        let precision = Arithmetic::of_amp(device);
+        if !device.is_cuda() {
+            say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
+        }
+        self.experiment.set.push(format!("train.precision={precision}"));
+        self.experiment.resolve()
     }
 
     /// After a failure: logs it, and where nothing was trained leaves the name free.

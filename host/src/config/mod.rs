@@ -27,6 +27,6 @@ pub use resolve::{Resolved, Sources, resolve};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
-    BatchNorm, BatchNormMode, Budget, Checkpoint, Device, Distributed, Evaluation, LossSharing, OnBad, Optimizer,
-    OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Train,
+    BatchNorm, BatchNormMode, Budget, Checkpoint, Device, Distributed, Evaluation, LossScale, LossSharing, OnBad,
+    Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Train,
 };

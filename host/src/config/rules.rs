@@ -6,7 +6,7 @@ use super::{
     experiment::Experiment,
     fault::Fault,
     layer::{Layer, Place},
-    tables::{BatchNormMode, OnBad, Precision, Protocol, ScheduleName},
+    tables::{BatchNormMode, Device, LossScale, OnBad, Precision, Protocol, ScheduleName},
 };
 
 /// One contradiction between two keys.
@@ -74,6 +74,23 @@ const RULES: &[Rule] = &[
             (images < batch).then(|| format!("`train.images` = {images} is less than one `train.batch_size` = {batch}"))
         },
         hint: "raise `train.images`, or lower `train.batch_size`",
+    },
+    Rule {
+        keys: ["train.precision", "train.device"],
+        check: |e| {
+            let text = "`train.precision` = `tf32` is a format of NVIDIA GPUs, but `train.device` = `cpu`";
+            (e.train.precision == Precision::Tf32 && e.train.device == Device::Cpu).then(|| text.to_owned())
+        },
+        hint: "use `bf16` or `f32`, or a GPU",
+    },
+    Rule {
+        keys: ["train.loss_scale.initial", "train.loss_scale.floor"],
+        check: |e| {
+            let LossScale { initial, floor, .. } = e.train.loss_scale;
+            let text = format!("`train.loss_scale.initial` = {initial} lies below `train.loss_scale.floor` = {floor}");
+            (initial < floor).then_some(text)
+        },
+        hint: "raise `train.loss_scale.initial`, or lower `train.loss_scale.floor`",
     },
     Rule {
         keys: ["train.batch_size", "distributed.nproc"],
@@ -175,21 +192,13 @@ pub fn contradictions() -> impl Iterator<Item = [&'static str; 2]> {
     RULES.iter().map(|rule| rule.keys)
 }
 
-/// Every contradiction in an experiment, and what it asks for that isn't built.
+/// Every contradiction in an experiment.
 pub(super) fn check(experiment: &Experiment, layers: &[Layer]) -> Vec<Fault> {
     let broken = |rule: &Rule| {
         let message = (rule.check)(experiment)?;
         Some(Fault { message, at: places(&rule.keys, layers), hint: Some(rule.hint.to_owned()) })
     };
-    let mut faults: Vec<Fault> = RULES.iter().filter_map(broken).collect();
-    let precision = experiment.train.precision;
-    if !Precision::BUILT.contains(&precision) {
-        let built: Vec<String> = Precision::BUILT.iter().map(|p| format!("`{p}`")).collect();
-        let message = format!("`train.precision` = `{precision}` is not built yet");
-        let hint = Some(format!("only {}", built.join(", ")));
-        faults.push(Fault { message, at: places(&["train.precision"], layers), hint });
-    }
-    faults
+    RULES.iter().filter_map(broken).collect()
 }
 
 /// Where a layer sets these keys; defaults have no place.

@@ -3,6 +3,7 @@
 use crate::{
     native::SharedState,
     plugin::{Component, PluginError, request_text},
+    train::Arithmetic,
 };
 use infomax_abi::{FfiEncoder, TensorPtr};
 use infomax_sdk::{
@@ -21,6 +22,7 @@ pub struct ForeignEncoder {
     component: Component,
     ffi: FfiEncoder,
     description: EncoderDescription,
+    arithmetic: Arithmetic,
 }
 
 // SAFETY: an encoder is `Send` on the plugin's side, by the bound of the author's trait.
@@ -52,7 +54,19 @@ impl ForeignEncoder {
         let made = create(component.name.as_str().into(), request.as_str().into());
         report(component, "create", state);
         let ffi = component.origin.take("create", made)?;
-        Ok(Self { component: component.clone(), ffi, description })
+        Ok(Self { component: component.clone(), ffi, description, arithmetic: Arithmetic::default() })
+    }
+
+    /// Runs its forward passes in a number format; f32 without this.
+    #[must_use]
+    pub fn computing_in(mut self, arithmetic: Arithmetic) -> Self {
+        self.arithmetic = arithmetic;
+        self
+    }
+
+    /// The number format of its forward passes.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// What the encoder gives.
@@ -66,10 +80,12 @@ impl ForeignEncoder {
     /// What the plugin says, or what it got wrong.
     pub fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>, PluginError> {
         let pointers: Vec<TensorPtr> = views.iter().map(lend).collect();
+        let autocast = self.arithmetic.begin();
         let state = SharedState::now();
         let tracking = state.grad_mode();
         let given = self.ffi.vtable.forward()(self.ffi.instance, pointers.as_slice().into(), mode_code(mode));
         report(&self.component, "forward", state);
+        drop(autocast);
         let given = self.component.origin.take("forward", given)?;
         let maps = &self.description.maps;
         let expected = views.len() * maps.len();

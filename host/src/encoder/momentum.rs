@@ -28,7 +28,7 @@ impl MomentumEncoder {
     /// # Errors
     /// What the plugin or libtorch says.
     pub fn of(encoder: &ForeignEncoder, component: &Component, request: &Request, momentum: Momentum) -> Result<Self> {
-        let copy = ForeignEncoder::create(component, request)?;
+        let copy = ForeignEncoder::create(component, request)?.computing_in(encoder.arithmetic());
         let (own, theirs) = (copy.tensors()?, encoder.tensors()?);
         if own.len() != theirs.len() || own.iter().zip(&theirs).any(|(own, theirs)| own.name != theirs.name) {
             let message = "two encoders of one config have different tensors".to_owned();

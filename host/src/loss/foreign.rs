@@ -4,6 +4,7 @@ use crate::{
     encoder::report,
     native::SharedState,
     plugin::{Component, PluginError, request_text},
+    train::Arithmetic,
 };
 use infomax_abi::{FfiLoss, FfiTerm, FfiTerms};
 use infomax_sdk::{
@@ -24,6 +25,7 @@ pub struct ForeignLoss {
     ffi: FfiLoss,
     description: LossDescription,
     input: LossInput,
+    arithmetic: Arithmetic,
 }
 
 // SAFETY: a loss is `Send` on the plugin's side, by the bound of the author's trait.
@@ -67,7 +69,15 @@ impl ForeignLoss {
         let made = create(component.name.as_str().into(), text.as_str().into());
         report(component, "create", state);
         let ffi = component.origin.take("create", made)?;
-        Ok(Self { component: component.clone(), ffi, description, input: request.loss.clone() })
+        let arithmetic = Arithmetic::default();
+        Ok(Self { component: component.clone(), ffi, description, input: request.loss.clone(), arithmetic })
+    }
+
+    /// Runs its calls in a number format; f32 without this.
+    #[must_use]
+    pub fn computing_in(mut self, arithmetic: Arithmetic) -> Self {
+        self.arithmetic = arithmetic;
+        self
     }
 
     /// Who the loss is, for messages.
@@ -86,12 +96,14 @@ impl ForeignLoss {
     /// What the plugin says, or what it got wrong.
     pub fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms, PluginError> {
         let lent = lend_features(features, &self.input.maps);
+        let autocast = self.arithmetic.begin();
         let state = SharedState::now();
         let call = self.ffi.vtable.forward();
         let given = lend_facts(facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
         report(&self.component, "forward", state);
+        drop(autocast);
         let terms = self.take_terms("forward", self.component.origin.take("forward", given)?)?;
         if state.grad_mode() && !terms.total.requires_grad() {
             let message = "its total has no gradient, so nothing would learn".to_owned();
@@ -112,12 +124,14 @@ impl ForeignLoss {
     ) -> Result<Gradients, PluginError> {
         const CALL: &str = "forward_backward";
         let lent = lend_features(features, &self.input.maps);
+        let autocast = self.arithmetic.begin();
         let state = SharedState::now();
         let call = self.ffi.vtable.forward_backward();
         let given = lend_facts(facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
         report(&self.component, CALL, state);
+        drop(autocast);
         let given = self.component.origin.take(CALL, given)?;
         let terms = self.take_terms(CALL, given.terms)?;
         if given.features.len() != features.items().len() {
@@ -151,9 +165,11 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn before_step(&mut self, facts: &Facts) -> Result<(), PluginError> {
+        let autocast = self.arithmetic.begin();
         let state = SharedState::now();
         let given = lend_facts(facts, |f| self.ffi.vtable.before_step()(self.ffi.instance, f));
         report(&self.component, "before_step", state);
+        drop(autocast);
         self.component.origin.take("before_step", given)
     }
 
@@ -163,10 +179,12 @@ impl ForeignLoss {
     /// What the plugin says.
     pub fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<(), PluginError> {
         let lent = lend_features(features, &self.input.maps);
+        let autocast = self.arithmetic.begin();
         let state = SharedState::now();
         let call = self.ffi.vtable.after_update();
         let given = lend_facts(facts, |f| call(self.ffi.instance, lent.as_slice().into(), f));
         report(&self.component, "after_update", state);
+        drop(autocast);
         self.component.origin.take("after_update", given)
     }
 

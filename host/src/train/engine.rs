@@ -8,6 +8,7 @@ use super::{
     input::Normalisation,
     meeting::{compare, meet},
     model::Model,
+    precision::Arithmetic,
     recorder::Recorder,
     setup::Setup,
     signals::Signals,
@@ -86,6 +87,7 @@ pub fn train(
     let experiment = &resolved.experiment;
     let place = options.place.as_ref();
     let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
+    Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
     let threads = experiment.train.thread_count(options.local_world_size());
     native::set_threads(threads);
     native::log_warnings();
@@ -363,6 +365,7 @@ impl Run<'_> {
         let (stop, seconds) = self.group.agree_on_end(self.signals.asked(), self.began.elapsed().as_secs_f64())?;
         self.state.seconds = seconds;
         match &outcome.skipped {
+            Some(_) if outcome.overflowed => self.state.skipped += 1,
             Some(name) => self.skip(batch, name)?,
             None => self.state.skipped_in_a_row = 0,
         }
@@ -420,7 +423,8 @@ impl Run<'_> {
         let step = batch.step;
         let place = format!("step {step}, {}", self.model.loss.label());
         let limit = self.experiment.train.max_skipped_steps_in_a_row;
-        let captured = self.run.map(|run| run.join(format!("nonfinite-step-{step}.safetensors")));
+        let first = (step + 1).saturating_sub(self.state.skipped_in_a_row);
+        let captured = self.run.map(|run| run.join(format!("nonfinite-step-{first}.safetensors")));
         if let Some(captured) = captured.as_ref().filter(|_| self.state.skipped_in_a_row == 1) {
             let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
             tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));
@@ -434,10 +438,11 @@ impl Run<'_> {
         self.note(&format!("`{name}` is not finite at {place}: nothing was updated"));
         if self.state.skipped_in_a_row > limit {
             let message = format!("`{name}` was not finite in {} steps in a row", self.state.skipped_in_a_row);
-            let hint = match captured {
-                Some(captured) => format!("lower `optimizer.lr`; the first such batch is in {}", captured.display()),
-                None => "lower `optimizer.lr`".to_owned(),
-            };
+            let scale_is_low = self.model.scaler.is_some() && name == "gradient_norm";
+            let what = if scale_is_low { "the loss scale is at `train.loss_scale.floor`: " } else { "" };
+            let other = if scale_is_low { ", or use `bf16`" } else { "" };
+            let batch = captured.map(|file| format!("; the first such batch is in {}", file.display()));
+            let hint = format!("{what}lower `optimizer.lr`{other}{}", batch.unwrap_or_default());
             return Err(Error::Diverged { fault: Fault::new(message).at(place).hint(hint) });
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What is trained: encoder, loss and classifiers, with the optimizer over all their parameters.
 
-use super::{exchange::sum_in_place, setup::Setup};
+use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, setup::Setup};
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName},
     distributed::Group,
@@ -26,6 +26,10 @@ pub struct Model {
     /// Trains the classifiers alone, at its own constant learning rate.
     pub classifier_optimizer: Option<Optimizer>,
     pub device: Device,
+    /// The number format of encoder and loss.
+    pub arithmetic: Arithmetic,
+    /// Under f16.
+    pub scaler: Option<LossScaler>,
     /// Position of the representation among the encoder's maps.
     pub representation: usize,
     /// Where the encoder's and the loss's tensors lay at the start: a plugin must not replace them.
@@ -40,10 +44,11 @@ impl Model {
     pub fn new(setup: &Setup, experiment: &Experiment, classes: Option<usize>) -> Result<Self> {
         let device =
             device(&setup.encoder_request.device).map_err(|error| setup.encoder.origin.error("create", error))?;
+        let arithmetic = Arithmetic::new(experiment.train.precision, device)?;
         let key = Key::new(experiment.train.seed).purpose("init");
         let seed = |purpose: &str| tch::manual_seed(key.purpose(purpose).torch_seed());
         seed("encoder");
-        let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?;
+        let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
         if let Some(path) = &experiment.encoder.weights {
             load_weights(&encoder, path)?;
         }
@@ -51,7 +56,7 @@ impl Model {
         let copy = |momentum| MomentumEncoder::of(&encoder, &setup.encoder, &setup.encoder_request, momentum);
         let momentum_encoder = momentum.map(copy).transpose()?;
         seed("loss");
-        let loss = ForeignLoss::create(&setup.loss, &setup.loss_request)?;
+        let loss = ForeignLoss::create(&setup.loss, &setup.loss_request)?.computing_in(arithmetic);
         let description = encoder.description();
         let is_representation = |map: &infomax_sdk::FeatureMap| map.name == description.representation;
         let representation = description.maps.iter().position(is_representation).expect("`describe` checked it");
@@ -79,6 +84,8 @@ impl Model {
             optimizer,
             classifier_optimizer,
             device,
+            arithmetic,
+            scaler: arithmetic.scales_loss().then(|| LossScaler::new(experiment.train.loss_scale)),
             representation,
             identities,
         })

@@ -6,6 +6,7 @@ use super::{
     input::Normalisation,
     model::Model,
     passes::{Maps, Passes},
+    scaler::{LossScaler, scaled, unscale},
 };
 use crate::{
     config::{Experiment, LossSharing},
@@ -47,6 +48,8 @@ pub struct StepOutcome {
     pub values: Vec<(String, f64)>,
     /// The value that was not finite, so that nothing was updated.
     pub skipped: Option<String>,
+    /// Whether a gradient overflowed at a loss scale that can still fall: the next step's is smaller.
+    pub overflowed: bool,
     /// How long this rank computed before it first needed another.
     pub alone: Duration,
 }
@@ -156,7 +159,7 @@ impl Stepper {
             epoch: batch.epoch,
             key,
             world_size: self.group.size() as u32,
-            dtype: Kind::Float,
+            dtype: model.arithmetic.dtype(),
             labels: self.wants_labels.then(|| labels.shallow_clone()),
             indices: Some(indices.to_device(model.device)),
         };
@@ -174,7 +177,7 @@ impl Stepper {
         };
         self.backward(model, &views, maps, gradients, key)?;
 
-        let (values, skipped) = self.gate(model, &terms, &classified)?;
+        let (values, skipped, overflowed) = self.gate(model, &terms, &classified)?;
         if skipped.is_none() {
             model.optimizer.update(lr)?;
             if let Some(optimizer) = &mut model.classifier_optimizer {
@@ -187,7 +190,7 @@ impl Stepper {
             tch::manual_seed(key.purpose("after_update").torch_seed());
             model.loss.after_update(&features, &facts)?;
         }
-        Ok(StepOutcome { values, skipped, alone })
+        Ok(StepOutcome { values, skipped, overflowed, alone })
     }
 
     /// The maps that loss and classifiers read, of this rank's rows, through the encoder and its slow copy.
@@ -247,6 +250,8 @@ impl Stepper {
     /// parameters are in place, those of all ranks.
     fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult> {
         let rows = self.rows(features);
+        let scale = model.scaler.as_ref().map(LossScaler::scale);
+        let torch = || Error::torch("scale the loss");
         let (terms, gradients) = if self.by_hand {
             let done = model.loss.forward_backward(features, facts, rows)?;
             let own = model.loss.tensors()?;
@@ -254,12 +259,16 @@ impl Stepper {
                 let Some(parameter) = own.iter().find(|named| named.name == *name) else {
                     return Err(model.loss.unknown_gradient(name).into());
                 };
-                native::set_gradient(&parameter.tensor, gradient).map_err(Error::native("take over a gradient"))?;
+                let gradient = scaled(gradient, scale).map_err(torch())?;
+                native::set_gradient(&parameter.tensor, &gradient).map_err(Error::native("take over a gradient"))?;
             }
-            (total_first(done.terms), done.features)
+            let of_feature = |gradient: Option<Tensor>| gradient.map(|g| scaled(&g, scale)).transpose();
+            let gradients: Result<Vec<Option<Tensor>>, _> = done.features.into_iter().map(of_feature).collect();
+            (total_first(done.terms), gradients.map_err(torch())?)
         } else {
             let terms = model.loss.forward(features, facts, rows)?;
-            terms.total.f_backward().map_err(Error::torch("run the loss backward"))?;
+            let total = scaled(&terms.total, scale).map_err(torch())?;
+            total.f_backward().map_err(Error::torch("run the loss backward"))?;
             let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
             (total_first(terms), features.items().iter().map(gradient).collect())
         };
@@ -307,18 +316,19 @@ impl Stepper {
         Ok(())
     }
 
-    /// The step's values over all ranks, and the one that was not finite.
+    /// The step's values over all ranks, the one that was not finite, and whether a gradient overflowed.
     fn gate(
         &self,
-        model: &Model,
+        model: &mut Model,
         terms: &[(String, Tensor)],
         classified: &[(String, Tensor)],
-    ) -> Result<(Vec<(String, f64)>, Option<String>)> {
+    ) -> Result<(Vec<(String, f64)>, Option<String>, bool)> {
         let named = || terms.iter().chain(classified);
         let scalars: Vec<Tensor> = named().map(|(_, scalar)| scalar.shallow_clone()).collect();
         let shares = if self.by_rows { terms.len() } else { 0 };
         let read = read_values(&self.group, &scalars, shares)?;
         let mut values: Vec<(String, f64)> = named().map(|(name, _)| name.clone()).zip(read.numbers).collect();
+        let overflowed = unscale(model, &mut values)?;
         values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
         // Terms before the total, which they spoil.
         let last_total = values.iter().skip(1).chain(values.first());
@@ -326,7 +336,7 @@ impl Stepper {
         if skipped.is_none() && !read.finite {
             skipped = Some("loss on another rank".to_owned());
         }
-        Ok((values, skipped))
+        Ok((values, skipped, overflowed))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where numbers must not be rounded below f32, whatever precision the host runs in.
 
-use infomax_sdk::Result;
+use infomax_sdk::{Result, without_autocast};
 use tch::{Kind, Tensor};
 
 /// The smallest norm that is divided by (`torch.nn.functional.normalize`).
@@ -14,7 +14,7 @@ pub fn at_least_f32(x: &Tensor) -> Result<Tensor> {
 
 /// Runs `objective` without autocast, so that products of f32 tensors stay in f32. Heads are left under autocast.
 pub fn in_f32<T>(objective: impl FnOnce() -> Result<T>) -> Result<T> {
-    tch::autocast(false, objective)
+    without_autocast(objective)
 }
 
 /// Each row divided by its 2-norm; a row of zeros stays one, with a finite gradient.

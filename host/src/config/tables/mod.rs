@@ -3,6 +3,7 @@
 mod checkpoint;
 mod distributed;
 mod evaluation;
+mod loss_scale;
 mod optimizer;
 mod plugins;
 mod record;
@@ -11,6 +12,7 @@ mod train;
 pub use checkpoint::Checkpoint;
 pub use distributed::{BatchNorm, BatchNormMode, Distributed, LossSharing};
 pub use evaluation::{Evaluation, Protocol};
+pub use loss_scale::LossScale;
 pub use optimizer::{Optimizer, OptimizerName, ScheduleName};
 pub use plugins::Plugins;
 pub use record::Record;

@@ -1,5 +1,6 @@
 //! The table `train`: how long, on what, from which seed.
 
+use super::LossScale;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, thread};
@@ -35,8 +36,13 @@ pub struct Train {
     /// Where all randomness comes from.
     #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
     pub seed: u64,
-    /// The number format of the encoder's and the loss's arithmetic.
+    /// The number format of the encoder's and the loss's arithmetic; parameters stay f32 in each.
     pub precision: Precision,
+    /// How losses are scaled under `precision = "f16"`.
+    pub loss_scale: LossScale,
+    /// Use only operations that repeat their results to the bit, also on a GPU, where that is slower. On a CPU they always
+    /// do.
+    pub deterministic: bool,
     /// `auto` (the first GPU if there is one), `cpu`, `cuda` or `cuda:N`.
     #[schemars(with = "String", regex(pattern = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"))]
     #[schemars(extend("examples" = ["auto", "cpu", "cuda", "cuda:0"]))]
@@ -71,6 +77,8 @@ impl Default for Train {
             accumulation_steps: 1,
             seed: 1, // the published script's default
             precision: Precision::F32,
+            loss_scale: LossScale::default(),
+            deterministic: false,
             device: Device::Auto,
             workers: None,
             threads: 0,
@@ -128,17 +136,12 @@ pub enum Precision {
     /// 32-bit floating point throughout.
     #[default]
     F32,
-    /// 32-bit numbers whose products are rounded to 10 bits of mantissa (NVIDIA, from Ampere on).
+    /// 32-bit numbers whose products round their factors to 10 bits of mantissa (NVIDIA, from Ampere on).
     Tf32,
-    /// 16-bit floating point with loss scaling.
+    /// 16-bit floating point with loss scaling; slow on a CPU.
     F16,
     /// bfloat16.
     Bf16,
-}
-
-impl Precision {
-    /// What this host can run.
-    pub const BUILT: &[Self] = &[Self::F32];
 }
 
 impl fmt::Display for Precision {

@@ -59,7 +59,7 @@ impl Loss for AmdimLoss {
             let (sources, target) = self.operands(&group, features, facts, &rows)?;
             let images = target.size()[0] / i64::from(group.target_side * group.target_side);
             let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
-            sums.add(&group.pairs, product.scored(&self.scoring())?)?;
+            sums.add(&group.pairs, product.scored(&self.scoring(facts))?)?;
         }
         sums.terms()
     }
@@ -72,7 +72,7 @@ impl Loss for AmdimLoss {
                 let (sources, target) = self.operands(&group, features, facts, &rows)?;
                 let images = target.size()[0] / i64::from(group.target_side * group.target_side);
                 let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
-                let done = product.with_gradients(&self.scoring())?;
+                let done = product.with_gradients(&self.scoring(facts))?;
                 sums.add(&group.pairs, done.scored)?;
                 let position = self.position(features, 1 - group.source_view, group.target_side)?;
                 accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
@@ -120,11 +120,12 @@ impl Loss for AmdimLoss {
 }
 
 impl AmdimLoss {
-    fn scoring(&self) -> Scoring {
+    fn scoring(&self, facts: &Facts) -> Scoring {
         Scoring {
             clip: self.config.clip.then_some(self.config.tclip),
             regulariser: self.config.regulariser,
             f32_products: self.config.f32_products,
+            autocast: facts.dtype,
         }
     }
 

@@ -5,7 +5,10 @@
 //!
 //! Shapes: K sources that share a target · R source rows, of images `offset`.. · B images · L locations · D rkhs.
 
-use infomax_sdk::tch::{Kind, TchError, Tensor};
+use infomax_sdk::{
+    tch::{Kind, TchError, Tensor},
+    without_autocast,
+};
 
 /// Above this clip the sum of exponentials could overflow f32 without a shift: e^40 · 10^9 scores stay below 10^27.
 const LARGEST_CLIP_WITHOUT_SHIFT: f64 = 40.0;
@@ -19,6 +22,15 @@ pub struct Scoring {
     pub regulariser: f64,
     /// Whether products are made in f32 under mixed precision too.
     pub f32_products: bool,
+    /// The autocast dtype; f32 without mixed precision.
+    pub autocast: Kind,
+}
+
+impl Scoring {
+    /// Runs products in the autocast dtype, or in f32 where that is asked for.
+    fn multiply<T>(&self, products: impl FnOnce() -> T) -> T {
+        if self.f32_products { without_autocast(products) } else { products() }
+    }
 }
 
 /// Sources and the map that they look for.
@@ -69,8 +81,8 @@ impl Product<'_> {
         } else {
             (self.sources_krd.shallow_clone(), self.target_md.shallow_clone())
         };
-        let raw = sources.f_reshape([k * r, d])?.f_mm(&targets.f_transpose(0, 1)?)?.f_to_kind(Kind::Float)?;
-        raw.f_multiply_scalar(1.0 / (d as f64).sqrt())?.f_view(self.sizes())
+        let product = scoring.multiply(|| sources.f_reshape([k * r, d])?.f_mm(&targets.f_transpose(0, 1)?))?;
+        product.f_to_kind(Kind::Float)?.f_multiply_scalar_(1.0 / (d as f64).sqrt())?.f_view(self.sizes())
     }
 
     /// The positives of a K × R × B × L tensor: K × L × R, a view.
@@ -142,15 +154,30 @@ impl Product<'_> {
         }
 
         let d = self.target_md.size()[1];
-        let kind = if scoring.f32_products { Kind::Float } else { self.target_md.kind() };
+        let kind = match scoring.autocast {
+            _ if scoring.f32_products => Kind::Float,
+            Kind::Float => self.target_md.kind(),
+            autocast => autocast,
+        };
+        // The gradients of most scores lie below the smallest f16, those of positives at 1 / count.
+        let raise = if kind == Kind::Half { count } else { 1.0 };
+        if raise != 1.0 {
+            let _ = gradient.f_multiply_scalar_(raise)?;
+        }
         let gradient = gradient.f_view([k * r, b * l])?.f_to_kind(kind)?;
-        let scale = 1.0 / (d as f64).sqrt();
+        let scale = 1.0 / ((d as f64).sqrt() * raise);
         let sources = self.sources_krd.f_reshape([k * r, d])?.f_to_kind(kind)?;
         let targets = self.target_md.f_to_kind(kind)?;
+        let (sources_krd, target_md) = scoring.multiply(|| {
+            let at_least_f32 = |x: Tensor| if x.kind() == Kind::Double { Ok(x) } else { x.f_to_kind(Kind::Float) };
+            let of_sources = at_least_f32(gradient.f_mm(&targets)?)?.f_multiply_scalar_(scale)?;
+            let of_target = at_least_f32(gradient.f_transpose(0, 1)?.f_mm(&sources)?)?.f_multiply_scalar_(scale)?;
+            Ok::<_, TchError>((of_sources.f_view([k, r, d])?, of_target))
+        })?;
         Ok(ScoredWithGradients {
             scored: Scored { losses_k: losses_k.f_divide_scalar(count)?, regularisers_k },
-            sources_krd: gradient.f_mm(&targets)?.f_multiply_scalar_(scale)?.f_view([k, r, d])?,
-            target_md: gradient.f_transpose(0, 1)?.f_mm(&sources)?.f_multiply_scalar_(scale)?,
+            sources_krd,
+            target_md,
         })
     }
 }

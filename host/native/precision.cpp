@@ -1,0 +1,120 @@
+// Number formats: autocast, TF32, deterministic algorithms, unscaling of gradients, and the memory of a device. A plain C
+// interface as in torch_extras.cpp: a message that infomax_free frees, or null. Called by host/src/native/precision.rs
+// alone. Nothing here links CUDA: what is asked of a device goes through libtorch's registries.
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <vector>
+
+namespace {
+
+template <typename Call>
+char* guarded(Call call) {
+  try {
+    call();
+    return nullptr;
+  } catch (const std::exception& error) {
+    return strdup(error.what());
+  } catch (...) {
+    return strdup("an exception that is not a std::exception");
+  }
+}
+
+c10::DeviceType type(int cuda) { return cuda ? c10::DeviceType::CUDA : c10::DeviceType::CPU; }
+
+}  // namespace
+
+extern "C" {
+
+// Autocast of this thread, for the CPU and for CUDA; the dtype is c10::ScalarType's number.
+struct infomax_autocast_state {
+  int cpu_enabled, cpu_dtype, cuda_enabled, cuda_dtype, cache_enabled;
+};
+
+infomax_autocast_state infomax_autocast_get(void) {
+  using namespace at::autocast;
+  const auto cpu = type(0), cuda = type(1);
+  return {is_autocast_enabled(cpu), static_cast<int>(get_autocast_dtype(cpu)), is_autocast_enabled(cuda),
+          static_cast<int>(get_autocast_dtype(cuda)), is_autocast_cache_enabled()};
+}
+
+void infomax_autocast_set(infomax_autocast_state state) {
+  using namespace at::autocast;
+  const auto cpu = type(0), cuda = type(1);
+  set_autocast_enabled(cpu, state.cpu_enabled);
+  set_autocast_dtype(cpu, static_cast<at::ScalarType>(state.cpu_dtype));
+  set_autocast_enabled(cuda, state.cuda_enabled);
+  set_autocast_dtype(cuda, static_cast<at::ScalarType>(state.cuda_dtype));
+  set_autocast_cache_enabled(state.cache_enabled);
+}
+
+// Begins a region in which each leaf is cast once.
+void infomax_autocast_enter(void) { at::autocast::increment_nesting(); }
+
+// Ends a region; the outermost one lets the casts go.
+void infomax_autocast_leave(void) {
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+}
+
+// Whether f32 products on CUDA may round their factors to 10 bits, in cuBLAS and in cuDNN, whose default is yes.
+char* infomax_set_tf32(int allowed) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuBLAS(allowed != 0);
+    at::globalContext().setAllowTF32CuDNN(allowed != 0);
+  });
+}
+
+int infomax_tf32(void) {
+  return at::globalContext().allowTF32CuBLAS() || at::globalContext().allowTF32CuDNN();
+}
+
+// Whether every operation must repeat its result to the bit; one that can't fails. cuBLAS needs a fixed workspace, read
+// from the environment when CUDA is first used.
+char* infomax_set_deterministic(int wanted) {
+  return guarded([&] {
+    if (wanted) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+    auto& context = at::globalContext();
+    context.setDeterministicAlgorithms(wanted != 0, false);
+    context.setDeterministicFillUninitializedMemory(false);  // a pass over every new tensor, for debugging
+    context.setDeterministicCuDNN(wanted != 0);
+  });
+}
+
+int infomax_deterministic(void) { return at::globalContext().deterministicAlgorithms(); }
+
+// Divides f32 gradients by a scale, in place; says whether any number is not finite. Waits for the device.
+char* infomax_unscale(at::Tensor* const* gradients, size_t count, double scale, int* nonfinite) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    *nonfinite = 0;
+    if (count == 0) return;
+    std::vector<at::Tensor> list;
+    for (size_t i = 0; i < count; ++i) list.push_back(*gradients[i]);
+    auto found = at::zeros({}, list[0].options().dtype(at::kFloat));
+    auto inverse = at::full({}, 1.0 / scale, found.options());
+    at::_amp_foreach_non_finite_check_and_unscale_(list, found, inverse);
+    *nonfinite = found.item<float>() != 0;
+  });
+}
+
+// Bytes on a CUDA device: in tensors now, in tensors at most since the start, kept by the allocator, free, in all.
+char* infomax_device_memory(int index, unsigned long long bytes[5]) {
+  return guarded([&] {
+    auto* allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+    const auto stats = allocator->getDeviceStats(static_cast<c10::DeviceIndex>(index));
+    const auto [unused, total] = allocator->getMemoryInfo(static_cast<c10::DeviceIndex>(index));
+    const auto& allocated = stats.allocated_bytes[0];  // the aggregate over pools
+    bytes[0] = allocated.current;
+    bytes[1] = allocated.peak;
+    bytes[2] = stats.reserved_bytes[0].current;
+    bytes[3] = unused;
+    bytes[4] = total;
+  });
+}
+
+}  // extern "C"

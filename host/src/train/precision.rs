@@ -1,0 +1,76 @@
+//! In which number format a run computes: decided from the config and the device before anything is allocated.
+
+use crate::{
+    config::{Precision, Train},
+    error::{Error, Fault, Result},
+    native::precision::{Autocast, set_deterministic, set_tf32},
+};
+use tch::{Device, Kind};
+
+/// A device and the number format of its products. Parameters, running statistics, the optimizer's state and checkpoints
+/// are f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arithmetic {
+    device: Device,
+    precision: Precision,
+}
+
+impl Arithmetic {
+    /// A precision on a device.
+    ///
+    /// # Errors
+    /// A precision that the device doesn't have.
+    pub fn new(precision: Precision, device: Device) -> Result<Self> {
+        if precision == Precision::Tf32 && !device.is_cuda() {
+            let message = "`train.precision` = `tf32` is a format of NVIDIA GPUs, but the device is the CPU";
+            return Err(Error::config(Fault::new(message).hint("use `bf16` or `f32`, or a GPU: `train.device`")));
+        }
+        Ok(Self { device, precision })
+    }
+
+    /// What `--amp` means on a device, as published: f16 on a GPU; bf16 on a CPU, which has no fast f16.
+    pub fn of_amp(device: Device) -> Precision {
+        if device.is_cuda() { Precision::F16 } else { Precision::Bf16 }
+    }
+
+    /// Sets libtorch's switches, which hold for the whole process, and says what a user may not expect.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn prepare(&self, train: &Train) -> Result<()> {
+        // Plain f32 turns TF32 off too: cuDNN would use it by default.
+        set_tf32(self.precision == Precision::Tf32).map_err(Error::native("choose the precision"))?;
+        set_deterministic(train.deterministic).map_err(Error::native("choose deterministic algorithms"))?;
+        if self.scales_loss() && !self.device.is_cuda() {
+            log::warn!("`train.precision` = `f16` is slow on a CPU: libtorch has no fast products for it; `bf16` has");
+        }
+        Ok(())
+    }
+
+    /// The autocast dtype; f32 without mixed precision.
+    pub fn dtype(&self) -> Kind {
+        match self.precision {
+            Precision::F32 | Precision::Tf32 => Kind::Float,
+            Precision::F16 => Kind::Half,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+
+    /// Whether gradients could vanish without loss scaling.
+    pub fn scales_loss(&self) -> bool {
+        self.precision == Precision::F16
+    }
+
+    /// Begins mixed precision; none without it.
+    pub fn begin(&self) -> Option<Autocast> {
+        let mixed = self.dtype() != Kind::Float;
+        mixed.then(|| Autocast::begin(self.device, self.dtype()))
+    }
+}
+
+impl Default for Arithmetic {
+    /// f32 on a CPU.
+    fn default() -> Self {
+        Self { device: Device::Cpu, precision: Precision::F32 }
+    }
+}
