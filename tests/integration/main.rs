@@ -5,6 +5,7 @@ mod conformance;
 mod dataset_faults;
 mod golden;
 mod plugin_faults;
+mod precision;
 mod recorded;
 mod support;
 mod tools;

@@ -329,7 +329,8 @@ impl Run<'_> {
         let step = batch.step;
         let place = format!("step {step}, {}", self.model.loss.label());
         let limit = self.experiment.train.max_skipped_steps_in_a_row;
-        let captured = self.directory.path().join(format!("nonfinite-step-{step}.safetensors"));
+        let first = (step + 1).saturating_sub(self.state.skipped_in_a_row);
+        let captured = self.directory.path().join(format!("nonfinite-step-{first}.safetensors"));
         if self.state.skipped_in_a_row == 1 {
             let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
             tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));

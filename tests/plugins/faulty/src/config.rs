@@ -13,6 +13,8 @@ pub struct FaultyConfig {
     pub fault: Fault,
     /// From which step on, for faults of values.
     pub step: u64,
+    /// At which steps gradients by hand are infinite, as after an overflow.
+    pub overflow_steps: Vec<u64>,
     /// Whether the loss makes its gradients by hand.
     pub by_hand: bool,
 }
@@ -66,5 +68,6 @@ pub enum Fault {
     GradientMissing,
     NoGradLeft,
     ThreadsLeft,
+    AutocastLeft,
     Replaced,
 }
