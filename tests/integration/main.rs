@@ -6,6 +6,7 @@ mod dataset_faults;
 mod distributed;
 mod golden;
 mod plugin_faults;
+mod precision;
 mod recorded;
 mod support;
 mod tools;

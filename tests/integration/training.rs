@@ -33,12 +33,12 @@ fn arguments(name: &str, more: &[&str]) -> Vec<String> {
     list
 }
 
-fn train(folder: &Path, name: &str, more: &[&str]) -> Output {
+pub fn train(folder: &Path, name: &str, more: &[&str]) -> Output {
     let list = arguments(name, more);
     run(folder, &list.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn assert_ok(output: &Output) {
+pub fn assert_ok(output: &Output) {
     assert!(
         output.status.success(),
         "{}\n{}",
@@ -48,7 +48,7 @@ fn assert_ok(output: &Output) {
 }
 
 /// The rows of metrics without what depends on the clock.
-fn metrics(run: &Path) -> Vec<Value> {
+pub fn metrics(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let row = |line: &str| {
         let mut row: Value = serde_json::from_str(line).unwrap();
@@ -69,7 +69,7 @@ fn last_state(run: &Path) -> (Vec<u8>, Vec<u8>, Value) {
     (read("encoder.safetensors"), read("training.safetensors"), state)
 }
 
-fn assert_same(a: &Path, b: &Path) {
+pub fn assert_same(a: &Path, b: &Path) {
     assert_eq!(metrics(a), metrics(b), "metrics of {} and {}", a.display(), b.display());
     assert!(last_state(a) == last_state(b), "states of {} and {} differ", a.display(), b.display());
 }

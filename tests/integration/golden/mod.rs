@@ -1,5 +1,5 @@
 //! Numbers recorded from the published AMDIM code, reached through the loaded libraries.
 
 mod amdim;
-mod model;
+pub(crate) mod model;
 mod objective;

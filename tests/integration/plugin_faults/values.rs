@@ -57,15 +57,15 @@ fn p11_impossible_views_of_an_augmentation_are_refused() {
 }
 
 #[test]
-fn p11_gradient_mode_and_threads_are_put_back() {
-    for what in ["no_grad_left", "threads_left"] {
+fn p11_gradient_mode_autocast_and_threads_are_put_back() {
+    for what in ["no_grad_left", "threads_left", "autocast_left"] {
         let before = SharedState::now();
         let Made::Encoder(mut encoder) = Made::new(&faulty(Kind::Encoder), &fault("forward", what)).unwrap() else {
             unreachable!()
         };
         let given = encoder.forward(&views(), Mode::Train);
         // Without gradients the maps are refused for a better reason than a later surprise.
-        assert_eq!(given.is_ok(), what == "threads_left");
+        assert_eq!(given.is_ok(), what != "no_grad_left");
         assert_eq!(SharedState::now(), before, "after the encoder with {what}");
 
         let Made::Loss(loss) = Made::new(&faulty(Kind::Loss), &fault("forward", what)).unwrap() else { unreachable!() };

@@ -4,4 +4,4 @@
 mod encoders;
 mod fill;
 mod losses;
-mod step;
+pub(crate) mod step;

@@ -17,6 +17,8 @@ pub struct FaultyConfig {
     pub rank: Option<u64>,
     /// A file that the first fault makes, and that no other follows.
     pub once: Option<std::path::PathBuf>,
+    /// At which steps gradients by hand are infinite, as after an overflow.
+    pub overflow_steps: Vec<u64>,
     /// Whether the loss makes its gradients by hand.
     pub by_hand: bool,
 }
@@ -70,6 +72,7 @@ pub enum Fault {
     GradientMissing,
     NoGradLeft,
     ThreadsLeft,
+    AutocastLeft,
     Replaced,
     /// The process is killed, as from outside.
     Kill,

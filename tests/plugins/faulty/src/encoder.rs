@@ -1,6 +1,9 @@
 //! The mean colour of a view through one linear layer: one map `r1` of 4 × 1 × 1.
 
-use crate::config::{Callback, Fault, FaultyConfig};
+use crate::{
+    config::{Callback, Fault, FaultyConfig},
+    trip::leave_autocast_on,
+};
 use infomax_sdk::{
     Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode, NamedTensor, Result,
     tch::{self, Device, Kind, Tensor},
@@ -46,6 +49,9 @@ impl Encoder for FaultyEncoder {
         }
         if has(Fault::ThreadsLeft) {
             tch::set_num_threads(tch::get_num_threads() + 1);
+        }
+        if has(Fault::AutocastLeft) {
+            leave_autocast_on();
         }
         if has(Fault::Replaced) {
             self.weight = self.weight.f_alias_copy()?.f_detach()?.f_set_requires_grad(true)?;

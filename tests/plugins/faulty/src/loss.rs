@@ -2,7 +2,10 @@
 
 // B images · D channels
 
-use crate::config::{Callback, Fault, FaultyConfig};
+use crate::{
+    config::{Callback, Fault, FaultyConfig},
+    trip::leave_autocast_on,
+};
 use infomax_sdk::{
     Facts, Features, Gradients, Loss, LossDescription, LossInput, NamedTensor, Need, Result, Source, Terms,
     tch::{Device, Kind, Tensor},
@@ -54,6 +57,9 @@ impl Loss for FaultyLoss {
         let apart = one_bd.f_sub(two_bd)?.f_mul_scalar(per_number)?.f_detach()?;
         let size = one_bd.f_mul(&self.scale)?.f_mul_scalar(per_number)?.f_detach()?;
         let mut gradients = vec![Some(apart.f_add(&size)?), Some(apart.f_neg()?)];
+        if self.config.overflow_steps.contains(&facts.step) {
+            gradients[0] = Some(apart.f_full_like(f64::INFINITY)?);
+        }
         let terms = self.faulty(Callback::ForwardBackward, self.terms(features)?, facts.step)?;
         match self.config.fault {
             Fault::GradientShape => gradients[1] = Some(apart.f_flatten(0, -1)?),
@@ -127,6 +133,7 @@ impl FaultyLoss {
             Fault::TermUndefined => terms.terms[1].1 = Tensor::new(),
             Fault::TermNotANumber if due => terms.terms[1].1 = nan(size)?,
             Fault::NoGradLeft => std::mem::forget(infomax_sdk::tch::no_grad_guard()),
+            Fault::AutocastLeft => leave_autocast_on(),
             Fault::ThreadsLeft => infomax_sdk::tch::set_num_threads(infomax_sdk::tch::get_num_threads() + 1),
             _ => {}
         }

@@ -53,3 +53,15 @@ impl FaultyConfig {
         self.trip(callback).unwrap_or_else(|error| panic!("{error}"));
     }
 }
+
+// at::autocast's own function: tch can't switch autocast on for a CPU.
+unsafe extern "C" {
+    #[link_name = "_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"]
+    fn set_autocast_enabled(device_type: i8, enabled: bool);
+}
+
+/// Switches autocast on for the CPU and leaves it so.
+pub fn leave_autocast_on() {
+    // SAFETY: sets a value of this thread; 0 is c10::DeviceType::CPU, an i8.
+    unsafe { set_autocast_enabled(0, true) };
+}
