@@ -6,6 +6,7 @@ mod dataset_faults;
 mod golden;
 mod plugin_faults;
 mod recorded;
+mod reference;
 mod support;
 mod tools;
 mod training;

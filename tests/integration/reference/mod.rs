@@ -1,0 +1,4 @@
+//! The reference set in whole experiments: weights from other libraries, methods end to end, resuming, the shipped configs.
+
+mod small;
+mod weights;
