@@ -1,4 +1,6 @@
-//! The reference set in whole experiments: weights from other libraries, methods end to end, resuming, the shipped configs.
+//! The reference set in whole experiments: weights from other libraries, methods end to end, resuming.
 
+mod methods;
+mod resume;
 mod small;
 mod weights;
