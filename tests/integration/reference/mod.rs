@@ -1,5 +1,6 @@
-//! The reference set in whole experiments: weights from other libraries, methods end to end, resuming.
+//! The reference set in whole experiments: weights from other libraries, methods end to end, resuming, the shipped configs.
 
+mod configs;
 mod methods;
 mod resume;
 mod small;
