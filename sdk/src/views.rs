@@ -57,6 +57,25 @@ pub fn config_number(name: &str, value: f64, most: f64) -> Result<()> {
     Err(Error::config(format!("`{name}` is `{value}`")).hint(format!("choose a number within 0 and {most}")))
 }
 
+/// Checks several numbers of a config: name, value, and the largest one allowed.
+///
+/// # Errors
+/// Names the first field that is wrong.
+pub fn config_numbers(fields: &[(&str, f64, f64)]) -> Result<()> {
+    fields.iter().try_for_each(|&(name, value, most)| config_number(name, value, most))
+}
+
+/// Checks the standard deviation that a config divides pixels by.
+///
+/// # Errors
+/// A number that isn't positive.
+pub fn config_std(std: [f64; 3]) -> Result<()> {
+    if std.iter().all(|&s| s > 0.0) {
+        return Ok(());
+    }
+    Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"))
+}
+
 const TRIES: usize = 10; // torchvision
 
 /// The region of torchvision's `RandomResizedCrop`: draws area and aspect (log-uniform) until the region fits; after ten

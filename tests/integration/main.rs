@@ -8,6 +8,7 @@ mod golden;
 mod plugin_faults;
 mod precision;
 mod recorded;
+mod reference;
 mod support;
 mod tools;
 mod training;

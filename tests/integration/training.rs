@@ -180,7 +180,7 @@ fn faults_of_a_config_are_all_said_with_their_places() {
 #[test]
 fn components_that_do_not_fit_are_refused_before_anything_is_allocated() {
     let folder = tempfile::tempdir().unwrap();
-    let output = train(folder.path(), "run", &["augmentation.config.size=64"]);
+    let output = train(folder.path(), "run", &["encoder.config.size=32", "augmentation.config.size=64"]);
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(errors(&output, folder.path()));
 }

@@ -5,15 +5,21 @@ use crate::{
     checkpoint::read_tensors,
     error::{Error, Fault, Result},
 };
-use std::{fs, path::Path};
+use infomax_sdk::Role;
+use std::{collections::BTreeMap, fs, path::Path};
+use tch::Tensor;
 
 const SHOWN: usize = 10; // names in a message
 
-/// Fills an encoder from a file. Every tensor of the encoder must be there with its shape; tensors that the encoder does
-/// not have (a classifier's) are left out and said.
+/// BatchNorm's count of batches, which its statistics don't need here. Files of PyTorch's older versions lack it, and PyTorch
+/// then starts at 0 (`_NormBase._load_from_state_dict`).
+const COUNTER: &str = "num_batches_tracked";
+
+/// Fills an encoder from a file. Every tensor of the encoder but BatchNorm's counters must be there with its shape; tensors
+/// that the encoder does not have (a classifier's) are left out and said.
 ///
 /// # Errors
-/// A file that can't be read, and every tensor that is missing or has another shape.
+/// A file that can't be read; tensors that are missing or have another shape, with those that are not the encoder's.
 pub fn load_weights(encoder: &ForeignEncoder, path: &Path) -> Result<()> {
     let fail = |message: String, hint: &str| Error::Checkpoint {
         fault: Fault::new(message).at(path.display().to_string()).hint(hint),
@@ -21,26 +27,51 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path) -> Result<()> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let unreadable = |error| fail(format!("can't read `encoder.weights`: {error}"), "it must be a safetensors file");
     let mut saved = read_tensors(&bytes).map_err(unreadable)?.tensors;
-    let mut wrong = Vec::new();
+    let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
     for mut own in encoder.tensors()? {
         match saved.remove(&own.name) {
-            None => wrong.push(format!("`{}` is missing", own.name)),
+            None if own.role == Role::Buffer && own.name.ends_with(COUNTER) => {}
+            None => missing.push(own.name),
             Some(saved) if saved.size() != own.tensor.size() => {
-                wrong.push(format!("`{}` is {:?}, expected {:?}", own.name, saved.size(), own.tensor.size()));
+                misshapen.push(format!("`{}` is {:?}, expected {:?}", own.name, saved.size(), own.tensor.size()));
             }
             Some(saved) => {
                 tch::no_grad(|| own.tensor.f_copy_(&saved)).map_err(Error::torch("load weights"))?;
             }
         }
     }
-    if !wrong.is_empty() {
-        let shown = wrong.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        let message = format!("{} tensors of `encoder.weights` don't fit the encoder: {shown}", wrong.len());
-        return Err(fail(message, "choose the encoder and the `encoder.config` that the file was written with"));
+    let quoted = |name: &String| format!("`{name}`");
+    let others: Vec<String> = saved.keys().map(quoted).collect();
+    if !missing.is_empty() || !misshapen.is_empty() {
+        let hint = match wrapper(&missing, &saved) {
+            Some(prefix) => format!("write the file with names that don't begin with `{prefix}`"),
+            None => "choose the encoder and the `encoder.config` that the file was written with".to_owned(),
+        };
+        let missing = missing.iter().map(quoted).collect();
+        let sets = [("missing", &missing), ("of another shape", &misshapen), ("in the file only", &others)];
+        let said = sets.into_iter().filter(|(_, names)| !names.is_empty());
+        let said: Vec<_> = said.map(|(what, names)| format!("{} {what}: {}", names.len(), listed(names))).collect();
+        let message = format!("the tensors of `encoder.weights` don't fit the encoder; {}", said.join("; "));
+        return Err(fail(message, &hint));
     }
-    if !saved.is_empty() {
-        let names: Vec<_> = saved.keys().take(SHOWN).map(String::as_str).collect();
-        log::info!("{}: {} tensors are not the encoder's: {}", path.display(), saved.len(), names.join(", "));
+    if !others.is_empty() {
+        log::info!("{}: {} tensors are not the encoder's: {}", path.display(), others.len(), listed(&others));
     }
     Ok(())
+}
+
+/// What stands before every missing name in the file: a wrapper's `module.` or `backbone.`.
+fn wrapper<'a>(missing: &[String], saved: &'a BTreeMap<String, Tensor>) -> Option<&'a str> {
+    let first = missing.first()?;
+    let mut prefixes = saved.keys().filter_map(|name| name.strip_suffix(first.as_str()));
+    prefixes.find(|prefix| missing.iter().all(|name| saved.contains_key(&format!("{prefix}{name}"))))
+}
+
+/// The first names of a list, and how many there are besides.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -4,7 +4,7 @@ use crate::config::NoAugmentation;
 use infomax_image::operations::resize_centre_crop;
 use infomax_sdk::{
     Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{image, view},
+    views::{config_std, image, view},
 };
 
 /// No augmentation.
@@ -21,6 +21,7 @@ impl Augmentation for None {
             return Err(Error::config(format!("`size` is `{size}` and `views` is `{}`", config.views))
                 .hint("`size` lies within 1 and 4096, `views` within 1 and 64"));
         }
+        config_std(config.std)?;
         let views = (1..=config.views)
             .map(|index| View { name: format!("view{index}"), height: size, width: size, group: 0 })
             .collect();

@@ -8,7 +8,7 @@ use infomax_image::{
 };
 use infomax_sdk::{
     Key, Result,
-    views::{ColourJitter, config_number, config_range, random_region},
+    views::{ColourJitter, config_numbers, config_range, random_region},
 };
 
 const SMALL: u32 = 32; // pixels up to which the defaults are those for CIFAR
@@ -45,7 +45,7 @@ impl Recipe {
         config_range("crop_area", common.crop_area, [1e-4, 1.0])?;
         config_range("crop_aspect", common.crop_aspect, [0.01, 100.0])?;
         config_range("blur_sigma", common.blur_sigma, [0.0, 100.0])?;
-        for (name, value, most) in [
+        config_numbers(&[
             ("jitter_probability", common.jitter_probability, 1.0),
             ("grayscale_probability", common.grayscale_probability, 1.0),
             ("brightness", common.brightness, 10.0),
@@ -53,9 +53,7 @@ impl Recipe {
             ("saturation", common.saturation, 10.0),
             ("hue", common.hue, 0.5),
             ("jitter_strength", common.jitter_strength.unwrap_or(1.0), 10.0),
-        ] {
-            config_number(name, value, most)?;
-        }
+        ])?;
         let strength = common.jitter_strength.unwrap_or(by_size(common.size, SMALL_STRENGTH, 1.0));
         Ok(Self {
             size: common.size,
@@ -80,8 +78,10 @@ impl Recipe {
     /// # Errors
     /// A number that is no probability.
     pub fn with(mut self, blur_probability: f64, solarise_probability: f64) -> Result<Self> {
-        config_number("blur_probability", blur_probability, 1.0)?;
-        config_number("solarise_probability", solarise_probability, 1.0)?;
+        config_numbers(&[
+            ("blur_probability", blur_probability, 1.0),
+            ("solarise_probability", solarise_probability, 1.0),
+        ])?;
         (self.blur_probability, self.solarise_probability) = (blur_probability, solarise_probability);
         Ok(self)
     }

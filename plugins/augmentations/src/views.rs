@@ -7,7 +7,7 @@ use crate::{
 };
 use infomax_sdk::{
     Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{config_number, config_range, image, view},
+    views::{config_number, config_numbers, config_range, config_std, image, view},
 };
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -45,9 +45,7 @@ impl<C: Recipes> Augmentation for Views<C> {
         let common = config.common();
         check_size("size", common.size)?;
         let std = common.std.unwrap_or(by_size(common.size, CIFAR_STD, IMAGENET_STD));
-        if std.iter().any(|&s| s.is_nan() || s <= 0.0) {
-            return Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"));
-        }
+        config_std(std)?;
         let view = |(name, group, recipe): (String, u32, Recipe)| {
             let side = recipe.size;
             View { name, height: side, width: side, group }
@@ -139,8 +137,10 @@ impl Recipes for RandAugment {
     }
 
     fn recipes(&self) -> Result<Vec<(String, u32, Recipe)>> {
-        config_number("magnitude", f64::from(self.magnitude), f64::from(STRONGEST))?;
-        config_number("operations", f64::from(self.operations), 14.0)?;
+        config_numbers(&[
+            ("magnitude", self.magnitude.into(), STRONGEST.into()),
+            ("operations", self.operations.into(), 14.0),
+        ])?;
         let Self { operations, magnitude, fill, .. } = *self;
         let plain = Recipe::new(&self.common())?.with(self.blur_probability, self.solarise_probability)?;
         pair(&plain.with_randaugment(randaugment::RandAugment { operations, magnitude, fill }))

@@ -58,7 +58,7 @@ fn local_map<'a>(config: &LocalDim, input: &'a LossInput) -> Result<&'a FeatureM
         let local = input.maps.iter().filter(|map| locations(map) > 1).min_by_key(|map| locations(map));
         return local.ok_or_else(|| {
             Error::config(format!("loss `local-dim` needs a map of more than one location, the encoder gives {given}"))
-                .hint("choose an encoder that gives local maps")
+                .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`")
         });
     }
     let named = input.map(&config.local_map).filter(|map| locations(map) > 1);

@@ -19,17 +19,25 @@ use tch::Tensor;
 /// Of the largest number of the tensor, or of a hundredth of the largest gradient where that is more.
 const TOLERANCE: f64 = 1e-4;
 
-/// One recorded file and the encoder that it is about, filled.
-struct Case {
+/// One recorded file and the encoder that it is about.
+pub struct Case {
     name: &'static str,
     file: TensorFile,
-    encoder: ForeignEncoder,
+    pub encoder: ForeignEncoder,
     views: Vec<Tensor>,
     largest_error: f64,
 }
 
 impl Case {
+    /// With the weights that the numbers were recorded with.
     fn new(name: &'static str) -> Self {
+        let case = Self::fresh(name);
+        fill(&case.encoder);
+        case
+    }
+
+    /// With weights of its own.
+    pub fn fresh(name: &'static str) -> Self {
         let path = root().join("tests/recorded/encoders").join(format!("{name}.safetensors"));
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = read_tensors(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -43,7 +51,6 @@ impl Case {
             (pattern(&format!("{}/view{i}", about("attempt")), &shape) * 2.0).to_kind(tch::Kind::Float)
         };
         let views = sizes.iter().enumerate().map(view).collect();
-        fill(&encoder);
         Self { name, file, encoder, views, largest_error: 0.0 }
     }
 
@@ -81,7 +88,7 @@ impl Case {
     }
 
     /// Compares every recorded number; nothing recorded may be left over.
-    fn agrees(mut self) {
+    pub fn agrees(mut self) {
         let own = self.tensors();
         let trained = self.encoder.forward(&self.views, Mode::Train).unwrap();
         let mut total = Tensor::zeros([], (tch::Kind::Double, tch::Device::Cpu));

@@ -1,7 +1,7 @@
 //! Numbers recorded from independent implementations and our own restatements in PyTorch (`tests/recorded`), reached
 //! through the loaded libraries.
 
-mod encoders;
-mod fill;
+pub mod encoders;
+pub mod fill;
 mod losses;
 pub(crate) mod step;

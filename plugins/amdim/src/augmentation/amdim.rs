@@ -8,7 +8,7 @@ use infomax_image::{
 };
 use infomax_sdk::{
     Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{ColourJitter, config_number, config_range, image, random_region, view},
+    views::{ColourJitter, config_numbers, config_range, config_std, image, random_region, view},
 };
 use std::borrow::Cow;
 
@@ -158,7 +158,7 @@ fn published(config: &AmdimAugmentation) -> Result<&'static Published> {
 fn check(config: &AmdimAugmentation) -> Result<()> {
     config_range("crop_area", config.crop_area, [1e-4, 1.0])?;
     config_range("crop_aspect", config.crop_aspect, [0.01, 100.0])?;
-    for (name, value, most) in [
+    config_numbers(&[
         ("translation", f64::from(config.translation), 31.0),
         ("translation_probability", config.translation_probability, 1.0),
         ("jitter_probability", config.jitter_probability, 1.0),
@@ -167,11 +167,6 @@ fn check(config: &AmdimAugmentation) -> Result<()> {
         ("contrast", config.contrast, 10.0),
         ("saturation", config.saturation, 10.0),
         ("hue", config.hue.unwrap_or(0.0), 0.5),
-    ] {
-        config_number(name, value, most)?;
-    }
-    if config.std.is_some_and(|std| std.iter().any(|&s| s.is_nan() || s <= 0.0)) {
-        return Err(Error::config("`std` holds a number that isn't positive").hint("pixels are divided by it"));
-    }
-    Ok(())
+    ])?;
+    config.std.map_or(Ok(()), config_std)
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncoderConfig {
-    /// Side of the input in pixels: 32, 64 or 128. Must equal the views' size.
-    #[schemars(extend("enum" = [32, 64, 128]))]
-    pub size: u32,
+    /// Side of the input in pixels: 32, 64 or 128. Must equal the views' size; without a value it is that.
+    #[schemars(extend("enum" = [32, 64, 128, null]))]
+    pub size: Option<u32>,
     /// Channels of the first layer.
     #[schemars(range(min = 1, max = 4096))]
     pub ndf: i64,
@@ -25,6 +25,6 @@ pub struct EncoderConfig {
 
 impl Default for EncoderConfig {
     fn default() -> Self {
-        Self { size: 32, ndf: 128, n_rkhs: 1024, depth: 3, use_bn: false }
+        Self { size: None, ndf: 128, n_rkhs: 1024, depth: 3, use_bn: false }
     }
 }

@@ -1,7 +1,7 @@
 //! The encoder as the host sees it.
 
 use super::{
-    architecture::{Layer, activation_bytes, parameter_count, plan, top_channels},
+    architecture::{Layer, SIZES, activation_bytes, parameter_count, plan, top_channels},
     blocks::RkhsHead,
 };
 use crate::config::encoder::EncoderConfig;
@@ -22,15 +22,8 @@ impl Encoder for AmdimEncoder {
     type Config = EncoderConfig;
 
     fn describe(config: &EncoderConfig, input: &EncoderInput) -> Result<EncoderDescription> {
-        let size = config.size;
-        let sizes = input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]);
-        if let Some([height, width]) = sizes.into_iter().find(|&side| side != [size, size]) {
-            return Err(Error::config(format!(
-                "`encoder.config.size` is {size}, but the augmentation makes a view of {height}×{width}"
-            ))
-            .hint("set `encoder.config.size` and `augmentation.config.size` to the same number"));
-        }
-        let (top, d) = (top_channels(config), config.n_rkhs);
+        let size = size(config, input)?;
+        let (top, d) = (top_channels(config, size), config.n_rkhs);
         if d < top {
             let factor = top / config.ndf;
             return Err(Error::config(format!(
@@ -48,18 +41,19 @@ impl Encoder for AmdimEncoder {
         Ok(EncoderDescription {
             maps: vec![map("r1", 1), map("r5", 5), map("r7", 7)],
             representation: "r1".to_owned(),
-            parameter_count: parameter_count(config),
-            activation_bytes: activation_bytes(config),
+            parameter_count: parameter_count(config, size),
+            activation_bytes: activation_bytes(config, size),
         })
     }
 
     fn create(config: &EncoderConfig, input: &EncoderInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
+        let size = size(config, input)?;
         let layers: Result<Vec<_>, TchError> =
-            plan(config).into_iter().map(|layer| Layer::new(layer, config, device)).collect();
-        let top = top_channels(config);
+            plan(config, size).into_iter().map(|layer| Layer::new(layer, config, device)).collect();
+        let top = top_channels(config, size);
         let head = || RkhsHead::new(top, config.n_rkhs, config.use_bn, device);
-        Ok(Self { layers: layers?, head_5: head()?, head_7: head()?, size: i64::from(config.size) })
+        Ok(Self { layers: layers?, head_5: head()?, head_7: head()?, size: i64::from(size) })
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
@@ -92,6 +86,30 @@ impl Encoder for AmdimEncoder {
         self.head_7.name(names.below("rkhs_block_7"));
         list
     }
+}
+
+/// The side of every view.
+fn size(config: &EncoderConfig, input: &EncoderInput) -> Result<u32> {
+    let size = config.size.unwrap_or(input.eval_size[0]);
+    let sizes = input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]);
+    if let Some([height, width]) = sizes.into_iter().find(|&side| side != [size, size]) {
+        let (message, hint) = match config.size {
+            Some(size) => (
+                format!("`encoder.config.size` is {size}, but the augmentation makes a view of {height}×{width}"),
+                "set `encoder.config.size` and `augmentation.config.size` to the same number, or leave the former out",
+            ),
+            None => (
+                format!("views of {height}×{width} beside {size}×{size}, but the encoder `amdim` takes one size"),
+                "choose another `augmentation.name` or another encoder",
+            ),
+        };
+        return Err(Error::config(message).hint(hint));
+    }
+    if !SIZES.contains(&size) {
+        return Err(Error::config(format!("the encoder `amdim` can't take views of {size}×{size}"))
+            .hint("set `augmentation.config.size` to 32, 64 or 128"));
+    }
+    Ok(size)
 }
 
 impl AmdimEncoder {

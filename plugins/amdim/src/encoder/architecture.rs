@@ -14,11 +14,14 @@ pub enum Plan {
     Norm { c: i64, always: bool },
 }
 
-/// The layers for an input of 32, 64 or 128 px.
-pub fn plan(config: &EncoderConfig) -> Vec<Plan> {
+/// The sides of inputs that there are layers for, in pixels.
+pub const SIZES: [u32; 3] = [32, 64, 128];
+
+/// The layers for an input of one of [`SIZES`].
+pub fn plan(config: &EncoderConfig, size: u32) -> Vec<Plan> {
     let (n, d) = (config.ndf, config.n_rkhs);
     let stack = |c, o, width, stride| Plan::Stack { c, o, width, stride };
-    let mut layers = match config.size {
+    let mut layers = match size {
         32 => vec![
             Plan::Stem { c: 3, o: n, width: 3, stride: 1, pad: 0 },
             Plan::Residual { c: n, o: n, width: 1, stride: 1 },
@@ -39,7 +42,7 @@ pub fn plan(config: &EncoderConfig) -> Vec<Plan> {
             stack(4 * n, 8 * n, 2, 2),
         ],
     };
-    let top = top_channels(config);
+    let top = top_channels(config, size);
     layers.extend([
         Plan::Norm { c: top, always: false },
         stack(top, top, 3, 1),
@@ -51,12 +54,12 @@ pub fn plan(config: &EncoderConfig) -> Vec<Plan> {
 }
 
 /// Channels of the 7×7 and 5×5 maps before their heads.
-pub fn top_channels(config: &EncoderConfig) -> i64 {
-    if config.size == 32 { 4 * config.ndf } else { 8 * config.ndf }
+pub fn top_channels(config: &EncoderConfig, size: u32) -> i64 {
+    if size == 32 { 4 * config.ndf } else { 8 * config.ndf }
 }
 
 /// Trained numbers; those of switched-off normalisations, which exist but never move, are not counted.
-pub fn parameter_count(config: &EncoderConfig) -> u64 {
+pub fn parameter_count(config: &EncoderConfig, size: u32) -> u64 {
     let norm = |channels: i64| if config.use_bn { 2 * channels } else { 0 };
     let residual = |c: i64, o: i64, width: i64| c * o * width * width + o * o + norm(o);
     let of_layer = |layer: &Plan| match *layer {
@@ -71,16 +74,16 @@ pub fn parameter_count(config: &EncoderConfig) -> u64 {
             }
         }
     };
-    let (top, d) = (top_channels(config), config.n_rkhs);
+    let (top, d) = (top_channels(config, size), config.n_rkhs);
     let head = 2 * top * d + d * d + d + norm(d) + 2 * d;
-    (plan(config).iter().map(of_layer).sum::<i64>() + 2 * head) as u64
+    (plan(config, size).iter().map(of_layer).sum::<i64>() + 2 * head) as u64
 }
 
 /// Bytes of activations kept for the backward pass, per image and view: the outputs of every convolution in f32.
-pub fn activation_bytes(config: &EncoderConfig) -> u64 {
-    let mut side = i64::from(config.size);
+pub fn activation_bytes(config: &EncoderConfig, size: u32) -> u64 {
+    let mut side = i64::from(size);
     let mut numbers = 0;
-    for layer in plan(config) {
+    for layer in plan(config, size) {
         let (o, width, stride, pad, convolutions) = match layer {
             Plan::Stem { o, width, stride, pad, .. } => (o, width, stride, pad, 1),
             Plan::Residual { o, width, stride, .. } => (o, width, stride, 0, 2),
@@ -139,19 +142,19 @@ impl Layer {
 mod tests {
     use super::*;
 
-    fn config(size: u32, ndf: i64, n_rkhs: i64, depth: i64) -> EncoderConfig {
-        EncoderConfig { size, ndf, n_rkhs, depth, use_bn: false }
+    fn count(size: u32, ndf: i64, n_rkhs: i64, depth: i64) -> u64 {
+        parameter_count(&EncoderConfig { ndf, n_rkhs, depth, ..EncoderConfig::default() }, size)
     }
 
     #[test]
     fn parameter_counts_are_the_published_ones() {
         // Sums over the parameters of the PyTorch restatement.
-        assert_eq!(parameter_count(&config(32, 64, 512, 3)), 5_011_200);
-        assert_eq!(parameter_count(&config(32, 128, 1024, 3)), 20_033_024);
-        assert_eq!(parameter_count(&config(32, 256, 2048, 10)), 127_818_752);
-        let millions = |c: EncoderConfig| (parameter_count(&c) as f64 / 1e6).round();
-        assert_eq!(millions(config(128, 192, 1536, 8)), 208.0);
-        assert_eq!(millions(config(128, 256, 2048, 10)), 426.0);
-        assert_eq!(millions(config(128, 320, 2560, 10)), 666.0);
+        assert_eq!(count(32, 64, 512, 3), 5_011_200);
+        assert_eq!(count(32, 128, 1024, 3), 20_033_024);
+        assert_eq!(count(32, 256, 2048, 10), 127_818_752);
+        let millions = |count: u64| (count as f64 / 1e6).round();
+        assert_eq!(millions(count(128, 192, 1536, 8)), 208.0);
+        assert_eq!(millions(count(128, 256, 2048, 10)), 426.0);
+        assert_eq!(millions(count(128, 320, 2560, 10)), 666.0);
     }
 }

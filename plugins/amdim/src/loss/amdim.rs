@@ -5,7 +5,7 @@
 use super::scores::{Product, Scored, Scoring};
 use crate::config::loss::{Directions, LossConfig, Pair, SourceLocation};
 use infomax_sdk::{
-    Error, Facts, Features, Gradients, Loss, LossDescription, LossInput, Need, Result, Source, Terms,
+    Error, Facts, FeatureMap, Features, Gradients, Loss, LossDescription, LossInput, Need, Result, Source, Terms,
     tch::{self, Device, Kind, TchError, Tensor},
 };
 use serde_json::{Value, json};
@@ -196,24 +196,31 @@ impl AmdimLoss {
     }
 }
 
+/// The maps of the sides that are compared. `r1`, `r5` and `r7` go before others of their side: ResNets have a 1×1 map `pool`
+/// beside `r1`, which is not normalised and has a width of its own.
+///
+/// # Errors
+/// Sides without a map, maps of different widths.
 fn find_maps(config: &LossConfig, input: &LossInput) -> Result<Vec<(u32, String)>> {
     let mut sides: Vec<u32> = config.pairs.iter().flat_map(|pair| [pair.sides().0, pair.sides().1]).collect();
     sides.sort_unstable();
     sides.dedup();
-    let found: Vec<_> = sides
-        .iter()
-        .filter_map(|&side| input.maps.iter().find(|map| map.height == side && map.width == side))
-        .collect();
+    let of_side = |side: u32| {
+        let fits = |map: &&FeatureMap| map.height == side && map.width == side;
+        input.map(&format!("r{side}")).filter(fits).or_else(|| input.maps.iter().find(fits))
+    };
+    let found: Vec<_> = sides.iter().filter_map(|&side| of_side(side)).collect();
     let list = |items: Vec<String>| items.join(", ");
     if found.len() < sides.len() {
         let needed = list(sides.iter().map(|side| format!("{side}×{side}")).collect());
         let given = list(input.maps.iter().map(|map| format!("{}×{}", map.height, map.width)).collect());
         return Err(Error::config(format!("loss `amdim` needs maps of {needed}, the encoder gives {given}"))
-            .hint("choose other `loss.config.pairs` or another encoder"));
+            .hint("choose other `loss.config.pairs`, or an encoder with these maps: ResNets have them with `encoder.config.n_rkhs`"));
     }
     if found.iter().any(|map| map.channels != found[0].channels) {
         let given = list(found.iter().map(|map| format!("`{}` has {}", map.name, map.channels)).collect());
-        return Err(Error::config(format!("loss `amdim` needs maps of equally many channels: {given}")));
+        return Err(Error::config(format!("loss `amdim` needs maps of equally many channels: {given}"))
+            .hint("choose other `loss.config.pairs`, or an encoder whose maps are equally wide"));
     }
     Ok(sides.into_iter().zip(found.into_iter().map(|map| map.name.clone())).collect())
 }

@@ -19,7 +19,7 @@ pub struct VicReg {
     /// γ, the standard deviation that every channel must reach.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub target_deviation: f64,
-    /// Multiplies the whole loss (solo-learn: 0.1 on CIFAR).
+    /// Multiplies the whole loss.
     #[schemars(range(min = 0.0001, max = 10000.0))]
     pub loss_scale: f64,
     /// Width of the projector's hidden layers.

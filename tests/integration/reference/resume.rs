@@ -1,0 +1,76 @@
+//! What a method keeps beside the encoder survives an interruption to the byte: momentum encoder, momentum projector, queue,
+//! predictor.
+
+use super::small::{assert_ok, metrics, train};
+use crate::support::binary::run;
+use infomax::checkpoint::{TensorFile, read_tensors};
+use std::{fs, path::Path};
+
+const STEPS: u64 = 6;
+const CUTS: [u64; 2] = [2, 4];
+
+/// The encoder and all other tensors of the last checkpoint, as bytes.
+fn last_tensors(run: &Path) -> [Vec<u8>; 3] {
+    let checkpoint = run.join(format!("checkpoints/step-{STEPS:09}"));
+    let paths = [run.join("encoder.safetensors"), checkpoint.join("encoder.safetensors")];
+    let [end, encoder] = paths.map(|path| fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+    [end, encoder, fs::read(checkpoint.join("training.safetensors")).unwrap()]
+}
+
+/// Leaves a run as it was when it had made some updates.
+fn cut(run: &Path, step: u64) {
+    for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().into_owned() > format!("step-{step:09}") {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+    fs::remove_file(run.join("encoder.safetensors")).unwrap();
+}
+
+/// Trains in one go and with interruptions, which must end alike; gives what the training state holds in the end.
+fn resumes(method: &str, settings: &[&str]) -> TensorFile {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let steps = format!("train.steps={STEPS}");
+    let settings = [settings, &[steps.as_str(), "encoder.config={ width = 8 }"]].concat();
+    assert_ok(&train(folder.path(), "whole", method, &settings), folder.path());
+    let whole = last_tensors(&runs.join("whole"));
+    for step in CUTS {
+        let name = format!("cut-{step}");
+        assert_ok(&train(folder.path(), &name, method, &settings), folder.path());
+        cut(&runs.join(&name), step);
+        assert_ok(&run(folder.path(), &["train", "--resume", &format!("runs/{name}")]), folder.path());
+        assert_eq!(metrics(&runs.join("whole")), metrics(&runs.join(&name)), "{method} from step {step}");
+        let files = ["the run's encoder", "the last checkpoint's encoder", "the last checkpoint's other tensors"];
+        for ((what, whole), resumed) in files.iter().zip(&whole).zip(&last_tensors(&runs.join(&name))) {
+            assert!(whole == resumed, "{method} from step {step}: {what} differs");
+        }
+    }
+    read_tensors(&whole[2]).unwrap()
+}
+
+/// How far the slow copies are from what they follow: a resumed run that started them anew would show in every number.
+fn distance(state: &TensorFile, slow: &str, fast: &str) -> f64 {
+    let [slow, fast] = [slow, fast].map(|name| state.tensors.get(name).unwrap_or_else(|| panic!("no `{name}`")));
+    (slow - fast).abs().max().double_value(&[])
+}
+
+#[test]
+fn moco_v2_resumes_bit_exactly_with_its_queue_and_slow_copies() {
+    let head = "projector_hidden = 32, projector_dim = 16";
+    let state = resumes("moco-v2", &[&format!("loss.config={{ {head}, queue_size = 40 }}")]);
+    // Six pushes of sixteen keys into forty places: it has gone round twice, and stands in between.
+    assert_eq!(state.tensors["loss.queue_position"].int64_value(&[]), 6 * 16 % 40);
+    assert!(distance(&state, "loss.momentum_projector.0.weight", "loss.projector.0.weight") > 0.0);
+}
+
+#[test]
+fn byol_resumes_bit_exactly_with_its_predictor_and_slow_copies() {
+    let head = "projector_hidden = 32, projector_dim = 16";
+    let state = resumes("byol", &[&format!("loss.config={{ {head}, predictor_hidden = 32 }}")]);
+    assert!(distance(&state, "loss.momentum_projector.0.weight", "loss.projector.0.weight") > 0.0);
+    for part in ["loss.predictor.0.weight", "momentum_encoder.conv1.weight", "momentum_encoder.bn1.running_mean"] {
+        assert!(state.tensors.contains_key(part), "`{part}` is not saved");
+    }
+}
