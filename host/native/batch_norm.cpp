@@ -44,13 +44,13 @@ struct SharedBatchNorm : torch::autograd::Function<SharedBatchNorm> {
     auto* group = reinterpret_cast<Group*>(group_address);
     const int64_t dims = x.dim(), channels = x.size(1);
     const auto others = all_but_channels(dims);
-    auto z = x.to(at::kFloat);
-    if (running_mean) z = z - over_channels(*running_mean, dims);
+    const auto z = x.to(at::kFloat);
     const double count = static_cast<double>(x.numel()) / static_cast<double>(channels);
-    auto local_mean = z.mean(others);
-    auto local_squares = (z - over_channels(local_mean, dims)).square().sum(others);
+    auto local_mean = z.mean(others, false, at::kDouble).to(at::kFloat);
+    auto local_squares = (z - over_channels(local_mean, dims)).square().sum(others, false, at::kDouble);
     auto counts = at::full({channels}, count, local_mean.options().dtype(at::kDouble));
-    auto local = at::stack({counts, local_mean.to(at::kDouble), local_squares.to(at::kDouble)}).unsqueeze(0);
+    auto origin = running_mean ? running_mean->to(at::kDouble) : at::zeros_like(counts);
+    auto local = at::stack({counts, local_mean.to(at::kDouble) - origin, local_squares.to(at::kDouble)}).unsqueeze(0);
     auto of_ranks = group->gather(local);  // ranks × 3 × C
     auto n_rc = of_ranks.select(1, 0), mean_rc = of_ranks.select(1, 1), squares_rc = of_ranks.select(1, 2);
     auto n_c = n_rc.sum(0);
@@ -61,7 +61,8 @@ struct SharedBatchNorm : torch::autograd::Function<SharedBatchNorm> {
       running_mean->add_(mean_c.to(at::kFloat), momentum);
       running_var->mul_(1 - momentum).add_((squares_c / (n_c - 1)).to(at::kFloat), momentum);
     }
-    auto normalised = (z - over_channels(mean_c.to(at::kFloat), dims)) * over_channels(scale_c, dims);
+    auto centre_c = (mean_c + origin).to(at::kFloat);
+    auto normalised = (z - over_channels(centre_c, dims)) * over_channels(scale_c, dims);
     auto y = normalised;
     if (weight) y = y * over_channels(*weight, dims);
     if (bias) y = y + over_channels(*bias, dims);
@@ -79,15 +80,16 @@ struct SharedBatchNorm : torch::autograd::Function<SharedBatchNorm> {
     const int64_t dims = normalised.dim();
     const auto others = all_but_channels(dims);
     auto dy = gradients[0].to(at::kFloat);
-    auto local = at::stack({dy.sum(others), (dy * normalised).sum(others)});
+    auto local = at::stack({dy.sum(others, false, at::kDouble), (dy * normalised).sum(others, false, at::kDouble)});
     auto all = local.clone();
     group->sum(all);
-    auto mean_dy = over_channels(all[0] / n_c, dims), mean_product = over_channels(all[1] / n_c, dims);
+    auto mean_dy = over_channels((all[0] / n_c).to(at::kFloat), dims);
+    auto mean_product = over_channels((all[1] / n_c).to(at::kFloat), dims);
     auto factor_c = weight.defined() ? scale_c * weight : scale_c;
     auto dx = (dy - mean_dy - normalised * mean_product) * over_channels(factor_c, dims);
     return {dx.to(gradients[0].scalar_type()),
-            weight.defined() ? local[1] : Tensor(),
-            context->saved_data["bias"].toBool() ? local[0] : Tensor(),
+            weight.defined() ? local[1].to(at::kFloat) : Tensor(),
+            context->saved_data["bias"].toBool() ? local[0].to(at::kFloat) : Tensor(),
             Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };

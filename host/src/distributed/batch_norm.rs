@@ -14,7 +14,7 @@ pub struct BatchNormPolicy {
 impl BatchNormPolicy {
     /// The policy of a config.
     pub fn new(table: &config::BatchNorm, group: &Group) -> Self {
-        let shared = (table.mode == BatchNormMode::Sync && group.size() > 1).then(|| group.clone());
+        let shared = (table.mode == BatchNormMode::Sync && group.raw().is_some()).then(|| group.clone());
         Self { chunk_size: table.chunk_size, shared }
     }
 

@@ -117,6 +117,9 @@ fn start(job: &Job, folder: &Path, number: usize, port: u16) -> Result<Rank> {
     ] {
         command.env(name, value);
     }
+    if std::env::var_os("TORCH_CPP_LOG_LEVEL").is_none() {
+        command.env("TORCH_CPP_LOG_LEVEL", "ERROR"); // c10d warns of every peer whose name it can't look up
+    }
     if number > 0 {
         let path = folder.join(format!("rank-{number}.log"));
         let log = File::create(&path).map_err(Error::io("write", &path))?;

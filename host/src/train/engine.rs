@@ -341,7 +341,8 @@ impl Run<'_> {
         while !self.plan.is_over(self.state.step, self.state.seconds) {
             let asked = Instant::now();
             let Some(batch) = batches.next() else { break };
-            let stop = self.step(&batch?, asked.elapsed())?;
+            let place = format!("step {}, rank {}", self.state.step, self.group.rank());
+            let stop = self.step(&batch?, asked.elapsed()).map_err(|error| error.during(&place))?;
             if stop {
                 drop(batches);
                 return self.interrupt();

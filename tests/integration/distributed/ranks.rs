@@ -30,22 +30,32 @@ pub fn run_as_ranks(test: &str, size: usize, folder: &Path) {
     }
 }
 
-/// The group and the folder of a process that is a rank; none in the test that starts them.
-pub fn as_rank() -> Option<(Group, std::path::PathBuf)> {
-    let folder = std::env::var_os(FOLDER)?;
-    let place = Place::from_environment().expect("an environment").expect("a rank");
+/// A group of this process alone that exchanges as one of several does.
+pub fn group_of_one() -> (Store, Group) {
+    let (store, port) = Store::serve(None, TIMEOUT).expect("a store");
+    (store, join("127.0.0.1", port, 0, 1))
+}
+
+fn join(host: &str, port: u16, rank: usize, size: usize) -> Group {
     let joining = Joining {
-        host: &place.host,
-        port: place.port,
-        serves: place.serves,
+        host,
+        port,
+        serves: false,
         prefix: "test",
         address: "127.0.0.1",
-        rank: place.rank,
-        size: place.world_size,
+        rank,
+        size,
         meeting: TIMEOUT,
         timeout: TIMEOUT,
         checked: false,
         nccl: false,
     };
-    Some((Group::join(&joining).expect("the others"), folder.into()))
+    Group::join(&joining).expect("the others")
+}
+
+/// The group and the folder of a process that is a rank; none in the test that starts them.
+pub fn as_rank() -> Option<(Group, std::path::PathBuf)> {
+    let folder = std::env::var_os(FOLDER)?;
+    let place = Place::from_environment().expect("an environment").expect("a rank");
+    Some((join(&place.host, place.port, place.rank, place.world_size), folder.into()))
 }
