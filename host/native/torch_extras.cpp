@@ -8,6 +8,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
 
 namespace {
 
@@ -120,6 +121,9 @@ char* infomax_norm(at::Tensor* const* tensors, size_t count, double* norm) {
     *norm = norms.empty() ? 0.0 : at::stack(norms).to(at::kDouble).norm().item<double>();
   });
 }
+
+// libtorch's version, as its headers give it and its libraries were checked against when they were built.
+const char* infomax_torch_version(void) { return TORCH_VERSION; }
 
 int infomax_grad_mode(void) { return c10::GradMode::is_enabled(); }
 

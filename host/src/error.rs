@@ -31,6 +31,8 @@ pub enum Error {
     Torch { action: &'static str, message: String },
     /// A signal asked for an end; the state is saved (exit code 75).
     Interrupted { step: u64, run: PathBuf },
+    /// Checks of this machine that failed (exit code 1).
+    Selfcheck { failed: Vec<String> },
     /// A thread of the host panicked (exit code 1).
     Bug { what: String },
 }
@@ -141,7 +143,7 @@ impl Error {
             Self::Rank { exit_code, .. } => *exit_code,
             Self::Io { source, .. } if is_full(source) => 8,
             Self::Torch { message, .. } if is_out_of_memory(message) => 8,
-            Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } => 1,
+            Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } | Self::Selfcheck { .. } => 1,
             Self::Interrupted { .. } => 75,
         }
     }
@@ -173,6 +175,10 @@ impl Error {
             Self::Torch { action, message } => Fault::new(format!("can't {action}: {message}")),
             Self::Interrupted { step, run } => Fault::new(format!("interrupted after step {step}; the state is saved"))
                 .hint(format!("continue with `infomax train --resume {}`", run.display())),
+            Self::Selfcheck { failed } => {
+                Fault::new(format!("{} of the checks failed: {}", failed.len(), failed.join("; ")))
+                    .hint("see the lines above; `infomax doctor` says what is installed")
+            }
             Self::Bug { what } => Fault::new(format!("bug in infomax: {what}")),
         };
         vec![one]

@@ -16,4 +16,5 @@ pub mod native;
 pub mod optimizer;
 pub mod plugin;
 pub mod record;
+pub mod selfcheck;
 pub mod train;

@@ -10,6 +10,8 @@ pub(crate) type Pointer = *const std::ffi::c_void;
 
 unsafe extern "C" {
     fn infomax_free(message: *mut c_char);
+    fn infomax_torch_version() -> *const c_char;
+    fn infomax_has_nccl() -> c_int;
     fn infomax_warn_to(tell: extern "C" fn(*const c_char));
     fn infomax_backward(tensors: *const Pointer, gradients: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_adam(
@@ -221,6 +223,18 @@ pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
     // SAFETY: the list holds `len` live tensors; `norm` outlives the call.
     check(unsafe { infomax_norm(list.as_ptr(), list.len(), &mut norm) })?;
     Ok(norm)
+}
+
+/// libtorch's version: that of the headers this program was built with.
+pub fn torch_version() -> &'static str {
+    // SAFETY: the shim returns a string literal.
+    unsafe { CStr::from_ptr(infomax_torch_version()) }.to_str().unwrap_or_default()
+}
+
+/// Whether NCCL's process group is found in the libtorch_cuda.so that is open.
+pub fn has_nccl() -> bool {
+    // SAFETY: looks a symbol up.
+    unsafe { infomax_has_nccl() != 0 }
 }
 
 /// Sends libtorch's warnings of this thread to the log, where a user who looks for them finds them.

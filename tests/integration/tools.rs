@@ -1,7 +1,7 @@
 //! The commands beside training, and what is shipped: configs and the README.
 
 use crate::support::{
-    binary::{errors, experiment, run},
+    binary::{errors, experiment, infomax, run},
     workspace::root,
 };
 use std::fs;
@@ -81,4 +81,38 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
         text.split("```").skip(1).step_by(2).flat_map(str::lines).map(|l| l.split('#').next().unwrap_or(l).trim());
     let inline = text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2));
     blocks.chain(inline)
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_here_and_says_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["doctor", "--json"]);
+    assert!(output.status.success(), "{}", errors(&output, folder.path()));
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found =
+        |what: &str| findings.as_array().unwrap().iter().find(|finding| finding["what"] == what).unwrap().clone();
+    assert!(found("libtorch")["found"].as_str().unwrap().starts_with("2.11.0 in "));
+    assert_eq!(found("plugins")["state"], "good");
+
+    let broken = folder.path().join("plugins");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("libbroken.so"), "not a library").unwrap();
+    let mut command = infomax(folder.path(), &["doctor"]);
+    let output = command.env("INFOMAX_PLUGIN_PATH", &broken).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("WRONG  plugin") && text.contains("libbroken.so"), "{text}");
+}
+
+#[test]
+fn selfcheck_passes_here_and_writes_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["selfcheck", "--device", "cpu", "--json", "checks.json"]);
+    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), errors(&output, folder.path()));
+    let text = fs::read(folder.path().join("checks.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let with = |word: &str| checks.iter().filter(|check| check["name"].as_str().unwrap().contains(word)).count();
+    assert_eq!((with("recorded"), with("against f32"), with("over gloo"), with("images/s")), (3, 5, 8, 2));
+    assert!(checks.iter().all(|check| check["verdict"] != "failed"));
 }

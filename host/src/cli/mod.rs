@@ -2,10 +2,12 @@
 
 mod config;
 mod data;
+mod doctor;
 mod experiment;
 mod logger;
 mod plugin;
 mod preview;
+mod selfcheck;
 mod train;
 
 use crate::{distributed::Report, error::Error};
@@ -27,6 +29,10 @@ struct Arguments {
 enum Command {
     /// Train an experiment
     Train(train::Train),
+    /// Look at what is installed here: what is wrong, and what to do
+    Doctor(doctor::Doctor),
+    /// Check that this machine computes the right numbers, alone and in several processes
+    Selfcheck(selfcheck::Selfcheck),
     /// Look at configs
     #[command(subcommand)]
     Config(config::Config),
@@ -55,6 +61,8 @@ pub fn main() -> ExitCode {
     }
     let result = match arguments.command {
         Command::Train(train) => train.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Selfcheck(selfcheck) => selfcheck.run(),
         Command::Config(config) => config.run(),
         Command::Data(data) => data.run(),
         Command::Plugin(plugin) => plugin.run(),

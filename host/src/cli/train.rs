@@ -53,7 +53,8 @@ impl Train {
     pub fn run(mut self) -> Result<()> {
         let place = Place::from_environment()?;
         if let Some(run) = self.rank_of.clone() {
-            let place = place.ok_or_else(|| Error::config(Fault::new("`--rank-of` is for processes of a supervisor")))?;
+            let place =
+                place.ok_or_else(|| Error::config(Fault::new("`--rank-of` is for processes of a supervisor")))?;
             return self.be_rank(&run, place);
         }
         if self.experiment.files.is_empty() && self.resume.is_none() {
@@ -172,13 +173,7 @@ impl Train {
         }
     }
 
-    fn train(
-        &self,
-        resolved: &Resolved,
-        registry: &Registry,
-        run: Option<&Path>,
-        place: Option<Place>,
-    ) -> Result<()> {
+    fn train(&self, resolved: &Resolved, registry: &Registry, run: Option<&Path>, place: Option<Place>) -> Result<()> {
         // Before anything else of libtorch; a failure is told when the device is asked for.
         let _ = open_cuda(resolved.experiment.train.device);
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
@@ -235,7 +230,8 @@ fn gpu_count() -> Result<u64> {
         (count, Ok(())) if count > 0 => Ok(count as u64),
         (_, opened) => {
             let reason = opened.err().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let fault = Fault::new(format!("`--nproc` without a number means one process per GPU, but there is none{reason}"));
+            let fault =
+                Fault::new(format!("`--nproc` without a number means one process per GPU, but there is none{reason}"));
             Err(Error::config(fault.hint("give a number, such as `--nproc 2`")))
         }
     }

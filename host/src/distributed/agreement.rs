@@ -27,7 +27,8 @@ const OWN: [&str; 9] = [
 pub fn comparable(config: &Value) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     collect("", config, &mut facts);
-    let own = |key: &str| OWN.iter().any(|own| key == *own || key.strip_prefix(own).is_some_and(|k| k.starts_with('.')));
+    let own =
+        |key: &str| OWN.iter().any(|own| key == *own || key.strip_prefix(own).is_some_and(|k| k.starts_with('.')));
     facts.retain(|key, _| !own(key));
     facts
 }
@@ -76,9 +77,10 @@ fn differences(all: &[BTreeMap<String, String>]) -> Vec<String> {
     for rank in 1..all.len() {
         let keys: std::collections::BTreeSet<&String> = all[0].keys().chain(all[rank].keys()).collect();
         let differing = keys.into_iter().filter(|key| value(rank, key) != value(0, key));
-        found.extend(differing.map(|key| {
-            format!("rank {rank} has `{key}` = {}, rank 0 has {}", value(rank, key), value(0, key))
-        }));
+        found.extend(
+            differing
+                .map(|key| format!("rank {rank} has `{key}` = {}, rank 0 has {}", value(rank, key), value(0, key))),
+        );
     }
     found
 }
@@ -132,8 +134,7 @@ mod tests {
     fn differences_name_rank_and_key() {
         let facts = |seed: &str| BTreeMap::from([("train.seed".to_owned(), seed.to_owned())]);
         let found = differences(&[facts("1"), facts("1"), facts("2"), BTreeMap::new()]);
-        let expected =
-            ["rank 2 has `train.seed` = 2, rank 0 has 1", "rank 3 has `train.seed` = nothing, rank 0 has 1"];
+        let expected = ["rank 2 has `train.seed` = 2, rank 0 has 1", "rank 3 has `train.seed` = nothing, rank 0 has 1"];
         assert_eq!(found, expected);
     }
 

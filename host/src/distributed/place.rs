@@ -49,7 +49,8 @@ impl Place {
     /// This machine's address towards the others: the one that a packet to the store would leave from.
     pub fn own_address(&self) -> String {
         let towards = || -> std::io::Result<IpAddr> {
-            let target = (self.host.as_str(), self.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
+            let target =
+                (self.host.as_str(), self.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
             let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any)?;
             socket.connect(target)?; // sends nothing
@@ -77,7 +78,8 @@ impl Variables<'_> {
 
     fn number<T: FromStr>(&self, name: &str) -> Result<T> {
         let text = self.text(name)?;
-        let wrong = |_| Error::config(Fault::new(format!("the environment has `{name}` = `{text}`, expected a number")));
+        let wrong =
+            |_| Error::config(Fault::new(format!("the environment has `{name}` = `{text}`, expected a number")));
         text.parse().map_err(wrong)
     }
 

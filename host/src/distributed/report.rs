@@ -63,7 +63,9 @@ pub fn report_to(file: PathBuf) {
         // A loader's panic is caught and told as an error; one on the main thread ends the process.
         if std::thread::current().name() == Some("main") {
             let place = panic.location().map(ToString::to_string);
-            let message = panic.payload_as_str().unwrap_or("a panic without a message");
+            let payload = panic.payload();
+            let message = payload.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a message");
             let fault = Fault { message: format!("bug in infomax: {message}"), at: place, hint: None };
             Report::new(1, false, vec![fault]).deliver();
         }

@@ -31,12 +31,7 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
 pub fn resolve_device(wanted: config::Device, local_rank: usize) -> Result<Device> {
     let opened = open_cuda(wanted);
     let count = if opened.is_ok() && wanted != config::Device::Cpu { tch::Cuda::device_count() as usize } else { 0 };
-    let number = match wanted {
-        config::Device::Cpu => return Ok(Device::Cpu),
-        config::Device::Auto if count == 0 => return Ok(Device::Cpu),
-        config::Device::Auto | config::Device::Cuda(None) => local_rank,
-        config::Device::Cuda(Some(number)) => number,
-    };
+    let Some(number) = gpu(wanted, local_rank, count) else { return Ok(Device::Cpu) };
     if number < count {
         return Ok(Device::Cuda(number));
     }
@@ -54,4 +49,37 @@ pub fn resolve_device(wanted: config::Device, local_rank: usize) -> Result<Devic
         Ok(()) => Fault::new(message).hint("choose `cpu`, or check the driver with `nvidia-smi`"),
     };
     Err(Error::config(fault))
+}
+
+/// The GPU that a process gets of `count`, which may be one too many; none for the CPU.
+fn gpu(wanted: config::Device, local_rank: usize, count: usize) -> Option<usize> {
+    match wanted {
+        config::Device::Cpu => None,
+        config::Device::Auto if count == 0 => None,
+        config::Device::Auto | config::Device::Cuda(None) => Some(local_rank),
+        config::Device::Cuda(Some(number)) => Some(number),
+    }
+}
+
+/// A device as requests to components name it.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r12_each_process_gets_a_gpu_of_its_own_or_the_named_one() {
+        let auto = config::Device::Auto;
+        assert_eq!([0, 1, 2].map(|rank| gpu(auto, rank, 2)), [Some(0), Some(1), Some(2)], "the third is one too many");
+        assert_eq!(gpu(auto, 1, 0), None);
+        assert_eq!(gpu(config::Device::Cuda(None), 0, 0), Some(0), "which isn't there");
+        assert_eq!([0, 1].map(|rank| gpu(config::Device::Cuda(Some(3)), rank, 4)), [Some(3); 2]);
+        assert_eq!(gpu(config::Device::Cpu, 1, 8), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     budget::Plan,
-    device::resolve_device,
+    device::{device_name, resolve_device},
     evaluate::{Knn, Pairs, Tester},
     identity::Identity,
     input::Normalisation,
@@ -78,12 +78,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Whatever fails, with its exit code; `Error::Interrupted` after a signal.
-pub fn train(
-    resolved: &Resolved,
-    registry: &Registry,
-    run: Option<&Path>,
-    options: &RunOptions,
-) -> Result<Outcome> {
+pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, options: &RunOptions) -> Result<Outcome> {
     let experiment = &resolved.experiment;
     let place = options.place.as_ref();
     let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
@@ -114,8 +109,7 @@ pub fn train(
     let order = Arc::new(data.order(experiment));
     let steps_per_epoch = order.steps_per_epoch();
     let plan = Plan::new(experiment.train.budget(), experiment.train.batch_size, steps_per_epoch);
-    let stepper =
-        Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
     let every = experiment.train.log_every_steps;
     let batch_size = experiment.train.batch_size;
     let recorder = run.map(|run| Recorder::open(run, &options.name, plan, batch_size, every, state.step));
@@ -152,13 +146,6 @@ fn restored(model: &mut Model, checkpoints: Option<&CheckpointSet>, group: &Grou
     });
     let files = group.share_files(newest.map(|newest| newest.files))?;
     if files.is_empty() { Ok(RunState::default()) } else { restore(model, &files) }
-}
-
-fn device_name(device: tch::Device) -> String {
-    match device {
-        tch::Device::Cuda(number) => format!("cuda:{number}"),
-        _ => "cpu".to_owned(),
-    }
 }
 
 /// The opened dataset with its stages.
@@ -306,9 +293,7 @@ impl Run<'_> {
         let batches = self.data.batches(self.experiment, &self.order, 0..steps);
         let (signals, group) = (self.signals.clone(), self.group.clone());
         let stop = move || Ok(group.agree_on_end(signals.asked(), 0.0)?.0);
-        let (schedule, group) = (&self.schedule, &self.group);
-        self.state.untrained =
-            untrained_top1(setup, self.experiment, classes, batches, tester, schedule, group, &stop)?;
+        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop)?;
         let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
         self.began = Instant::now();
         let row = Row { values, ..self.row() };
@@ -403,7 +388,9 @@ impl Run<'_> {
             let was_said = self.straggler.is_some_and(|(_, said)| said);
             self.straggler = found.map(|(rank, ..)| (rank, same(rank)));
             // Once may be chance; twice is a straggler, and is said once.
-            if let Some((rank, most, middle)) = found.filter(|_| self.straggler.is_some_and(|(_, said)| said) && !was_said) {
+            if let Some((rank, most, middle)) =
+                found.filter(|_| self.straggler.is_some_and(|(_, said)| said) && !was_said)
+            {
                 let step = self.state.step;
                 self.note(&format!(
                     "step {step}: rank {rank} holds the others up: {most:.0} ms a step before it needs them, {middle:.0} ms elsewhere"

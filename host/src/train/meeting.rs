@@ -46,8 +46,7 @@ pub fn meet(place: Option<&Place>, experiment: &Experiment, device: Device) -> R
 /// # Errors
 /// What differs, by key and rank.
 pub fn compare(group: &Group, resolved: &Resolved, identity: &Identity, device: Device) -> Result<()> {
-    let config: serde_json::Value =
-        serde_json::to_value(&resolved.experiment).expect("an experiment is plain data");
+    let config: serde_json::Value = serde_json::to_value(&resolved.experiment).expect("an experiment is plain data");
     let mut facts = comparable(&config);
     for (name, plugin) in &identity.plugins {
         facts.insert(format!("plugin {name}"), format!("{} ({})", plugin.version, &plugin.sha256[..12]));

@@ -19,9 +19,10 @@ mod signals;
 mod step;
 mod untrained;
 
-pub use device::{open_cuda, resolve_device};
+pub use device::{device_name, open_cuda, resolve_device};
 pub use engine::{Outcome, RunOptions, train};
 pub use input::Normalisation;
+pub use meeting::meet;
 pub use model::Model;
 pub use precision::Arithmetic;
 pub use scaler::{LossScaler, ScalerState};

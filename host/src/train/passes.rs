@@ -40,7 +40,14 @@ impl Passes {
     ///
     /// # Errors
     /// What the plugin or libtorch says.
-    pub fn one(&self, model: &mut Model, views: &[Tensor], pass: usize, mode: Mode, key: Key) -> Result<Vec<Vec<Tensor>>> {
+    pub fn one(
+        &self,
+        model: &mut Model,
+        views: &[Tensor],
+        pass: usize,
+        mode: Mode,
+        key: Key,
+    ) -> Result<Vec<Vec<Tensor>>> {
         let views = self.views(views, pass)?;
         let forward = || model.encoder.forward(&views, mode);
         Ok(self.seeded(&views, pass, key, forward)?)
@@ -108,7 +115,8 @@ impl Passes {
 }
 
 fn joined(parts: BTreeMap<(usize, usize), Vec<Tensor>>) -> Result<Maps> {
-    let join = |parts: Vec<Tensor>| if parts.len() == 1 { Ok(parts[0].shallow_clone()) } else { Tensor::f_cat(&parts, 0) };
+    let join =
+        |parts: Vec<Tensor>| if parts.len() == 1 { Ok(parts[0].shallow_clone()) } else { Tensor::f_cat(&parts, 0) };
     let maps: Result<Maps, _> = parts.into_iter().map(|(at, parts)| Ok((at, join(parts)?))).collect();
     maps.map_err(Error::torch("join the passes of a batch"))
 }

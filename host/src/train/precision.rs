@@ -28,6 +28,11 @@ impl Arithmetic {
         Ok(Self { device, precision })
     }
 
+    /// f32 on a device.
+    pub fn plain(device: Device) -> Self {
+        Self { device, precision: Precision::F32 }
+    }
+
     /// What `--amp` means on a device, as published: f16 on a GPU; bf16 on a CPU, which has no fast f16.
     pub fn of_amp(device: Device) -> Precision {
         if device.is_cuda() { Precision::F16 } else { Precision::Bf16 }
@@ -38,13 +43,21 @@ impl Arithmetic {
     /// # Errors
     /// libtorch's message.
     pub fn prepare(&self, train: &Train) -> Result<()> {
-        // Plain f32 turns TF32 off too: cuDNN would use it by default.
-        set_tf32(self.precision == Precision::Tf32).map_err(Error::native("choose the precision"))?;
+        self.switch()?;
         set_deterministic(train.deterministic).map_err(Error::native("choose deterministic algorithms"))?;
         if self.scales_loss() && !self.device.is_cuda() {
             log::warn!("`train.precision` = `f16` is slow on a CPU: libtorch has no fast products for it; `bf16` has");
         }
         Ok(())
+    }
+
+    /// Sets what number format products of f32 numbers may use, for the whole process.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn switch(&self) -> Result<()> {
+        // Plain f32 turns TF32 off too: cuDNN would use it by default.
+        set_tf32(self.precision == Precision::Tf32).map_err(Error::native("choose the precision"))
     }
 
     /// The autocast dtype; f32 without mixed precision.

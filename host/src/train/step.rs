@@ -177,7 +177,7 @@ impl Stepper {
         };
         self.backward(model, &views, maps, gradients, key)?;
 
-        let (values, skipped, overflowed) = self.gate(model, &terms, &classified)?;
+        let Gate { values, skipped, overflowed } = self.gate(model, &terms, &classified)?;
         if skipped.is_none() {
             model.optimizer.update(lr)?;
             if let Some(optimizer) = &mut model.classifier_optimizer {
@@ -206,7 +206,8 @@ impl Stepper {
         wanted.sort_unstable();
         wanted.dedup();
         let maps = self.passes.all(model, views, &wanted, key.purpose("encoder"))?;
-        let slow = self.passes.slow(model, views, &through(Source::MomentumEncoder), key.purpose("momentum_encoder"))?;
+        let slow =
+            self.passes.slow(model, views, &through(Source::MomentumEncoder), key.purpose("momentum_encoder"))?;
         Ok((maps, slow))
     }
 
@@ -275,8 +276,7 @@ impl Stepper {
         let shared = self.by_rows && self.group.size() > 1;
         if shared {
             let parameters = model.loss.tensors()?.into_iter().filter(|named| named.role == Role::Parameter);
-            let gradients: Vec<Tensor> =
-                parameters.map(|named| named.tensor.grad()).filter(Tensor::defined).collect();
+            let gradients: Vec<Tensor> = parameters.map(|named| named.tensor.grad()).filter(Tensor::defined).collect();
             sum_in_place(&self.group, &gradients)?;
         }
         let own = |gradient: Option<Tensor>| gradient.map(|g| own_rows(&self.group, &g, shared)).transpose();
@@ -317,12 +317,7 @@ impl Stepper {
     }
 
     /// The step's values over all ranks, the one that was not finite, and whether a gradient overflowed.
-    fn gate(
-        &self,
-        model: &mut Model,
-        terms: &[(String, Tensor)],
-        classified: &[(String, Tensor)],
-    ) -> Result<(Vec<(String, f64)>, Option<String>, bool)> {
+    fn gate(&self, model: &mut Model, terms: &[(String, Tensor)], classified: &[(String, Tensor)]) -> Result<Gate> {
         let named = || terms.iter().chain(classified);
         let scalars: Vec<Tensor> = named().map(|(_, scalar)| scalar.shallow_clone()).collect();
         let shares = if self.by_rows { terms.len() } else { 0 };
@@ -336,13 +331,21 @@ impl Stepper {
         if skipped.is_none() && !read.finite {
             skipped = Some("loss on another rank".to_owned());
         }
-        Ok((values, skipped, overflowed))
+        Ok(Gate { values, skipped, overflowed })
     }
 }
 
 fn no_rows(loss: &str) -> Error {
     let message = format!("`distributed.loss` is `rows`, but `loss.name` = `{loss}` can't be computed by rows");
     Error::config(Fault::new(message).hint("use `auto` or `whole`"))
+}
+
+/// What a step's values allow.
+struct Gate {
+    values: Vec<(String, f64)>,
+    /// The value that is not finite.
+    skipped: Option<String>,
+    overflowed: bool,
 }
 
 type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
@@ -382,4 +385,3 @@ fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Res
     };
     losses().map_err(Error::torch("train the classifiers"))
 }
-

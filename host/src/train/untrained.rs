@@ -9,7 +9,6 @@ use super::{
 use crate::{
     config::Experiment,
     dataset::{OrderedWorkers, TrainBatch},
-    distributed::Group,
     error::{Error, Result},
     optimizer::{Optimizer, Schedule, Trained},
 };
@@ -25,11 +24,10 @@ pub fn untrained_top1(
     batches: OrderedWorkers<TrainBatch>,
     tester: &Tester,
     schedule: &Schedule,
-    group: &Group,
     stop: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<(String, f64)>> {
     let mut model = Model::new(setup, experiment, Some(classes))?;
-    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, group, 0)?;
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &tester.group, 0)?;
     let classifiers = model.classifiers.take().expect("asked for above");
     let own = classifier_settings(experiment);
     let settings = own.as_ref().unwrap_or(&experiment.optimizer);
@@ -43,7 +41,7 @@ pub fn untrained_top1(
         stepper.classify_only(&mut model, &classifiers, &batch)?;
         optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
     }
-    model.share_buffers(group)?;
+    model.share_buffers(&tester.group)?;
     let result = tester.test(&mut model, &classifiers)?;
     if result.is_empty() { Err(Error::Bug { what: "no classifier to test".to_owned() }) } else { Ok(result) }
 }

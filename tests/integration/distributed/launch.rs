@@ -376,9 +376,8 @@ fn r07_two_jobs_at_once_finish_and_a_taken_port_is_named() {
 fn r08_run_begins_again_from_its_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let marker = folder.path().join("killed");
-    let config = |once: &str| {
-        format!("loss.config={{ callback = \"forward\", fault = \"kill\", rank = 1, step = 6{once} }}")
-    };
+    let config =
+        |once: &str| format!("loss.config={{ callback = \"forward\", fault = \"kill\", rank = 1, step = 6{once} }}");
     let mut set = faulty("forward", "kill", 1, 6);
     set[2] = config(&format!(", once = \"{}\"", marker.display()));
     set.push("distributed.max_restarts=2".to_owned());

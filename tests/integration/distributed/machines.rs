@@ -23,7 +23,8 @@ impl Machines {
         let addresses = [1, 2].map(|host| format!("10.231.{number}.{host}"));
         let machines = Self { names, addresses };
         let (a, b) = (&machines.names[0], &machines.names[1]);
-        let cable = [format!("ix{id}{number}a"), format!("ix{id}{number}b")].map(|name| name[name.len() - 12.min(name.len())..].to_owned());
+        let cable = [format!("ix{id}{number}a"), format!("ix{id}{number}b")]
+            .map(|name| name[name.len() - 12.min(name.len())..].to_owned());
         let made = ip(&["netns", "add", a])
             && ip(&["netns", "add", b])
             && ip(&["link", "add", &cable[0], "netns", a, "type", "veth", "peer", "name", &cable[1], "netns", b])

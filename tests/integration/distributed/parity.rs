@@ -7,15 +7,13 @@ use crate::support::workspace::built;
 use infomax::{
     checkpoint::{read_tensors, write_tensors},
     config::Experiment,
-    dataset::TrainBatch,
     distributed::Group,
     plugin::Registry,
-    train::{Model, Setup, Stepper},
+    selfcheck::compute,
 };
-use infomax_sdk::Key;
 use serde_json::{Value, json};
 use std::{collections::HashMap, fs, path::PathBuf};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 const BATCH: usize = 64;
 const TOLERANCE: f64 = 1e-5;
@@ -115,58 +113,16 @@ fn experiment(cell: &Cell, size: usize, alone: bool) -> Experiment {
     serde_json::from_value(text).unwrap()
 }
 
-/// This rank's rows of a batch of noise.
-fn batch(group: &Group, step: u64) -> TrainBatch {
-    let rows = group.share(BATCH);
-    let key = Key::new(7).fold(step);
-    let image = |view: u64, row: usize| {
-        let mut rng = key.fold(view).fold(row as u64).rng();
-        (0..32 * 32 * 3).map(move |_| rng.below(256) as u8)
-    };
-    let view = |view| rows.clone().flat_map(|row| image(view, row)).collect();
-    TrainBatch {
-        step,
-        epoch: 0,
-        views: vec![view(0), view(1)],
-        labels: rows.clone().map(|row| row as i64 % 10).collect(),
-        indices: rows.map(|row| row as i64).collect(),
-    }
-}
-
 /// Where the plugins lie; a rank must not build them again beside the others.
 fn libraries() -> PathBuf {
     let exe = std::env::current_exe().expect("a test has an executable");
     exe.ancestors().nth(2).expect("tests lie in target/<profile>/deps").to_owned()
 }
 
-/// The loss and every gradient of the first step, and the loss of the second, after an update and what follows it.
+/// The loss and every gradient of a step on noise, as `infomax selfcheck` computes them.
 fn computed(group: &Group, experiment: &Experiment) -> Vec<(String, Tensor)> {
     let registry = Registry::search(vec![libraries()], &[], None);
-    let setup = Setup::new(experiment, &registry, "cpu").unwrap_or_else(|error| panic!("{error}"));
-    let mut model = Model::new(&setup, experiment, Some(10)).unwrap_or_else(|error| panic!("{error}"));
-    let views = &setup.augmentation_description;
-    let stepper = Stepper::new(&model, views, experiment, group, 2).unwrap_or_else(|error| panic!("{error}"));
-    tch::manual_seed(1);
-    for (_, mut tensor) in model.parameters().unwrap() {
-        // What begins at zero would hide the gradients behind it.
-        if tensor.dim() > 1 && tensor.abs().max().double_value(&[]) == 0.0 {
-            let noise = Tensor::randn_like(&tensor) * 0.05;
-            tch::no_grad(|| tensor.copy_(&noise));
-        }
-    }
-    let mut step = |number: u64| {
-        let outcome = stepper.step(&mut model, &batch(group, number), 1e-2).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(outcome.skipped, None);
-        let loss = outcome.values.iter().find(|(name, _)| name == "loss").unwrap().1;
-        let gradients = model.parameters().unwrap().into_iter().map(|(name, tensor)| (name, tensor.grad()));
-        let gradients = gradients.filter(|(_, gradient)| gradient.defined());
-        let gradients: Vec<_> = gradients.map(|(name, gradient)| (name, gradient.detach().copy())).collect();
-        (Tensor::from_slice(&[loss as f32]), gradients)
-    };
-    let (first, mut list) = step(0);
-    list.push(("loss".to_owned(), first));
-    list.push(("loss of the second step".to_owned(), step(1).0));
-    list
+    compute(group, experiment, &registry, Device::Cpu).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a rank does: every cell, of which rank 0 leaves the numbers.
@@ -201,7 +157,8 @@ fn compare(size: usize) {
         assert_eq!(ours.len(), theirs.len(), "{}: tensors with gradients", cell.name);
         let most = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
         let is_loss = |name: &str| name.starts_with("loss") && !name.starts_with("loss.");
-        let largest = ours.iter().filter(|(name, _)| !is_loss(name)).map(|(_, tensor)| most(tensor)).fold(0.0, f64::max);
+        let largest =
+            ours.iter().filter(|(name, _)| !is_loss(name)).map(|(_, tensor)| most(tensor)).fold(0.0, f64::max);
         let (mut worst, mut worst_own) = ((0.0, ""), (0.0, ""));
         for (name, ours) in ours.iter() {
             let difference = most(&(ours - &theirs[name]));
