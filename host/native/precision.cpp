@@ -2,28 +2,13 @@
 // interface as in torch_extras.cpp: a message that infomax_free frees, or null. Called by host/src/native/precision.rs
 // alone. Nothing here links CUDA: what is asked of a device goes through libtorch's registries.
 
+#include "guarded.h"
+
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <vector>
-
 namespace {
-
-template <typename Call>
-char* guarded(Call call) {
-  try {
-    call();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception that is not a std::exception");
-  }
-}
 
 c10::DeviceType type(int cuda) { return cuda ? c10::DeviceType::CUDA : c10::DeviceType::CPU; }
 

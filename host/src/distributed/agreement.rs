@@ -122,7 +122,8 @@ fn bits(tensor: &Tensor) -> Result<Tensor, TchError> {
         Kind::Half | Kind::BFloat16 => flat.f_view_dtype(Kind::Int16)?,
         _ => flat,
     };
-    let places = Tensor::f_arange(whole.numel() as i64, (Kind::Int64, whole.device()))?.f_bitwise_or(1)?;
+    let places =
+        Tensor::f_arange(whole.numel() as i64, (Kind::Int64, whole.device()))?.f_multiply_scalar(2)?.f_add_scalar(1)?;
     whole.f_to_kind(Kind::Int64)?.f_mul(&places)?.f_sum(Kind::Int64)
 }
 

@@ -30,12 +30,6 @@ pub fn run_as_ranks(test: &str, size: usize, folder: &Path) {
     }
 }
 
-/// A group of this process alone that exchanges as one of several does.
-pub fn group_of_one() -> (Store, Group) {
-    let (store, port) = Store::serve(None, TIMEOUT).expect("a store");
-    (store, join("127.0.0.1", port, 0, 1))
-}
-
 fn join(host: &str, port: u16, rank: usize, size: usize) -> Group {
     let joining = Joining {
         host,
