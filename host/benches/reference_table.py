@@ -97,8 +97,9 @@ def run_cell(options, loss, encoder, seed):
 def spread(values):
     if not values:
         return "–"
-    middle = f"{statistics.mean(values):.1f}" if max(values) > 5 else f"{statistics.mean(values):.2f}"
-    return middle if len(values) == 1 else f"{middle} ± {statistics.stdev(values):.1f}"
+    digits = 1 if max(values) > 5 else 2
+    middle = f"{statistics.mean(values):.{digits}f}"
+    return middle if len(values) == 1 else f"{middle} ± {statistics.stdev(values):.{digits}f}"
 
 
 def main():
