@@ -5,10 +5,10 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/version.h>
 
 namespace {
 
@@ -122,8 +122,17 @@ char* infomax_norm(at::Tensor* const* tensors, size_t count, double* norm) {
   });
 }
 
-// libtorch's version, as its headers give it and its libraries were checked against when they were built.
-const char* infomax_torch_version(void) { return TORCH_VERSION; }
+// The version that the loaded libtorch gives for itself, whatever headers this was built with.
+const char* infomax_torch_version(void) {
+  static const std::string version = [] {
+    const std::string config = at::show_config(), key = "TORCH_VERSION=";
+    const auto at = config.find(key);
+    if (at == std::string::npos) return std::string("an unknown version");
+    const auto begin = at + key.size();
+    return config.substr(begin, config.find_first_of(", \n", begin) - begin);
+  }();
+  return version.c_str();
+}
 
 int infomax_grad_mode(void) { return c10::GradMode::is_enabled(); }
 

@@ -225,9 +225,9 @@ pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
     Ok(norm)
 }
 
-/// libtorch's version: that of the headers this program was built with.
+/// The version that the loaded libtorch gives for itself.
 pub fn torch_version() -> &'static str {
-    // SAFETY: the shim returns a string literal.
+    // SAFETY: the shim returns a NUL-terminated string that lives as long as the program.
     unsafe { CStr::from_ptr(infomax_torch_version()) }.to_str().unwrap_or_default()
 }
 
