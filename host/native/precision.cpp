@@ -78,11 +78,10 @@ char* infomax_unscale(at::Tensor* const* gradients, size_t count, double scale, 
     at::NoGradGuard no_grad;
     *nonfinite = 0;
     if (count == 0) return;
-    std::vector<at::Tensor> list;
-    for (size_t i = 0; i < count; ++i) list.push_back(*gradients[i]);
-    auto found = at::zeros({}, list[0].options().dtype(at::kFloat));
+    auto tensors = list(gradients, count);
+    auto found = at::zeros({}, tensors[0].options().dtype(at::kFloat));
     auto inverse = at::full({}, 1.0 / scale, found.options());
-    at::_amp_foreach_non_finite_check_and_unscale_(list, found, inverse);
+    at::_amp_foreach_non_finite_check_and_unscale_(tensors, found, inverse);
     *nonfinite = found.item<float>() != 0;
   });
 }

@@ -80,12 +80,10 @@ impl ForeignEncoder {
     /// What the plugin says, or what it got wrong.
     pub fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>, PluginError> {
         let pointers: Vec<TensorPtr> = views.iter().map(lend).collect();
-        let autocast = self.arithmetic.begin();
-        let state = SharedState::now();
-        let tracking = state.grad_mode();
-        let given = self.ffi.vtable.forward()(self.ffi.instance, pointers.as_slice().into(), mode_code(mode));
-        report(&self.component, "forward", state);
-        drop(autocast);
+        let tracking = SharedState::now().grad_mode();
+        let given = call_in(self.arithmetic, &self.component, "forward", || {
+            self.ffi.vtable.forward()(self.ffi.instance, pointers.as_slice().into(), mode_code(mode))
+        });
         let given = self.component.origin.take("forward", given)?;
         let maps = &self.description.maps;
         let expected = views.len() * maps.len();
@@ -171,6 +169,20 @@ impl ForeignEncoder {
     pub(crate) fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
         self.component.origin.breach(call, message, hint)
     }
+}
+
+/// Calls a component in a number format, and puts back what it leaves changed of the state that all share.
+pub(crate) fn call_in<T>(
+    arithmetic: Arithmetic,
+    component: &Component,
+    call: &'static str,
+    run: impl FnOnce() -> T,
+) -> T {
+    let _autocast = arithmetic.begin();
+    let state = SharedState::now();
+    let given = run();
+    report(component, call, state);
+    given
 }
 
 /// Puts libtorch's shared state back after a call and says who changed it.

@@ -4,7 +4,7 @@ mod foreign;
 mod momentum;
 mod weights;
 
-pub(crate) use foreign::report;
 pub use foreign::{ForeignEncoder, describe};
+pub(crate) use foreign::{call_in, report};
 pub use momentum::MomentumEncoder;
 pub use weights::load_weights;

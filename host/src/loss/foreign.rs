@@ -1,12 +1,12 @@
 //! The host's side of a loss plugin: calls it and checks what it gives back.
 
 use crate::{
-    encoder::report,
+    encoder::{call_in, report},
     native::SharedState,
     plugin::{Component, PluginError, request_text},
     train::Arithmetic,
 };
-use infomax_abi::{FfiLoss, FfiTerm, FfiTerms};
+use infomax_abi::{FfiFacts, FfiLoss, FfiTerm, FfiTerms};
 use infomax_sdk::{
     Facts, Features, Gradients, LossDescription, LossInput, NamedTensor, Source, Terms,
     ffi::{
@@ -96,16 +96,12 @@ impl ForeignLoss {
     /// What the plugin says, or what it got wrong.
     pub fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms, PluginError> {
         let lent = lend_features(features, &self.input.maps);
-        let autocast = self.arithmetic.begin();
-        let state = SharedState::now();
         let call = self.ffi.vtable.forward();
-        let given = lend_facts(facts, |f| {
+        let given = self.during("forward", facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
-        report(&self.component, "forward", state);
-        drop(autocast);
         let terms = self.take_terms("forward", self.component.origin.take("forward", given)?)?;
-        if state.grad_mode() && !terms.total.requires_grad() {
+        if SharedState::now().grad_mode() && !terms.total.requires_grad() {
             let message = "its total has no gradient, so nothing would learn".to_owned();
             return Err(self.breach("forward", message, "don't detach features, and keep gradient tracking on"));
         }
@@ -124,14 +120,10 @@ impl ForeignLoss {
     ) -> Result<Gradients, PluginError> {
         const CALL: &str = "forward_backward";
         let lent = lend_features(features, &self.input.maps);
-        let autocast = self.arithmetic.begin();
-        let state = SharedState::now();
         let call = self.ffi.vtable.forward_backward();
-        let given = lend_facts(facts, |f| {
+        let given = self.during(CALL, facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
-        report(&self.component, CALL, state);
-        drop(autocast);
         let given = self.component.origin.take(CALL, given)?;
         let terms = self.take_terms(CALL, given.terms)?;
         if given.features.len() != features.items().len() {
@@ -154,6 +146,11 @@ impl ForeignLoss {
         Ok(Gradients { terms, features: gradients, parameters })
     }
 
+    /// A call with facts, in the loss's number format.
+    fn during<T>(&self, call: &'static str, facts: &Facts, run: impl FnOnce(&FfiFacts<'_>) -> T) -> T {
+        call_in(self.arithmetic, &self.component, call, || lend_facts(facts, run))
+    }
+
     /// The error for a gradient of a parameter that the loss does not have.
     pub(crate) fn unknown_gradient(&self, name: &str) -> PluginError {
         let message = format!("it gives a gradient for `{name}`, which is none of its parameters");
@@ -165,11 +162,7 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn before_step(&mut self, facts: &Facts) -> Result<(), PluginError> {
-        let autocast = self.arithmetic.begin();
-        let state = SharedState::now();
-        let given = lend_facts(facts, |f| self.ffi.vtable.before_step()(self.ffi.instance, f));
-        report(&self.component, "before_step", state);
-        drop(autocast);
+        let given = self.during("before_step", facts, |f| self.ffi.vtable.before_step()(self.ffi.instance, f));
         self.component.origin.take("before_step", given)
     }
 
@@ -179,12 +172,8 @@ impl ForeignLoss {
     /// What the plugin says.
     pub fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<(), PluginError> {
         let lent = lend_features(features, &self.input.maps);
-        let autocast = self.arithmetic.begin();
-        let state = SharedState::now();
         let call = self.ffi.vtable.after_update();
-        let given = lend_facts(facts, |f| call(self.ffi.instance, lent.as_slice().into(), f));
-        report(&self.component, "after_update", state);
-        drop(autocast);
+        let given = self.during("after_update", facts, |f| call(self.ffi.instance, lent.as_slice().into(), f));
         self.component.origin.take("after_update", given)
     }
 
