@@ -428,7 +428,7 @@ fn c08_equal_inputs_in_any_order_give_equal_bytes() {
     let folder = TempDir::new().unwrap();
     let first = first.unwrap();
     let file = write(folder.path(), "resolved.toml", &first.toml);
-    assert_eq!(Resolved::from_file(&file, &Known).unwrap().toml, first.toml);
+    assert_eq!(Resolved::from_file(&file, &[], &Known).unwrap().toml, first.toml);
 }
 
 #[test]

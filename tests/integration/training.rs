@@ -35,7 +35,7 @@ fn arguments(name: &str, more: &[&str]) -> Vec<String> {
 
 pub fn train(folder: &Path, name: &str, more: &[&str]) -> Output {
     let list = arguments(name, more);
-    run(folder, &list.iter().map(String::as_str).collect::<Vec<_>>())
+    run(folder, &list)
 }
 
 pub fn assert_ok(output: &Output) {

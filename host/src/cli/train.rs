@@ -62,15 +62,17 @@ impl Train {
                 Fault::new("no config given").hint("for example `infomax train configs/experiments/shapes-demo.toml`");
             return Err(Error::config(fault));
         }
-        let nproc = self.nproc.map(|nproc| if nproc == 0 { gpu_count() } else { Ok(nproc) }).transpose()?;
-        let (mut resolved, registry) = self.resolve(nproc)?;
-        if let (Some(nproc), Some(_)) = (nproc, &self.resume) {
-            resolved.experiment.distributed.nproc = nproc; // a run may go on with other processes than it began with
-        }
-        let size = resolved.experiment.distributed.nproc;
-        match place.filter(|place| place.world_size > 1) {
+        let place = place.filter(|place| place.world_size > 1);
+        // A launcher's number counts, so that the config's rules are about what runs.
+        let nproc = match (&place, self.nproc) {
+            (Some(place), _) => Some(place.world_size as u64),
+            (None, Some(0)) => Some(gpu_count()?),
+            (None, given) => given,
+        };
+        let (resolved, registry) = self.resolve(nproc)?;
+        match place {
             Some(place) => self.train_with_others(&resolved, &registry, place),
-            None if size > 1 => self.supervise(&resolved, &registry),
+            None if resolved.experiment.distributed.nproc > 1 => self.supervise(&resolved, &registry),
             None => {
                 let directory = self.directory(&resolved)?;
                 self.train(&resolved, &registry, Some(directory.path()), None)
@@ -79,8 +81,9 @@ impl Train {
     }
 
     fn resolve(&mut self, nproc: Option<u64>) -> Result<(Resolved, Registry)> {
+        // A run may go on with other processes than it began with.
+        self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
         let Some(run) = &self.resume else {
-            self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
             return if self.amp { self.resolve_amp() } else { self.experiment.resolve() };
         };
         if !run.is_dir() {
@@ -89,11 +92,11 @@ impl Train {
         self.resolve_frozen(&run.join("config.toml"))
     }
 
-    /// Reads a run's own config.
+    /// Reads a run's own config; the environment has no say.
     fn resolve_frozen(&mut self, file: &Path) -> Result<(Resolved, Registry)> {
         self.experiment.files = vec![file.to_owned()];
         let registry = self.experiment.registry()?;
-        let resolved = Resolved::from_file(file, &Schemas(&registry));
+        let resolved = Resolved::from_file(file, &self.experiment.set, &Schemas(&registry));
         Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
     }
 
@@ -111,7 +114,6 @@ impl Train {
 
     /// One of the processes that a launcher started, here and perhaps on other machines.
     fn train_with_others(&self, resolved: &Resolved, registry: &Registry, place: Place) -> Result<()> {
-        check_size(resolved, &place)?;
         let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
         self.train(resolved, registry, directory.as_ref().map(RunDirectory::path), Some(place))
     }
@@ -235,18 +237,6 @@ fn gpu_count() -> Result<u64> {
             Err(Error::config(fault.hint("give a number, such as `--nproc 2`")))
         }
     }
-}
-
-/// What the config's own rules say of `distributed.nproc`, said of a launcher's number of processes.
-fn check_size(resolved: &Resolved, place: &Place) -> Result<()> {
-    let train = &resolved.experiment.train;
-    let (batch, size, passes) = (train.batch_size, place.world_size as u64, train.accumulation_steps);
-    if batch % (size * passes) == 0 {
-        return Ok(());
-    }
-    let passes = if passes > 1 { format!(" times `train.accumulation_steps` = {passes}") } else { String::new() };
-    let message = format!("`train.batch_size` = {batch} is not a multiple of the {size} processes{passes}");
-    Err(Error::config(Fault::new(message).hint("`train.batch_size` counts the images of all processes")))
 }
 
 /// Whether a run directory holds anything that took time to make.

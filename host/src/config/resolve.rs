@@ -52,12 +52,12 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Reads back the text of a resolved experiment; environment and `--set` have no say.
+    /// Reads back the text of a resolved experiment, with some values set anew; the environment has no say.
     ///
     /// # Errors
     /// As [`resolve`].
-    pub fn from_file(path: &Path, components: &dyn ComponentSchemas) -> Result<Self, Vec<Fault>> {
-        resolve(&Sources { files: vec![path.to_path_buf()], ..Sources::default() }, components)
+    pub fn from_file(path: &Path, set: &[String], components: &dyn ComponentSchemas) -> Result<Self, Vec<Fault>> {
+        resolve(&Sources { files: vec![path.to_path_buf()], set: set.to_vec(), ..Sources::default() }, components)
     }
 }
 

@@ -32,6 +32,8 @@ const SMALL: &[&str] = &[
     "record.contact_sheet=false",
     "record.plot=false",
 ];
+/// No settings besides.
+const NOTHING: [&str; 0] = [];
 /// Steps of a run that something else ends.
 const LONG: &str = "train.steps=100000";
 
@@ -40,17 +42,17 @@ fn set<'a>(values: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// The command line of a small run in `runs/<name>`.
-pub fn arguments(name: &str, more: &[&str]) -> Vec<String> {
+pub fn arguments(name: &str, more: &[impl AsRef<str>]) -> Vec<String> {
     let mut list = vec!["train".to_owned(), experiment("shapes-demo"), "--set".into(), format!("record.name={name}")];
-    list.extend(set(SMALL.iter().chain(more).copied()));
+    list.extend(set(SMALL.iter().copied().chain(more.iter().map(AsRef::as_ref))));
     list
 }
 
 /// A small run of some processes.
-fn ranks(folder: &Path, name: &str, nproc: usize, more: &[&str]) -> Command {
+fn ranks(folder: &Path, name: &str, nproc: usize, more: &[impl AsRef<str>]) -> Command {
     let mut list = arguments(name, more);
     list.extend(["--nproc".to_owned(), nproc.to_string()]);
-    infomax(folder, &list.iter().map(String::as_str).collect::<Vec<_>>())
+    infomax(folder, &list)
 }
 
 fn finished(mut command: Command) -> Output {
@@ -69,6 +71,13 @@ fn faulty(callback: &str, fault: &str, rank: usize, step: u64) -> Vec<String> {
 pub fn losses(run: &Path) -> Vec<f64> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?.get("loss")?.as_f64()).collect()
+}
+
+/// The largest difference of two runs' losses, relative to them; both have `steps`.
+pub fn losses_apart(one: &Path, other: &Path, steps: usize) -> f64 {
+    let (one, other) = (losses(one), losses(other));
+    assert_eq!((one.len(), other.len()), (steps, steps));
+    one.iter().zip(&other).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max)
 }
 
 pub fn text(output: &Output) -> String {
@@ -143,13 +152,11 @@ fn fifty_steps_of_ranks_stay_with_one_process() {
         let (ours, theirs) = (format!("one-{nproc}-{more}"), format!("ranks-{nproc}-{more}"));
         let (ours, theirs) = (ours.replace('=', "-"), theirs.replace('=', "-"));
         let list = arguments(&ours, &[steps, one]);
-        let output = run(folder.path(), &list.iter().map(String::as_str).collect::<Vec<_>>());
+        let output = run(folder.path(), &list);
         assert!(output.status.success(), "{}", text(&output));
         let output = finished(ranks(folder.path(), &theirs, nproc, &[steps, more]));
         assert!(output.status.success(), "{}", text(&output));
-        let (ours, theirs) = (losses(&runs.join(ours)), losses(&runs.join(theirs)));
-        assert_eq!((ours.len(), theirs.len()), (50, 50));
-        let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max);
+        let worst = losses_apart(&runs.join(ours), &runs.join(theirs), 50);
         println!("{nproc} ranks, {more}: loss within {worst:.1e} over 50 steps");
         assert!(worst < 1e-3, "{nproc} ranks, {more}: {worst:.1e}");
     }
@@ -164,8 +171,7 @@ fn r01_killed_rank_ends_the_run_and_is_named() {
         for &rank in ranks_to_kill {
             let name = format!("{callback}-{rank}");
             let fault = faulty(callback, "kill", rank, step);
-            let more: Vec<&str> = fault.iter().map(String::as_str).collect();
-            let output = finished(ranks(folder.path(), &name, 2, &more));
+            let output = finished(ranks(folder.path(), &name, 2, &fault));
             let said = errors(&output, folder.path());
             assert_eq!(output.status.code(), Some(7), "{name}: {}", text(&output));
             assert!(said.starts_with(&format!("error: rank {rank} was killed by signal 9 (SIGKILL)")), "{said}");
@@ -220,8 +226,7 @@ fn r02_first_error_of_a_rank_is_told_with_its_own_code() {
     let folder = tempfile::tempdir().unwrap();
     for (fault, wanted) in [("panic", "panicked"), ("torch_error", "failed in `before_step`")] {
         let set = faulty("before_step", fault, 1, 0);
-        let more: Vec<&str> = set.iter().map(String::as_str).collect();
-        let output = finished(ranks(folder.path(), fault, 2, &more));
+        let output = finished(ranks(folder.path(), fault, 2, &set));
         let said = errors(&output, folder.path());
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(wanted) && said.contains("step 0, rank 1"), "{said}");
@@ -260,7 +265,7 @@ fn r03_slow_rank_is_named_with_its_time() {
         "evaluation.mlp=false".to_owned(),
     ];
     let more: Vec<&str> = slow.iter().map(String::as_str).collect();
-    let mut list = arguments("slow", &[]);
+    let mut list = arguments("slow", &NOTHING);
     list.retain(|value| !value.starts_with("dataset.config."));
     let list: Vec<String> = without_lone_set(list).into_iter().chain(set(more)).collect();
     let list: Vec<&str> = list.iter().map(String::as_str).chain(["--nproc", "2"]).collect();
@@ -279,7 +284,7 @@ fn without_lone_set(list: Vec<String>) -> Vec<String> {
 fn launched(folder: &Path, port: u16, own: [&[&str]; 2]) -> [Output; 2] {
     let start = |rank: usize| {
         let list = arguments("launched", own[rank]);
-        let mut command = infomax(folder, &list.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut command = infomax(folder, &list);
         command.envs([("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", 2)].map(|(k, v)| (k, v.to_string())));
         command.envs([("MASTER_ADDR", "127.0.0.1".to_owned()), ("MASTER_PORT", port.to_string())]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
@@ -299,6 +304,21 @@ fn launchers_environment_trains_together() {
     assert!(outputs.iter().all(|output| output.status.success()), "{}\n{}", text(&outputs[0]), text(&outputs[1]));
     assert_eq!(losses(&folder.path().join("runs/launched")).len(), 12);
     assert_eq!(fs::read_dir(folder.path().join("runs")).unwrap().count(), 1, "rank 0 alone writes");
+}
+
+#[test]
+fn launchers_number_of_processes_is_held_to_the_configs_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    for (set, wanted) in [
+        ("train.batch_size=15", "`train.batch_size` = 15 is not a multiple of `distributed.nproc` = 2"),
+        ("batch_norm.chunk_size=16", "`batch_norm.chunk_size` = 16 does not divide the 8 images of a pass"),
+    ] {
+        for output in launched(folder.path(), free_port(), [&[set], &[set]]) {
+            let said = errors(&output, folder.path());
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains(wanted), "{said}");
+        }
+    }
 }
 
 #[test]
@@ -363,8 +383,8 @@ fn r07_two_jobs_at_once_finish_and_a_taken_port_is_named() {
     }
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let list = arguments("taken", &[]);
-    let mut command = infomax(folder.path(), &list.iter().map(String::as_str).collect::<Vec<_>>());
+    let list = arguments("taken", &NOTHING);
+    let mut command = infomax(folder.path(), &list);
     command.envs([("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)]);
     let output = finished(command);
     let said = errors(&output, folder.path());
@@ -381,13 +401,11 @@ fn r08_run_begins_again_from_its_last_checkpoint() {
     let mut set = faulty("forward", "kill", 1, 6);
     set[2] = config(&format!(", once = \"{}\"", marker.display()));
     set.push("distributed.max_restarts=2".to_owned());
-    let more: Vec<&str> = set.iter().map(String::as_str).collect();
-    let output = finished(ranks(folder.path(), "again", 2, &more));
+    let output = finished(ranks(folder.path(), "again", 2, &set));
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(text(&output).matches("restart 1 of at most 2").count(), 1, "{}", text(&output));
     let control = faulty("nowhere", "none", 1, 6);
-    let more: Vec<&str> = control.iter().map(String::as_str).collect();
-    let control = finished(ranks(folder.path(), "control", 2, &more));
+    let control = finished(ranks(folder.path(), "control", 2, &control));
     assert!(control.status.success(), "{}", text(&control));
     let runs = folder.path().join("runs");
     assert_eq!(losses(&runs.join("again")), losses(&runs.join("control")));
@@ -398,8 +416,7 @@ fn r11_flipped_bit_is_found_at_the_next_check() {
     let folder = tempfile::tempdir().unwrap();
     let mut set = faulty("after_update", "flip_bit", 1, 5);
     set.push("distributed.check_every_steps=4".to_owned());
-    let more: Vec<&str> = set.iter().map(String::as_str).collect();
-    let output = finished(ranks(folder.path(), "flipped", 2, &more));
+    let output = finished(ranks(folder.path(), "flipped", 2, &set));
     let said = errors(&output, folder.path());
     assert_eq!(output.status.code(), Some(7), "{}", text(&output));
     assert!(said.contains("`loss.scale` on rank 1 is not what it is on rank 0\n  at: step 8"), "{said}");
@@ -415,9 +432,9 @@ fn r12_ranks_without_a_device_are_refused_before_training() {
     let said = errors(&output, folder.path());
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("CUDA devices can be used"), "{said}");
-    let mut list = arguments("gpus", &[]);
+    let mut list = arguments("gpus", &NOTHING);
     list.push("--nproc".to_owned());
-    let output = run(folder.path(), &list.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(folder.path(), &list);
     let said = errors(&output, folder.path());
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("one process per GPU"), "{said}");
@@ -434,6 +451,9 @@ fn signal_saves_and_another_number_of_ranks_goes_on() {
     assert_eq!(output.status.code(), Some(75), "{said}");
     assert!(said.contains("the state is saved"), "{said}");
     let before = losses(&folder.path().join("runs/signal")).len();
+    let refused = run(folder.path(), &["train", "--resume", "runs/signal", "--nproc", "3"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(errors(&refused, folder.path()).contains("`distributed.nproc` = 3"), "{}", text(&refused));
     for nproc in ["1", "4"] {
         let output = run(folder.path(), &["train", "--resume", "runs/signal", "--nproc", nproc]);
         assert!(output.status.success(), "{}", text(&output));

@@ -1,6 +1,6 @@
 //! Two machines, as two network namespaces of this one: two ranks in each, in a launcher's environment.
 
-use super::launch::{arguments, losses, text};
+use super::launch::{arguments, losses, losses_apart, text};
 use crate::support::binary::{errors, infomax, run};
 use std::{
     path::Path,
@@ -46,7 +46,7 @@ impl Machines {
     fn start(&self, folder: &Path, name: &str, more: &[&str]) -> Vec<Child> {
         let list = arguments(name, more);
         let start = |rank: usize| {
-            let inner = infomax(folder, &list.iter().map(String::as_str).collect::<Vec<_>>());
+            let inner = infomax(folder, &list);
             let mut command = Command::new("ip");
             command.args(["netns", "exec", &self.names[rank / 2]]).arg(inner.get_program()).args(inner.get_args());
             command.current_dir(folder).env("OMP_WAIT_POLICY", "passive");
@@ -89,12 +89,10 @@ fn two_machines_with_two_ranks_each_equal_one_process() {
         assert!(output.status.success(), "{}", text(output));
     }
     let list = arguments("one", &["batch_norm.chunk_size=4"]);
-    let output = run(folder.path(), &list.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(folder.path(), &list);
     assert!(output.status.success(), "{}", text(&output));
     let runs = folder.path().join("runs");
-    let (one, four) = (losses(&runs.join("one")), losses(&runs.join("machines")));
-    assert_eq!((one.len(), four.len()), (12, 12));
-    let worst = one.iter().zip(&four).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max);
+    let worst = losses_apart(&runs.join("one"), &runs.join("machines"), 12);
     println!("two machines, two ranks each: loss within {worst:.1e}");
     assert!(worst < 1e-5, "{worst:.1e}");
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     golden::model::{Model, facts, features},
-    recorded::step::{batch, forward_backward, recorded},
+    recorded::{
+        losses::LOSSES,
+        step::{batch, forward_backward, recorded},
+    },
     support::{
         golden_file::{golden, relative},
         workspace::component,
@@ -142,20 +145,6 @@ fn f32_products_stay_in_f32_under_autocast_on_a_cpu() {
     let rounded = by_hand(&objective(json!({}), on_cpu(Precision::Bf16)), &maps, Kind::BFloat16);
     assert_ne!(plain.0, rounded.0, "autocast has no effect");
 }
-
-const LOSSES: [&str; 11] = [
-    "nt-xent",
-    "vicreg",
-    "barlow-twins",
-    "byol",
-    "moco-v2",
-    "simsiam",
-    "supcon",
-    "dcl",
-    "align-uniform",
-    "swav",
-    "local-dim",
-];
 
 /// Which losses' gradients, on six images, are small differences of large numbers.
 const CANCELLING: [&str; 2] = ["vicreg", "barlow-twins"];

@@ -11,7 +11,7 @@ use infomax_sdk::{FeatureMap, Momentum, Role, requests::Request};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-const LOSSES: [&str; 11] = [
+pub const LOSSES: [&str; 11] = [
     "nt-xent",
     "vicreg",
     "barlow-twins",

@@ -3,5 +3,5 @@
 
 pub mod encoders;
 pub mod fill;
-mod losses;
+pub mod losses;
 pub(crate) mod step;

@@ -2,12 +2,13 @@
 
 use super::workspace::{built, root};
 use std::{
+    ffi::OsStr,
     path::Path,
     process::{Command, Output},
 };
 
 /// A command of the binary in a folder, with none of this process's `INFOMAX_…` variables.
-pub fn infomax(folder: &Path, arguments: &[&str]) -> Command {
+pub fn infomax(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(built().join("infomax"));
     command.args(arguments).current_dir(folder);
     command.env("OMP_WAIT_POLICY", "passive"); // tests share the cores
@@ -18,7 +19,7 @@ pub fn infomax(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs the binary to its end.
-pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
     infomax(folder, arguments).output().expect("the binary runs")
 }
 
