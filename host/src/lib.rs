@@ -11,6 +11,7 @@ pub mod distributed;
 pub mod encoder;
 pub mod error;
 pub mod evaluator;
+pub mod fault_point;
 pub mod loss;
 pub mod native;
 pub mod optimizer;

@@ -274,7 +274,7 @@ fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn c05_contradictions_name_both_keys() {
-    let broken: [(&str, &[&str]); 18] = [
+    let broken: [(&str, &[&str]); 21] = [
         ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
         (
             "optimizer.warmup_steps train.images",
@@ -303,6 +303,12 @@ fn c05_contradictions_name_both_keys() {
         ("batch_norm.mode batch_norm.chunk_size", &["batch_norm.mode=sync", "batch_norm.chunk_size=2"]),
         ("dataset.on_bad dataset.max_bad_fraction", &["dataset.on_bad=skip", "dataset.max_bad_fraction=0"]),
         ("train.epochs train.steps", &["train.epochs=1", "train.steps=1000"]),
+        ("checkpoint.keep_best evaluation.holdout_fraction", &["checkpoint.keep_best=1"]),
+        (
+            "checkpoint.keep_best checkpoint.best_metric",
+            &["checkpoint.keep_best=1", "checkpoint.best_metric=knn_top1", "evaluation.holdout_fraction=0.1"],
+        ),
+        ("train.stage evaluation.linear", &["train.stage=finetune", "evaluation.linear=false"]),
         ("train.precision train.device", &["train.precision=tf32", "train.device=cpu"]),
         (
             "train.loss_scale.initial train.loss_scale.floor",

@@ -1,5 +1,6 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
+mod checkpoint_faults;
 mod config_faults;
 mod conformance;
 mod dataset_faults;
@@ -9,6 +10,8 @@ mod plugin_faults;
 mod precision;
 mod recorded;
 mod reference;
+mod resume;
+mod stages;
 mod support;
 mod tools;
 mod training;

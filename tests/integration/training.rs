@@ -27,7 +27,7 @@ const SMALL: &[&str] = &[
     "checkpoint.keep=10",
 ];
 
-fn arguments(name: &str, more: &[&str]) -> Vec<String> {
+pub fn arguments(name: &str, more: &[&str]) -> Vec<String> {
     let mut list = vec!["train".to_owned(), experiment("shapes-demo"), "--set".into(), format!("record.name={name}")];
     list.extend(SMALL.iter().chain(more).flat_map(|value| ["--set".to_owned(), (*value).to_owned()]));
     list
@@ -52,7 +52,7 @@ pub fn metrics(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let row = |line: &str| {
         let mut row: Value = serde_json::from_str(line).unwrap();
-        for key in ["seconds", "images_per_second", "waiting_for_data"] {
+        for key in ["seconds", "images_per_second", "waiting_for_data", "checkpoint_stall_seconds"] {
             row.as_object_mut().unwrap().remove(key);
         }
         row

@@ -1,22 +1,27 @@
 //! Checkpoint directories `step-000012000/`: each file's size and hash in a manifest; written beside, synced, read back,
 //! renamed. Valid = the name fits and the manifest verifies; the newest valid one wins, what is skipped is said. A killed
-//! process leaves a torn sibling that nothing reads; after a power cut the last rename may be missing.
+//! process leaves a torn sibling that nothing reads and the next write removes; after a power cut the last rename may be
+//! missing.
 
+use super::disk;
 use crate::error::{Error, Fault, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::Write,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
 };
 
-const FORMAT: u32 = 1;
+/// Of the layout that is written. 1: without `metrics` and `held_out`; read still.
+const FORMAT: u32 = 2;
 const MANIFEST: &str = "manifest.json";
+const MANIFEST_BYTES: u64 = 1 << 20; // hundreds of plugins and files would fit
+const WRITING: &str = ".writing-";
+const REMOVING: &str = ".removing-";
 
 /// What a checkpoint says of itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Of this layout.
@@ -31,6 +36,12 @@ pub struct Manifest {
     pub plugins: BTreeMap<String, String>,
     /// The dataset's fingerprint.
     pub dataset: String,
+    /// The results of the test at this very step, by name; empty where there was none.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// Whether those are of images kept from training, not of the test split: only then may a choice rest on them.
+    #[serde(default)]
+    pub held_out: bool,
     /// By name.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -57,6 +68,17 @@ pub struct Verified {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
+/// Which checkpoints stay.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    /// The newest valid ones; at least two do.
+    pub newest: u64,
+    /// Besides them those with the highest value of a metric on held-out images.
+    pub best: u64,
+    /// That metric.
+    pub metric: String,
+}
+
 impl CheckpointSet {
     /// The checkpoints in a folder, which may not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -75,14 +97,15 @@ impl CheckpointSet {
         manifest.format = FORMAT;
         let entry = |bytes: &[u8]| FileEntry { bytes: bytes.len() as u64, sha256: hash(bytes) };
         manifest.files = files.iter().map(|(name, bytes)| ((*name).to_owned(), entry(bytes))).collect();
-        fs::create_dir_all(&self.folder).map_err(Error::io("make the folder", &self.folder))?;
-        let beside = self.folder.join(format!(".writing-{}", name(manifest.step)));
-        let written = self.write_beside(&beside, &manifest, files, verify).and_then(|()| {
+        disk::make_folder(&self.folder)?;
+        self.sweep()?;
+        let beside = self.folder.join(format!("{WRITING}{}", name(manifest.step)));
+        let written = write_beside(&beside, &manifest, files, verify).and_then(|()| {
             if target.exists() {
-                fs::remove_dir_all(&target).map_err(Error::io("remove the damaged", &target))?;
+                self.remove(&target)?;
             }
-            fs::rename(&beside, &target).map_err(Error::io("rename a checkpoint to", &target))?;
-            sync_folder(&self.folder)
+            disk::rename(&beside, &target)?;
+            disk::sync_folder(&self.folder)
         });
         if written.is_err() {
             let _ = fs::remove_dir_all(&beside);
@@ -90,52 +113,75 @@ impl CheckpointSet {
         written.map(|()| target)
     }
 
-    fn write_beside(&self, beside: &Path, manifest: &Manifest, files: &[(&str, Vec<u8>)], verify: bool) -> Result<()> {
-        if beside.exists() {
-            fs::remove_dir_all(beside).map_err(Error::io("remove the torn", beside))?;
-        }
-        fs::create_dir(beside).map_err(Error::io("make the folder", beside))?;
-        for (name, bytes) in files {
-            write_synced(&beside.join(name), bytes)?;
-        }
-        let text = serde_json::to_vec_pretty(manifest).expect("a manifest is plain data");
-        write_synced(&beside.join(MANIFEST), &text)?;
-        sync_folder(beside)?;
-        if verify {
-            read_files(beside, manifest).map_err(|reason| {
-                let fault = Fault::new(format!("a checkpoint just written does not read back: {reason}"));
-                Error::Checkpoint { fault: fault.at(beside.display().to_string()).hint("check the disk") }
-            })?;
-        }
-        Ok(())
-    }
-
     /// The newest valid checkpoint, with what was passed over and why.
     pub fn newest(&self) -> (Option<Verified>, Vec<String>) {
-        let mut skipped = Vec::new();
-        for (_, path) in self.by_step().into_iter().rev() {
-            match read_verified(&path) {
-                Ok(verified) => return (Some(verified), skipped),
-                Err(reason) => skipped.push(format!("{}: {reason}", path.display())),
+        let mut tried = BTreeSet::new();
+        loop {
+            let mut skipped = Vec::new();
+            let list = self.by_step();
+            for (_, path) in list.iter().rev() {
+                match read_verified(path) {
+                    Ok(verified) => return (Some(verified), skipped),
+                    Err(reason) => skipped.push(format!("{}: {reason}", path.display())),
+                }
+            }
+            // A run that goes on may have removed the ones that were listed, and written newer ones.
+            if list.iter().all(|(step, _)| !tried.insert(*step)) {
+                return (None, skipped);
             }
         }
-        (None, skipped)
     }
 
-    /// Removes all but the newest `keep` valid ones, and torn siblings; damaged ones newer than those stay for people.
+    /// Removes the checkpoints that need not stay, and torn siblings; damaged ones newer than those that stay are left to
+    /// people.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn retain(&self, keep: u64) -> Result<()> {
-        let mut valid = 0;
+    pub fn retain(&self, retention: &Retention) -> Result<()> {
+        let mut newest = 0;
+        let mut rest = Vec::new();
         for (_, path) in self.by_step().into_iter().rev() {
-            if valid >= keep.max(2) {
-                fs::remove_dir_all(&path).map_err(Error::io("remove the old checkpoint", &path))?;
+            if newest >= retention.newest.max(2) {
+                rest.push(path);
             } else if read_verified(&path).is_ok() {
-                valid += 1;
+                newest += 1;
             }
         }
-        Ok(())
+        let kept = if retention.best > 0 { self.best(retention) } else { BTreeSet::new() };
+        rest.iter().filter(|path| !kept.contains(*path)).try_for_each(|path| self.remove(path))?;
+        self.sweep()
+    }
+
+    /// The valid checkpoints with the highest values of a metric on held-out images; of equal ones the later.
+    pub fn best(&self, retention: &Retention) -> BTreeSet<PathBuf> {
+        let value = |(_, path): (u64, PathBuf)| {
+            let manifest = read_manifest(&path).ok().filter(|manifest| manifest.held_out)?;
+            Some((*manifest.metrics.get(&retention.metric)?, manifest.step, path))
+        };
+        let mut list: Vec<_> = self.by_step().into_iter().filter_map(value).collect();
+        list.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        let valid = list.into_iter().filter(|(.., path)| read_verified(path).is_ok());
+        valid.take(retention.best as usize).map(|(.., path)| path).collect()
+    }
+
+    /// Removes a checkpoint: first its name, so that nobody meets half of it.
+    fn remove(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.folder.join(format!("{REMOVING}{name}"));
+        disk::remove_folder(&aside)?;
+        disk::rename(path, &aside)?;
+        disk::remove_folder(&aside)
+    }
+
+    /// Removes what an ended process left half written or half removed.
+    fn sweep(&self) -> Result<()> {
+        let torn = |entry: &fs::DirEntry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            [WRITING, REMOVING].iter().any(|mark| name.strip_prefix(mark).is_some_and(|rest| step_of(rest).is_some()))
+        };
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter(torn).try_for_each(|entry| disk::remove_folder(&entry.path()))
     }
 
     /// Directories named like checkpoints, oldest first.
@@ -150,6 +196,23 @@ impl CheckpointSet {
     }
 }
 
+fn write_beside(beside: &Path, manifest: &Manifest, files: &[(&str, Vec<u8>)], verify: bool) -> Result<()> {
+    disk::make_folder(beside)?;
+    for (name, bytes) in files {
+        disk::write(&beside.join(name), bytes)?;
+    }
+    let text = serde_json::to_vec_pretty(manifest).expect("a manifest is plain data");
+    disk::write(&beside.join(MANIFEST), &text)?;
+    disk::sync_folder(beside)?;
+    if verify {
+        read_files(beside, manifest).map_err(|reason| {
+            let fault = Fault::new(format!("a checkpoint just written does not read back: {reason}"));
+            Error::Checkpoint { fault: fault.at(beside.display().to_string()).hint("check the disk") }
+        })?;
+    }
+    Ok(())
+}
+
 fn name(step: u64) -> String {
     format!("step-{step:09}")
 }
@@ -160,49 +223,56 @@ fn step_of(file_name: &str) -> Option<u64> {
 }
 
 fn read_verified(path: &Path) -> Result<Verified, String> {
-    let text = fs::read(path.join(MANIFEST)).map_err(|error| format!("no manifest: {error}"))?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("the manifest: {error}"))?;
-    if manifest.format > FORMAT {
-        return Err(format!("its format {} is newer than this program's {FORMAT}", manifest.format));
-    }
-    let expected = name(manifest.step);
-    if path.file_name().is_none_or(|name| name != expected.as_str()) {
-        return Err(format!("it is named unlike its step {}", manifest.step));
-    }
+    let manifest = read_manifest(path)?;
     let files = read_files(path, &manifest)?;
     Ok(Verified { manifest, path: path.to_owned(), files })
 }
 
+fn read_manifest(path: &Path) -> Result<Manifest, String> {
+    /// What every format has.
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let file = path.join(MANIFEST);
+    let facts = fs::symlink_metadata(&file).map_err(|error| format!("no manifest: {error}"))?;
+    if !facts.is_file() || facts.len() > MANIFEST_BYTES {
+        return Err(format!("`{MANIFEST}` is no regular file of at most {MANIFEST_BYTES} bytes"));
+    }
+    let text = disk::read(&file).map_err(|error| format!("no manifest: {error}"))?;
+    let unreadable = |error: serde_json::Error| format!("the manifest can't be read: {error}");
+    let Format { format } = serde_json::from_slice(&text).map_err(unreadable)?;
+    if format > FORMAT {
+        return Err(format!("its format {format} is newer than this program's {FORMAT}"));
+    }
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(unreadable)?;
+    let expected = name(manifest.step);
+    if path.file_name().is_none_or(|name| name != expected.as_str()) {
+        return Err(format!("it is named unlike its step {}", manifest.step));
+    }
+    Ok(manifest)
+}
+
 fn read_files(path: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let read = |(name, entry): (&String, &FileEntry)| {
-        if name.contains('/') || name.starts_with('.') {
-            return Err(format!("`{name}` can't be a file's name"));
+        if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
+            return Err(format!("{name:?} can't be a file's name"));
         }
         let file = path.join(name);
-        let is_file = fs::symlink_metadata(&file).map_err(|error| format!("`{name}`: {error}"))?;
-        if !is_file.is_file() || is_file.len() != entry.bytes {
-            return Err(format!("`{name}` has {} bytes, expected {}", is_file.len(), entry.bytes));
+        let facts = fs::symlink_metadata(&file).map_err(|error| format!("`{name}`: {error}"))?;
+        if !facts.is_file() {
+            return Err(format!("`{name}` is no regular file"));
         }
-        let bytes = fs::read(&file).map_err(|error| format!("`{name}`: {error}"))?;
+        if facts.len() != entry.bytes {
+            return Err(format!("`{name}` has {} bytes, expected {}", facts.len(), entry.bytes));
+        }
+        let bytes = disk::read(&file).map_err(|error| format!("`{name}`: {error}"))?;
         if hash(&bytes) != entry.sha256 {
             return Err(format!("`{name}` has another hash than the manifest says"));
         }
         Ok((name.clone(), bytes))
     };
     manifest.files.iter().map(read).collect()
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(Error::io("write", path))
-}
-
-fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -214,15 +284,11 @@ mod tests {
     use super::*;
 
     fn write(set: &CheckpointSet, step: u64) -> PathBuf {
-        let manifest = Manifest {
-            format: FORMAT,
-            step,
-            config: String::new(),
-            sdk: String::new(),
-            plugins: BTreeMap::new(),
-            dataset: String::new(),
-            files: BTreeMap::new(),
-        };
+        tested(set, step, BTreeMap::new())
+    }
+
+    fn tested(set: &CheckpointSet, step: u64, metrics: BTreeMap<String, f64>) -> PathBuf {
+        let manifest = Manifest { step, held_out: !metrics.is_empty(), metrics, ..Manifest::default() };
         set.write(manifest, &[("a", vec![1, 2, 3]), ("b", step.to_le_bytes().to_vec())], true).unwrap()
     }
 
@@ -249,8 +315,34 @@ mod tests {
             write(&set, step);
         }
         fs::remove_file(folder.path().join("step-000000005/a")).unwrap();
-        set.retain(2).unwrap();
+        set.retain(&Retention { newest: 2, ..Retention::default() }).unwrap();
         let left: Vec<_> = set.by_step().into_iter().map(|(step, _)| step).collect();
         assert_eq!(left, [3, 4, 5]);
+    }
+
+    #[test]
+    fn the_best_on_held_out_images_stay_beside_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = CheckpointSet::new(folder.path());
+        for (step, value) in [(1, 30.0), (2, 50.0), (3, 40.0), (4, 50.0), (5, 45.0), (6, 10.0)] {
+            tested(&set, step, BTreeMap::from([("linear_top1".to_owned(), value)]));
+        }
+        write(&set, 7);
+        set.retain(&Retention { newest: 2, best: 2, metric: "linear_top1".to_owned() }).unwrap();
+        let left: Vec<_> = set.by_step().into_iter().map(|(step, _)| step).collect();
+        assert_eq!(left, [2, 4, 6, 7]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = CheckpointSet::new(folder.path());
+        for name in [".writing-step-000000003", ".removing-step-000000001", ".writing-mine", "step-5.bak"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        write(&set, 4);
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".writing-mine", "step-000000004", "step-5.bak"]);
     }
 }

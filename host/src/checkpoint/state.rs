@@ -3,6 +3,7 @@
 use super::tensors::{read_tensors, write_tensors};
 use crate::{
     error::{Error, Fault, Result},
+    loss::ForeignLoss,
     optimizer::Optimizer,
     train::{LossScaler, Model, ScalerState},
 };
@@ -15,6 +16,7 @@ use tch::Tensor;
 const ENCODER: &str = "encoder.safetensors";
 const TRAINING: &str = "training.safetensors";
 const STATE: &str = "state.json";
+const SHOWN: usize = 10; // tensors in a message
 
 /// What a run must remember beside tensors. Randomness needs only the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct RunState {
     pub loss_scale: Option<ScalerState>,
     /// The last test's results.
     pub results: Vec<(String, f64)>,
+    /// The updates that had been done at that test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tested: Option<u64>,
     /// What classifiers reach on the untrained encoder.
     pub untrained: Vec<(String, f64)>,
     /// The encoder's own state.
@@ -41,40 +46,82 @@ pub struct RunState {
     pub loss: Value,
 }
 
-/// The files of a checkpoint.
+/// A run's state as it was at one moment, in memory of its own.
+pub struct Snapshot {
+    /// Under the names that the checkpoint has.
+    encoder: Vec<(String, Tensor)>,
+    description: EncoderDescription,
+    /// All but the encoder.
+    training: Vec<(String, Tensor)>,
+    /// Of `training`, the first ones that are parameters or buffers, not an optimizer's.
+    of_model: usize,
+    state: RunState,
+}
+
+/// Copies a run's state.
 ///
 /// # Errors
-/// Parameters that are not finite, or what the plugins say.
-pub fn snapshot(model: &Model, state: &RunState) -> Result<Vec<(&'static str, Vec<u8>)>> {
+/// What the plugins or libtorch say.
+pub fn snapshot(model: &Model, state: &RunState) -> Result<Snapshot> {
     let (encoder, mut training): (Vec<_>, Vec<_>) =
         model.tensors()?.into_iter().map(pair).partition(|(name, _)| name.starts_with("encoder."));
-    let finite = |(_, tensor): &&(String, Tensor)| {
-        !tensor.is_floating_point() || bool::try_from(tensor.isfinite().all()).unwrap_or(false)
-    };
-    if let Some((name, _)) = encoder.iter().chain(&training).find(|pair| !finite(pair)) {
-        let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
-        return Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") });
-    }
+    let of_model = training.len();
     let moments = model.optimizers().flat_map(Optimizer::state);
     training.extend(moments.map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
     let mut state = state.clone();
     state.loss_scale = model.scaler.as_ref().map(LossScaler::state);
     state.encoder = model.encoder.save()?;
-    state.loss = model.loss.save()?;
-    let text = serde_json::to_vec_pretty(&state).expect("state is plain data");
-    let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write tensors: {reason}")) };
-    let training = write_tensors(&training, HashMap::new()).map_err(failed)?;
-    Ok(vec![(ENCODER, encoder_file(&encoder, model.encoder.description())?), (TRAINING, training), (STATE, text)])
+    state.loss = model.loss.as_ref().map(ForeignLoss::save).transpose()?.unwrap_or_default();
+    let copies = |list: Vec<(String, Tensor)>| {
+        list.into_iter().map(|(name, tensor)| Ok((name, copy(&tensor)?))).collect::<Result<Vec<_>, tch::TchError>>()
+    };
+    let copied = || Ok((copies(encoder)?, copies(training)?));
+    let (encoder, training) = copied().map_err(Error::torch("copy the state"))?;
+    Ok(Snapshot { encoder, description: model.encoder.description().clone(), training, of_model, state })
 }
 
-/// The encoder alone, under its own names, with what it gives in the metadata.
-fn encoder_file(tensors: &[(String, Tensor)], description: &EncoderDescription) -> Result<Vec<u8>> {
-    let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
-    let tensors: Vec<_> = tensors.iter().map(strip).collect();
-    // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
-    let metadata = HashMap::from([("infomax".to_owned(), json!(description).to_string())]);
-    let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
-    write_tensors(&tensors, metadata).map_err(failed)
+fn copy(tensor: &Tensor) -> Result<Tensor, tch::TchError> {
+    let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), tch::Device::Cpu))?;
+    tch::no_grad(|| copy.f_copy_(tensor))?;
+    Ok(copy)
+}
+
+impl Snapshot {
+    /// The files of a checkpoint.
+    ///
+    /// # Errors
+    /// Parameters that are not finite.
+    pub fn files(self) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let encoder = self.encoder_file()?;
+        let text = serde_json::to_vec_pretty(&self.state).expect("state is plain data");
+        let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write tensors: {reason}")) };
+        let training = write_tensors(&self.training, HashMap::new()).map_err(failed)?;
+        Ok(vec![(ENCODER, encoder), (TRAINING, training), (STATE, text)])
+    }
+
+    /// The encoder alone, under its own names, with what it gives in the metadata.
+    ///
+    /// # Errors
+    /// As [`Snapshot::files`].
+    pub fn encoder_file(&self) -> Result<Vec<u8>> {
+        self.check_finite()?;
+        let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
+        let tensors: Vec<_> = self.encoder.iter().map(strip).collect();
+        // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
+        let metadata = HashMap::from([("infomax".to_owned(), json!(self.description).to_string())]);
+        let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
+        write_tensors(&tensors, metadata).map_err(failed)
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        let finite = |(_, tensor): &&(String, Tensor)| {
+            !tensor.is_floating_point() || bool::try_from(tensor.isfinite().all()).unwrap_or(false)
+        };
+        let mut tensors = self.encoder.iter().chain(&self.training[..self.of_model]);
+        let Some((name, _)) = tensors.find(|pair| !finite(pair)) else { return Ok(()) };
+        let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
+        Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") })
+    }
 }
 
 /// Puts a checkpoint's files into a model.
@@ -121,8 +168,10 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
     }
     wrong.extend(moments.into_keys().map(|name| format!("`optimizer.{name}` belongs to no parameter")));
     if !wrong.is_empty() {
-        let (count, shown) = (wrong.len(), wrong.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
-        return Err(fail(format!("{count} tensors of the checkpoint don't fit: {shown}")));
+        let shown = wrong.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = wrong.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return Err(fail(format!("the checkpoint does not fit the model: {shown}{more}")));
     }
     if let (Some(scaler), Some(saved)) = (&mut model.scaler, state.loss_scale) {
         scaler.load(saved);
@@ -130,8 +179,8 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
     if !state.encoder.is_null() {
         model.encoder.load(&state.encoder)?;
     }
-    if !state.loss.is_null() {
-        model.loss.load(&state.loss)?;
+    if let (Some(loss), false) = (&mut model.loss, state.loss.is_null()) {
+        loss.load(&state.loss)?;
     }
     Ok(state)
 }

@@ -41,9 +41,21 @@ impl ExperimentArguments {
     /// # Errors
     /// A lock file that can't be read.
     pub fn registry(&self) -> Result<Registry> {
-        let folder = self.files.first().and_then(|file| file.parent()).map(Path::to_owned);
+        self.registry_for(&self.files)
+    }
+
+    /// The same for a run's own config.
+    ///
+    /// # Errors
+    /// A lock file that can't be read.
+    pub fn registry_of(&self, file: &Path) -> Result<Registry> {
+        self.registry_for(&[file.to_owned()])
+    }
+
+    fn registry_for(&self, files: &[PathBuf]) -> Result<Registry> {
+        let folder = files.first().and_then(|file| file.parent()).map(Path::to_owned);
         let folder = folder.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });
-        let plugins = plugins_table(&self.files, &self.set);
+        let plugins = plugins_table(files, &self.set);
         let lock = match &folder {
             Some(folder) => match Lock::read(folder, false)? {
                 Some(_) => Lock::read(folder, self.locked)?,

@@ -54,6 +54,9 @@ pub fn main() -> ExitCode {
         }
     };
     logger::start(arguments.verbose);
+    // A file that may not grow is an error to tell, not a signal to die of.
+    // SAFETY: no handler is installed, only the default action taken away, before any thread is started.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
         && let Ok(executable) = std::env::current_exe()
     {

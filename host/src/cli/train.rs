@@ -5,14 +5,15 @@ use super::{
     logger, say,
 };
 use crate::{
-    config::{self, Resolved},
+    config::{self, Change, Resolved, ScheduleName, difference, refused},
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::Registry,
-    record::RunDirectory,
-    train::{Arithmetic, Outcome, RunOptions, open_cuda, resolve_device, train},
+    record::{RunDirectory, write_whole},
+    train::{Arithmetic, Outcome, RunOptions, Signals, open_cuda, resolve_device, train},
 };
 use clap::Args;
+use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -28,14 +29,18 @@ pub struct Train {
     /// Start this many processes, which share the batch; one per visible GPU where no number is given
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     nproc: Option<u64>,
-    /// Go on with the run in this directory, as its config says
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["files", "set"])]
+    /// Go on with the run in this directory, as its config says. What is set besides may change how long it trains, where, and
+    /// what it records; anything else is refused
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Go on though this has changed: a key or table of the config, `plugin.NAME`, `dataset`, `libtorch`
+    #[arg(long = "override", value_name = "NAME")]
+    overrides: Vec<String>,
     /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
     #[arg(long, conflicts_with = "resume")]
     amp: bool,
     /// Go on though the dataset has changed since the run began
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     accept_dataset_change: bool,
     /// Be one of the processes of the run in this directory; what a supervisor starts
     #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["files", "set", "nproc", "resume"])]
@@ -43,6 +48,9 @@ pub struct Train {
     /// Of a run that is to go on
     #[arg(long, hide = true, requires = "rank_of")]
     continued: bool,
+    /// What a run that goes on is to do otherwise than before
+    #[arg(skip)]
+    changes: Vec<Change>,
 }
 
 impl Train {
@@ -52,10 +60,17 @@ impl Train {
     /// Whatever fails, with its exit code.
     pub fn run(mut self) -> Result<()> {
         let place = Place::from_environment()?;
+        if self.accept_dataset_change {
+            self.overrides.push("dataset".to_owned());
+        }
         if let Some(run) = self.rank_of.clone() {
             let place =
                 place.ok_or_else(|| Error::config(Fault::new("`--rank-of` is for processes of a supervisor")))?;
             return self.be_rank(&run, place);
+        }
+        if self.resume.is_none() && !self.overrides.is_empty() {
+            let fault = Fault::new("`--override` and `--accept-dataset-change` are for a run that goes on");
+            return Err(Error::config(fault.hint("name it with `--resume RUN`")));
         }
         if self.experiment.files.is_empty() && self.resume.is_none() {
             let fault =
@@ -74,8 +89,9 @@ impl Train {
             Some(place) => self.train_with_others(&resolved, &registry, place),
             None if resolved.experiment.distributed.nproc > 1 => self.supervise(&resolved, &registry),
             None => {
+                let signals = Signals::listen()?;
                 let directory = self.directory(&resolved)?;
-                self.train(&resolved, &registry, Some(directory.path()), None)
+                self.train(&resolved, &registry, Some(directory.path()), None, signals)
             }
         }
     }
@@ -89,13 +105,57 @@ impl Train {
         if !run.is_dir() {
             RunDirectory::resume(run)?;
         }
-        self.resolve_frozen(&run.join("config.toml"))
+        let file = run.join("config.toml");
+        let name = run.display().to_string();
+        let (resolved, registry) = if self.experiment.files.is_empty() {
+            let registry = self.experiment.registry_of(&file)?;
+            let resolved = Resolved::from_file(&file, &self.experiment.set, &Schemas(&registry));
+            (resolved.map_err(|faults| Error::Config { faults })?, registry)
+        } else {
+            self.experiment.resolve()?
+        };
+        let before = Resolved::from_file(&file, &[], &Schemas(&registry));
+        self.changes = difference(&before.map_err(|faults| Error::Config { faults })?.value(), &resolved.value());
+        self.refuse_changes(&resolved, &name)?;
+        Ok((resolved, registry))
+    }
+
+    /// A run that goes on computes what it computed before.
+    fn refuse_changes(&self, resolved: &Resolved, run: &str) -> Result<()> {
+        let schedule_needs_length = resolved.experiment.optimizer.schedule == ScheduleName::Cosine;
+        let refused = refused(&self.changes, schedule_needs_length, &self.overrides);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let value = |value: &Option<Value>| value.as_ref().map_or("not set".to_owned(), Value::to_string);
+        let lines =
+            refused.iter().map(|c| format!("\n  `{}`: {} then, {} now", c.key, value(&c.before), value(&c.after)));
+        let message = format!("{} of the run's settings are others now:{}", refused.len(), lines.collect::<String>());
+        let names = refused.iter().map(|c| format!("--override {}", c.key)).collect::<Vec<_>>().join(" ");
+        let hint = format!("begin another run with them, or go on all the same with `{names}`");
+        Err(Error::Checkpoint { fault: Fault::new(message).at(run).hint(hint) })
+    }
+
+    /// Writes the config that the run goes on with, and keeps the one it had.
+    fn adopt(&self, resolved: &Resolved, run: &Path) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let path = run.join("config.toml");
+        let is_free = |number: &u64| !run.join(format!("config-{number}.toml")).exists();
+        let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
+        fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
+        write_whole(&path, resolved.toml.as_bytes())?;
+        for change in &self.changes {
+            let value = |value: &Option<Value>| value.as_ref().map_or("not set".to_owned(), Value::to_string);
+            log::info!("`{}` was {}, is {} from here on", change.key, value(&change.before), value(&change.after));
+        }
+        Ok(())
     }
 
     /// Reads a run's own config; the environment has no say.
     fn resolve_frozen(&mut self, file: &Path) -> Result<(Resolved, Registry)> {
-        self.experiment.files = vec![file.to_owned()];
-        let registry = self.experiment.registry()?;
+        let registry = self.experiment.registry_of(file)?;
         let resolved = Resolved::from_file(file, &self.experiment.set, &Schemas(&registry));
         Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
     }
@@ -108,14 +168,16 @@ impl Train {
             (None, None) => RunDirectory::create_numbered(&record.run_directory, &self.experiment.name())?,
         };
         logger::also_to(&directory.path().join("infomax.log"));
+        self.adopt(resolved, directory.path())?;
         say(&format!("run directory: {}", directory.path().display()));
         Ok(directory)
     }
 
     /// One of the processes that a launcher started, here and perhaps on other machines.
     fn train_with_others(&self, resolved: &Resolved, registry: &Registry, place: Place) -> Result<()> {
+        let signals = Signals::listen()?;
         let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
-        self.train(resolved, registry, directory.as_ref().map(RunDirectory::path), Some(place))
+        self.train(resolved, registry, directory.as_ref().map(RunDirectory::path), Some(place), signals)
     }
 
     /// One of the processes that the supervisor below started.
@@ -129,7 +191,7 @@ impl Train {
         if own.is_some() {
             logger::also_to(&run.join("infomax.log"));
         }
-        self.train(&resolved, &registry, own, Some(place))
+        self.train(&resolved, &registry, own, Some(place), Signals::listen()?)
     }
 
     /// Starts the processes and watches them; the config is settled here and handed to them as a file.
@@ -139,7 +201,7 @@ impl Train {
         let table = &resolved.experiment.distributed;
         let path = run.join("config.toml");
         if self.resume.is_none() {
-            fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
+            write_whole(&path, resolved.toml.as_bytes())?;
         }
         let mut restarts = 0;
         let mut continued = self.resume.is_some();
@@ -147,6 +209,7 @@ impl Train {
             let mut arguments = vec!["train".into(), "--rank-of".into(), run.clone().into()];
             arguments.extend(continued.then(|| "--continued".into()));
             arguments.extend(self.experiment.locked.then(|| "--locked".into()));
+            arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
             let folders = std::env::join_paths(registry.folders());
             let folders = folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })?;
             let job = Job {
@@ -175,17 +238,20 @@ impl Train {
         }
     }
 
-    fn train(&self, resolved: &Resolved, registry: &Registry, run: Option<&Path>, place: Option<Place>) -> Result<()> {
+    fn train(
+        &self,
+        resolved: &Resolved,
+        registry: &Registry,
+        run: Option<&Path>,
+        place: Option<Place>,
+        signals: Signals,
+    ) -> Result<()> {
         // Before anything else of libtorch; a failure is told when the device is asked for.
         let _ = open_cuda(resolved.experiment.train.device);
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
         let supervised = self.rank_of.is_some();
-        let options = RunOptions {
-            name,
-            resume: self.resume.is_some(),
-            accept_dataset_change: self.accept_dataset_change,
-            place,
-        };
+        let options =
+            RunOptions { name, resume: self.resume.is_some(), overrides: self.overrides.clone(), place, signals };
         let outcome = train(resolved, registry, run, &options);
         let Some(run) = run else { return outcome.map(drop) };
         let outcome = outcome.inspect_err(|error| {

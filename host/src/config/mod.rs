@@ -5,6 +5,7 @@
 
 mod canonical;
 mod defaults;
+mod difference;
 mod document;
 mod experiment;
 mod extends;
@@ -15,18 +16,21 @@ mod missing;
 mod nearest;
 mod overrides;
 mod resolve;
+mod resume;
 mod rules;
 mod schema;
 mod tables;
 mod validate;
 
+pub use difference::{Change, difference};
 pub use experiment::{Component, DatasetTable, EncoderTable, Experiment};
 pub use fault::Fault;
 pub use merge::{Origin, Origins};
 pub use resolve::{Resolved, Sources, resolve};
+pub use resume::{fixed_on_resume, free_on_resume, refused};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
-    BatchNorm, BatchNormMode, Budget, Checkpoint, Device, Distributed, Evaluation, LossScale, LossSharing, OnBad,
-    Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Train,
+    BatchNorm, BatchNormMode, BestMetric, Budget, Checkpoint, Device, Distributed, Evaluation, LossScale, LossSharing,
+    OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Stage, Train,
 };

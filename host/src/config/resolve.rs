@@ -52,6 +52,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Every value, as a tree.
+    pub fn value(&self) -> Value {
+        toml::from_str(&self.toml).expect("`canonical` writes TOML")
+    }
+
     /// Reads back the text of a resolved experiment, with some values set anew; the environment has no say.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::{
     experiment::Experiment,
     fault::Fault,
     layer::{Layer, Place},
-    tables::{BatchNormMode, Device, LossScale, OnBad, Precision, Protocol, ScheduleName},
+    tables::{BatchNormMode, BestMetric, Device, LossScale, OnBad, Precision, Protocol, ScheduleName, Stage},
 };
 
 /// One contradiction between two keys.
@@ -146,6 +146,51 @@ const RULES: &[Rule] = &[
             (fraction > 0.0 && !e.evaluation.tests()).then_some(text)
         },
         hint: "turn an evaluator on, or set `evaluation.holdout_fraction` to 0",
+    },
+    Rule {
+        keys: ["checkpoint.keep_best", "evaluation.holdout_fraction"],
+        check: |e| {
+            let best = e.checkpoint.keep_best;
+            let text = format!(
+                "`checkpoint.keep_best` = {best} chooses by accuracy, but `evaluation.holdout_fraction` = 0: only the test split would be left to choose by"
+            );
+            (best > 0 && e.evaluation.holdout_fraction == 0.0).then_some(text)
+        },
+        hint: "keep some training images to choose by: `evaluation.holdout_fraction = 0.1`",
+    },
+    Rule {
+        keys: ["checkpoint.keep_best", "checkpoint.best_metric"],
+        check: |e| {
+            let (best, metric) = (e.checkpoint.keep_best, e.checkpoint.best_metric);
+            let is_measured = match metric {
+                BestMetric::Linear => e.evaluation.linear,
+                BestMetric::Mlp => e.evaluation.mlp,
+                BestMetric::Knn => e.evaluation.knn,
+            };
+            let name = metric.name();
+            let text = format!(
+                "`checkpoint.keep_best` = {best} goes by `checkpoint.best_metric` = `{name}`, which no evaluator measures"
+            );
+            (best > 0 && !is_measured).then_some(text)
+        },
+        hint: "turn the evaluator on, or choose by another metric",
+    },
+    Rule {
+        keys: ["train.stage", "evaluation.linear"],
+        check: |e| {
+            let without = !e.evaluation.linear;
+            match e.train.stage {
+                Stage::Finetune if without => {
+                    Some("`train.stage` = `finetune` trains the linear classifier, but `evaluation.linear` is off".to_owned())
+                }
+                Stage::Classifiers if without && !e.evaluation.mlp => Some(
+                    "`train.stage` = `classifiers` trains classifiers, but `evaluation.linear` and `evaluation.mlp` are off"
+                        .to_owned(),
+                ),
+                _ => None,
+            }
+        },
+        hint: "turn a classifier on, or use the stage `pretrain`",
     },
     Rule {
         keys: ["evaluation.untrained", "evaluation.linear"],

@@ -68,10 +68,18 @@ impl Classifiers {
     /// # Errors
     /// libtorch's.
     pub fn logits(&self, representation: &Tensor, train: bool) -> Result<Logits, TchError> {
-        let x_nd = representation.f_detach()?.f_flatten(1, -1)?.f_to_kind(Kind::Float)?;
+        self.attached_logits(&representation.f_detach()?, train)
+    }
+
+    /// The same, but that the linear classifier's gradient goes on into the representation.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn attached_logits(&self, representation: &Tensor, train: bool) -> Result<Logits, TchError> {
+        let x_nd = representation.f_flatten(1, -1)?.f_to_kind(Kind::Float)?;
         Ok(Logits {
             linear: self.linear.as_ref().map(|l| x_nd.f_linear(&l.weight_kd, Some(&l.bias_k))).transpose()?,
-            mlp: self.mlp.as_ref().map(|mlp| mlp.logits(&x_nd, train)).transpose()?,
+            mlp: self.mlp.as_ref().map(|mlp| mlp.logits(&x_nd.f_detach()?, train)).transpose()?,
         })
     }
 
@@ -106,6 +114,15 @@ impl Logits {
     pub fn losses(&self, labels_n: &Tensor) -> Result<Vec<(&'static str, Tensor)>, TchError> {
         let loss = |(name, logits): (&'static str, &Tensor)| Ok((name, loss(logits, labels_n)?));
         self.named().map(loss).collect()
+    }
+
+    /// The plain cross-entropy of the linear classifier, as a scalar.
+    ///
+    /// # Errors
+    /// libtorch's; no linear classifier.
+    pub fn cross_entropy(&self, labels_n: &Tensor) -> Result<Tensor, TchError> {
+        let logits_nk = self.linear.as_ref().ok_or_else(|| TchError::Kind("no linear classifier".to_owned()))?;
+        logits_nk.f_cross_entropy_loss::<&Tensor>(labels_n, None, tch::Reduction::Mean, -100, 0.0)
     }
 
     /// How many samples each classifier gets right.

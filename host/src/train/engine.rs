@@ -17,15 +17,15 @@ use super::{
 };
 use crate::{
     augmentation::ForeignAugmentation,
-    checkpoint::{CheckpointSet, Manifest, RunState, restore, snapshot, write_tensors},
-    config::{Evaluation, Experiment, Resolved},
+    checkpoint::{CheckpointSet, Manifest, Retention, RunState, Writer, restore, snapshot, write_tensors},
+    config::{self, Evaluation, Experiment, Resolved},
     dataset::{BatchMaker, Order, OrderedWorkers, Source, Stage, TrainBatch},
     distributed::{Group, Place, at_step, check_parameters},
     error::{Error, Fault, Result},
     native,
     optimizer::Schedule,
     plugin::Registry,
-    record::Row,
+    record::{Row, write_whole},
 };
 use infomax_sdk::Key;
 use std::{
@@ -44,10 +44,12 @@ pub struct RunOptions {
     pub name: String,
     /// Whether the run directory holds a run to go on with.
     pub resume: bool,
-    /// Go on though the dataset's fingerprint differs.
-    pub accept_dataset_change: bool,
+    /// What may differ from what the run began with: `dataset`, `plugin.NAME`, `libtorch`.
+    pub overrides: Vec<String>,
     /// Which of several processes this is.
     pub place: Option<Place>,
+    /// What asks for an end; nothing does by default.
+    pub signals: Signals,
 }
 
 impl RunOptions {
@@ -86,6 +88,7 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     let threads = experiment.train.thread_count(options.local_world_size());
     native::set_threads(threads);
     native::log_warnings();
+    let signals = options.signals.clone();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
     let mut data = Data::open(experiment, &setup)?;
     let identity = Identity::new(&setup, &resolved.digest, data.source.facts(), device, threads);
@@ -93,18 +96,24 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     compare(&group, resolved, &identity, device)?;
     data.join(&group, options);
     if let Some(run) = run {
-        if options.resume {
-            identity.check(run, options.accept_dataset_change)?;
+        // A process that was killed before it began has left no identity.
+        if options.resume && (identity.is_written(run) || run.join("checkpoints").exists()) {
+            identity.check(run, &options.overrides)?;
         } else {
-            let path = run.join("config.toml");
-            fs::write(&path, &resolved.toml).map_err(Error::io("write", &path))?;
+            write_whole(&run.join("config.toml"), resolved.toml.as_bytes())?;
             identity.write(run, &setup)?;
         }
     }
 
-    let mut model = Model::new(&setup, experiment, data.classes())?;
     let checkpoints = run.map(|run| CheckpointSet::new(run.join("checkpoints")));
-    let state = if options.resume { restored(&mut model, checkpoints.as_ref(), &group)? } else { RunState::default() };
+    let saved = if options.resume { newest(checkpoints.as_ref(), &group)? } else { BTreeMap::new() };
+    let mut start = experiment.clone();
+    if !saved.is_empty() {
+        start.encoder.weights = None; // they may have gone since
+    }
+    let mut model = Model::new(&setup, &start, data.classes())?;
+    let state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    drop(saved);
     model.follow_leader(&group)?;
     let order = Arc::new(data.order(experiment));
     let steps_per_epoch = order.steps_per_epoch();
@@ -118,14 +127,19 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
         run,
         group,
         identity,
-        tester: data.tester(experiment, &setup, &model)?,
+        tester: data.tester(experiment, &setup, &model, &signals)?,
         schedule: Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0)),
-        signals: Signals::listen()?,
+        signals,
         data,
         order,
         stepper,
         model,
-        checkpoints,
+        writer: checkpoints.map(|set| {
+            let table = &experiment.checkpoint;
+            let (best, metric) = (table.keep_best, table.best_metric.name().to_owned());
+            let retention = Retention { newest: table.keep, best, metric };
+            Writer::new(set, retention, table.verify, Duration::from_secs(table.timeout_seconds))
+        }),
         recorder: recorder.transpose()?,
         plan,
         state,
@@ -137,15 +151,14 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     engine.go_on()
 }
 
-/// Rank 0's newest checkpoint, in every rank's model.
-fn restored(model: &mut Model, checkpoints: Option<&CheckpointSet>, group: &Group) -> Result<RunState> {
+/// The files of rank 0's newest checkpoint, on every rank; empty where there is none.
+fn newest(checkpoints: Option<&CheckpointSet>, group: &Group) -> Result<BTreeMap<String, Vec<u8>>> {
     let newest = checkpoints.and_then(|checkpoints| {
         let (newest, skipped) = checkpoints.newest();
         skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
         newest
     });
-    let files = group.share_files(newest.map(|newest| newest.files))?;
-    if files.is_empty() { Ok(RunState::default()) } else { restore(model, &files) }
+    group.share_files(newest.map(|newest| newest.files))
 }
 
 /// The opened dataset with its stages.
@@ -165,9 +178,10 @@ impl Data {
         let description = Arc::new(setup.augmentation_description.clone());
         let source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
         let roles = &source.facts().roles;
-        let mut stage = source.stage(&roles.pretrain);
         let mut test = source.stage(&roles.test);
         let mut train = source.stage(&roles.train);
+        let learns_from_labels = experiment.train.stage != config::Stage::Pretrain;
+        let mut stage = if learns_from_labels { train.clone() } else { source.stage(&roles.pretrain) };
         let fraction = experiment.evaluation.holdout_fraction;
         if fraction > 0.0 {
             let key = Key::new(experiment.train.seed).purpose("holdout");
@@ -181,6 +195,12 @@ impl Data {
         if (stage.len() as u64) < batch {
             let message = format!("the dataset has {} images to train on, `train.batch_size` is {batch}", stage.len());
             return Err(Error::Dataset { fault: Fault::new(message).hint("lower `train.batch_size` or add images") });
+        }
+        if learns_from_labels && (test.is_empty() || source.facts().class_names.is_empty()) {
+            let name = &experiment.dataset.name;
+            let message =
+                format!("`train.stage` learns from labels, but `dataset.name` = `{name}` has none to test on");
+            return Err(Error::config(Fault::new(message).hint("choose a dataset with classes and a test split")));
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
         let maker = BatchMaker { source: source.clone(), stage, augmentation, description };
@@ -219,7 +239,13 @@ impl Data {
         OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)
     }
 
-    fn tester(&self, experiment: &Experiment, setup: &Setup, model: &Model) -> Result<Option<Tester>> {
+    fn tester(
+        &self,
+        experiment: &Experiment,
+        setup: &Setup,
+        model: &Model,
+        signals: &Signals,
+    ) -> Result<Option<Tester>> {
         let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
             experiment.evaluation;
         let Some(classes) = self.classes() else {
@@ -246,6 +272,7 @@ impl Data {
             prefetch: experiment.train.prefetch.into(),
             deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
             key: key("test"),
+            signals: signals.clone(),
             knn: knn.then(|| Knn { bank: bank(), classes: classes as i64, k: knn_k, temperature: knn_temperature }),
             collapse: collapse.then(|| Pairs {
                 maker: self.maker.clone(),
@@ -270,7 +297,7 @@ struct Run<'a> {
     signals: Signals,
     stepper: Stepper,
     model: Model,
-    checkpoints: Option<CheckpointSet>,
+    writer: Option<Writer>,
     recorder: Option<Recorder>,
     plan: Plan,
     state: RunState,
@@ -315,13 +342,17 @@ impl Run<'_> {
     }
 
     fn go_on(mut self) -> Result<Outcome> {
-        if self.plan.is_over(self.state.step, self.state.seconds) {
+        if self.plan.is_over(self.state.step, self.state.seconds) && self.is_finished() {
             self.say_last("this run is finished: nothing left to do");
             return Ok(Outcome { was_finished: true, ..self.outcome() });
         }
+        self.unfinish()?;
         let before = Duration::from_secs_f64(self.state.seconds);
         self.began = Instant::now().checked_sub(before).unwrap_or_else(Instant::now);
         let steps = self.state.step..self.plan.steps.unwrap_or(u64::MAX);
+        if self.group.agree_on_end(self.signals.asked(), 0.0)?.0 || (self.test_is_due() && !self.test()?) {
+            return self.interrupt();
+        }
         let mut batches = self.data.batches(self.experiment, &self.order, steps);
         while !self.plan.is_over(self.state.step, self.state.seconds) {
             let asked = Instant::now();
@@ -334,11 +365,28 @@ impl Run<'_> {
             }
         }
         drop(batches);
-        if !self.due(&self.experiment.evaluation.every_epochs, &self.experiment.evaluation.every_steps) {
-            self.test()?;
+        if self.state.tested != Some(self.state.step) && !self.test()? {
+            return self.interrupt();
         }
         self.save()?;
         self.finish()
+    }
+
+    /// Whether an earlier process has come to this run's end: the encoder is written last.
+    fn is_finished(&self) -> bool {
+        self.run.is_none_or(|run| run.join(ENCODER).exists())
+    }
+
+    /// Removes the mark of an end that is none any more.
+    fn unfinish(&self) -> Result<()> {
+        let Some(path) = self.run.map(|run| run.join(ENCODER)) else { return Ok(()) };
+        if path.exists() { fs::remove_file(&path).map_err(Error::io("remove", path)) } else { Ok(()) }
+    }
+
+    /// Whether the test after the last step is still to be made: a signal came before it was done.
+    fn test_is_due(&self) -> bool {
+        let evaluation = &self.experiment.evaluation;
+        self.due(&evaluation.every_epochs, &evaluation.every_steps) && self.state.tested != Some(self.state.step)
     }
 
     /// One update and what is due after it; whether a signal has asked some rank for an end.
@@ -346,6 +394,7 @@ impl Run<'_> {
         at_step(batch.step);
         let lr = self.schedule.lr(batch.step, batch.epoch);
         let outcome = self.stepper.step(&mut self.model, batch, lr)?;
+        self.let_writer_follow(batch.step + 1)?;
         self.state.step = batch.step + 1;
         self.alone += waited + outcome.alone;
         let (stop, seconds) = self.group.agree_on_end(self.signals.asked(), self.began.elapsed().as_secs_f64())?;
@@ -367,15 +416,32 @@ impl Run<'_> {
             }
         }
         self.compare_ranks()?;
-        let evaluation = &self.experiment.evaluation;
-        if self.due(&evaluation.every_epochs, &evaluation.every_steps) {
-            self.test()?;
+        if stop {
+            return Ok(true);
         }
         let checkpoint = &self.experiment.checkpoint;
-        if self.due(&checkpoint.every_epochs, &checkpoint.every_steps) && !last {
+        let mut saves = self.due(&checkpoint.every_epochs, &checkpoint.every_steps);
+        if self.test_is_due() {
+            if !self.test()? {
+                return Ok(true);
+            }
+            saves |= checkpoint.keep_best > 0;
+        }
+        if saves && !last {
             self.save()?;
         }
-        Ok(stop)
+        Ok(false)
+    }
+
+    /// Before a step counts: waits for a checkpoint that would lie too far behind it.
+    fn let_writer_follow(&mut self, step: u64) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let began = Instant::now();
+        writer.poll((step + 1).saturating_sub(self.experiment.checkpoint.overlap_steps))?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.stalled(began.elapsed());
+        }
+        Ok(())
     }
 
     /// Looks for a rank that holds the others up, or whose parameters have gone another way.
@@ -409,7 +475,7 @@ impl Run<'_> {
         self.state.skipped += 1;
         self.state.skipped_in_a_row += 1;
         let step = batch.step;
-        let place = format!("step {step}, {}", self.model.loss.label());
+        let place = format!("step {step}, {}", self.model.objective());
         let limit = self.experiment.train.max_skipped_steps_in_a_row;
         let first = (step + 1).saturating_sub(self.state.skipped_in_a_row);
         let captured = self.run.map(|run| run.join(format!("nonfinite-step-{first}.safetensors")));
@@ -441,55 +507,77 @@ impl Run<'_> {
         self.state.step > 0 && self.state.step.is_multiple_of(every)
     }
 
-    fn test(&mut self) -> Result<()> {
+    /// Whether it came to its end: not where a signal asked for another.
+    fn test(&mut self) -> Result<bool> {
         if self.tester.is_some() {
             self.model.share_buffers(&self.group)?;
         }
-        let (Some(tester), Some(classifiers)) = (&self.tester, self.model.classifiers.take()) else { return Ok(()) };
-        let tested = tester.test(&mut self.model, &classifiers);
-        self.model.classifiers = Some(classifiers);
-        self.state.results = tested?;
-        let values = self.state.results.clone();
-        let row = Row { values, ..self.row() };
-        let Some(recorder) = &mut self.recorder else { return Ok(()) };
-        recorder.results(row)?;
-        if self.experiment.record.plot { recorder.draw(&self.state.untrained) } else { Ok(()) }
+        if let (Some(tester), Some(classifiers)) = (&self.tester, self.model.classifiers.take()) {
+            let tested = tester.test(&mut self.model, &classifiers);
+            self.model.classifiers = Some(classifiers);
+            let Some(results) = tested? else { return Ok(false) };
+            self.state.results = results;
+            let values = self.state.results.clone();
+            let row = Row { values, ..self.row() };
+            if let Some(recorder) = &mut self.recorder {
+                recorder.results(row)?;
+                if self.experiment.record.plot {
+                    recorder.draw(&self.state.untrained)?;
+                }
+            }
+        }
+        self.state.tested = Some(self.state.step);
+        Ok(true)
     }
 
     fn save(&mut self) -> Result<()> {
         self.model.check_identities()?;
         self.model.share_buffers(&self.group)?;
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let files = snapshot(&self.model, &self.state)?;
+        let Some(writer) = self.writer.as_mut().filter(|writer| !writer.has(self.state.step)) else { return Ok(()) };
+        let began = Instant::now();
+        writer.finish()?;
+        let snapshot = snapshot(&self.model, &self.state)?;
+        let is_tested = self.state.tested == Some(self.state.step);
+        let finite = self.state.results.iter().filter(|(_, value)| is_tested && value.is_finite());
         let manifest = Manifest {
             format: 0,
             step: self.state.step,
+            metrics: finite.cloned().collect(),
+            held_out: self.experiment.evaluation.holdout_fraction > 0.0,
             config: self.identity.config.clone(),
             sdk: env!("CARGO_PKG_VERSION").to_owned(),
             plugins: self.identity.plugin_hashes(),
             dataset: self.data.source.facts().fingerprint.clone(),
             files: BTreeMap::new(),
         };
-        let checkpoint = &self.experiment.checkpoint;
-        checkpoints.write(manifest, &files, checkpoint.verify)?;
-        checkpoints.retain(checkpoint.keep)
+        writer.write(manifest, snapshot)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.stalled(began.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Waits until the last checkpoint is on the disk.
+    fn wait_for_writer(&mut self) -> Result<()> {
+        self.writer.as_mut().map_or(Ok(()), Writer::finish)
     }
 
     fn interrupt(mut self) -> Result<Outcome> {
         self.save()?;
+        self.wait_for_writer()?;
         self.say_last(&format!("interrupted after step {}", self.state.step));
         Err(Error::Interrupted { step: self.state.step, run: self.run.unwrap_or(Path::new("RUN")).to_owned() })
     }
 
     fn finish(mut self) -> Result<Outcome> {
         let bad_images = self.group.gather_numbers(self.data.source.quarantine().count() as f64)?.iter().sum::<f64>();
+        self.wait_for_writer()?;
         if let (Some(run), Some(recorder)) = (self.run, &mut self.recorder) {
-            let files = snapshot(&self.model, &self.state)?;
-            let path = run.join(files[0].0);
-            fs::write(&path, &files[0].1).map_err(Error::io("write", &path))?;
             if self.experiment.record.plot {
                 recorder.draw(&self.state.untrained)?;
             }
+            // Last, and whole or not at all: it says that the run is finished.
+            write_whole(&run.join(ENCODER), &snapshot(&self.model, &self.state)?.encoder_file()?)?;
         }
         self.say_last("done");
         Ok(Outcome { bad_images: bad_images as usize, ..self.outcome() })
@@ -523,6 +611,9 @@ fn straggler(milliseconds: &[f64]) -> Option<(usize, f64, f64)> {
     let holds_up = milliseconds.len() > 1 && *most > FACTOR * middle && *most - middle > LEAST;
     holds_up.then_some((rank, *most, middle))
 }
+
+/// The file that a finished run leaves for others to read.
+const ENCODER: &str = "encoder.safetensors";
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.
 const UNTRAINED_STEPS: u64 = 1000;

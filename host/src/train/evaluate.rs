@@ -1,6 +1,6 @@
 //! Tests: classifiers, nearest neighbours and measures of collapse, on the stage kept for testing.
 
-use super::{input::Normalisation, model::Model};
+use super::{input::Normalisation, model::Model, signals::Signals};
 use crate::{
     config::Protocol,
     dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch},
@@ -31,6 +31,8 @@ pub struct Tester {
     pub deadline: Duration,
     /// Shuffles the published protocol's test loader.
     pub key: Key,
+    /// A signal ends a test of a process that trains alone.
+    pub signals: Signals,
     pub knn: Option<Knn>,
     pub collapse: Option<Pairs>,
 }
@@ -61,11 +63,16 @@ impl Tester {
     /// `linear_top1`, `mlp_top1`, `knn_top1`: the share of images that each gets right, in percent; `feature_std`,
     /// `rankme`, `uniformity`, `alignment`, where asked for.
     ///
+    /// None where a signal asked for an end.
+    ///
     /// # Errors
     /// A bad image, or what the plugins or libtorch say.
-    pub fn test(&self, model: &mut Model, classifiers: &Classifiers) -> Result<Vec<(String, f64)>> {
+    pub fn test(&self, model: &mut Model, classifiers: &Classifiers) -> Result<Option<Vec<(String, f64)>>> {
         if self.protocol == Protocol::Paper {
             for batch in self.batches(Some(REFRESH_BATCHES)) {
+                if self.is_over() {
+                    return Ok(None);
+                }
                 let view = self.view(&batch?)?;
                 tch::no_grad(|| model.encoder.forward(&[view], Mode::RefreshStatistics))?;
             }
@@ -81,6 +88,7 @@ impl Tester {
             }
             Ok(())
         })?;
+        let Some(represented) = represented else { return Ok(None) };
         let count = represented.labels_n.numel().max(1) as f64;
         let percent = |correct: f64| 100.0 * correct / count;
         let mut results = Vec::new();
@@ -88,7 +96,8 @@ impl Tester {
             results.push((format!("{name}_top1"), percent(self.over_ranks(correct, is_shared)?)));
         }
         if let Some(knn) = &self.knn {
-            results.push(("knn_top1".to_owned(), percent(self.knn_correct(model, knn, &represented)?)));
+            let Some(correct) = self.knn_correct(model, knn, &represented)? else { return Ok(None) };
+            results.push(("knn_top1".to_owned(), percent(correct)));
         }
         if let Some(pairs) = &self.collapse {
             let measured = || -> Result<_, TchError> {
@@ -103,7 +112,12 @@ impl Tester {
             results.extend(measured.map(|(name, value)| (name.to_owned(), value)));
             results.extend(self.alignment(model, pairs)?.map(|value| ("alignment".to_owned(), value)));
         }
-        Ok(results)
+        Ok((!self.is_over()).then_some(results))
+    }
+
+    /// Several processes test to the end: they would have to agree on every batch.
+    fn is_over(&self) -> bool {
+        self.group.size() == 1 && self.signals.asked()
     }
 
     /// Whether each rank takes a part of a stage: not where some would have none.
@@ -118,17 +132,20 @@ impl Tester {
     }
 
     /// The representations of some batches, each shown to `also` with its labels as it comes; of all ranks' batches,
-    /// where each has a part.
+    /// where each has a part. None where a signal asked for an end.
     fn represent(
         &self,
         model: &mut Model,
         batches: OrderedWorkers<EvalBatch>,
         is_shared: bool,
         mut also: impl FnMut(&Tensor, &Tensor) -> Result<(), TchError>,
-    ) -> Result<Represented> {
+    ) -> Result<Option<Represented>> {
         let keeps = self.knn.is_some() || self.collapse.is_some();
         let (mut x, mut labels) = (Vec::new(), Vec::new());
         for batch in batches {
+            if self.is_over() {
+                return Ok(None);
+            }
             let batch = batch?;
             let view = self.view(&batch)?;
             tch::no_grad(|| -> Result<()> {
@@ -154,15 +171,16 @@ impl Tester {
         };
         let own: Represented = joined().map_err(Error::torch("collect representations"))?;
         if !is_shared {
-            return Ok(own);
+            return Ok(Some(own));
         }
         let x_nd = if keeps { self.group.gather_uneven(&own.x_nd)? } else { own.x_nd };
-        Ok(Represented { x_nd, labels_n: self.group.gather_uneven(&own.labels_n)? })
+        Ok(Some(Represented { x_nd, labels_n: self.group.gather_uneven(&own.labels_n)? }))
     }
 
-    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<f64> {
+    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<Option<f64>> {
         let batches = batches_of(self, &knn.bank, (0..knn.bank.stage.len() as u64).collect(), false, None);
         let bank = self.represent(model, batches, self.is_shared(&knn.bank), |_, _| Ok(()))?;
+        let Some(bank) = bank else { return Ok(None) };
         let vote = || -> Result<i64, TchError> {
             let neighbours = Neighbours::new(&bank.x_nd, &bank.labels_n, knn.classes, knn.k, knn.temperature)?;
             let mut correct = 0;
@@ -176,7 +194,7 @@ impl Tester {
             Ok(correct)
         };
         let correct = tch::no_grad(vote).map_err(Error::torch("find nearest neighbours"))?;
-        self.over_ranks(correct, true)
+        self.over_ranks(correct, true).map(Some)
     }
 
     /// Over the first two training views; none where there is only one.

@@ -4,6 +4,7 @@ use super::setup::Setup;
 use crate::{
     error::{Error, Fault, Result},
     plugin::Candidate,
+    record::write_whole,
 };
 use infomax_sdk::DatasetFacts;
 use serde::{Deserialize, Serialize};
@@ -83,14 +84,20 @@ impl Identity {
         }
         let path = run.join(FILE);
         let text = serde_json::to_string_pretty(self).expect("an identity is plain data");
-        fs::write(&path, text).map_err(Error::io("write", &path))
+        write_whole(&path, text.as_bytes())
+    }
+
+    /// Whether a run has an identity.
+    pub fn is_written(&self, run: &Path) -> bool {
+        run.join(FILE).exists()
     }
 
     /// Makes sure that a run goes on with the builds and the data that it began with.
     ///
     /// # Errors
-    /// What differs, all of it.
-    pub fn check(&self, run: &Path, accept_dataset_change: bool) -> Result<()> {
+    /// What differs, all of it, but for what is overridden by name: `dataset`, `libtorch`, `plugin.NAME`.
+    pub fn check(&self, run: &Path, overrides: &[String]) -> Result<()> {
+        let overridden = |name: &str| overrides.iter().any(|other| other == name);
         let path = run.join(FILE);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         let fail = |message: String, hint: &str| {
@@ -105,19 +112,24 @@ impl Identity {
         for name in names.collect::<std::collections::BTreeSet<_>>() {
             let hash = |identity: &Self| identity.plugins.get(name).map_or("absent", |p| &p.sha256[..12]).to_owned();
             let (then, now) = (hash(&before), hash(self));
-            if then != now {
+            if then != now && !overridden(&format!("plugin.{name}")) {
                 changed.push(format!("`{name}` was {then}, is {now}"));
             }
         }
         if !changed.is_empty() {
-            let hint = "the run directory keeps the libraries: list its `plugins` folder first under `plugins.search`";
+            let hint = "the run directory keeps the libraries: list its `plugins` folder under `plugins.search`; or pass `--override plugin.NAME` to go on with another build";
             return fail(format!("plugins changed since the run began: {}", changed.join("; ")), hint);
         }
-        if before.dataset.fingerprint != self.dataset.fingerprint && !accept_dataset_change {
+        if before.libtorch != self.libtorch && !overridden("libtorch") {
+            let message =
+                format!("libtorch changed since the run began: {} then, {} now", before.libtorch, self.libtorch);
+            return fail(message, "use the libtorch of then, or pass `--override libtorch`");
+        }
+        if before.dataset.fingerprint != self.dataset.fingerprint && !overridden("dataset") {
             let count = |identity: &Self| identity.dataset.splits.iter().map(|split| split.length).sum::<u64>();
             let message =
                 format!("the dataset changed since the run began: {} images then, {} now", count(&before), count(self));
-            return fail(message, "put the data back, or pass `--accept-dataset-change`");
+            return fail(message, "put the data back, or pass `--accept-dataset-change` (or `--override dataset`)");
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod scaler;
 mod setup;
 mod signals;
 mod step;
+mod supervised;
 mod untrained;
 
 pub use device::{device_name, open_cuda, resolve_device};
@@ -27,4 +28,5 @@ pub use model::Model;
 pub use precision::Arithmetic;
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
+pub use signals::Signals;
 pub use step::{StepOutcome, Stepper};

@@ -2,7 +2,7 @@
 
 use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, setup::Setup};
 use crate::{
-    config::{self, Experiment, OptimizerName, ScheduleName},
+    config::{self, Experiment, OptimizerName, ScheduleName, Stage},
     distributed::Group,
     encoder::{ForeignEncoder, MomentumEncoder, load_weights},
     error::{Error, Result},
@@ -19,7 +19,8 @@ pub struct Model {
     pub encoder: ForeignEncoder,
     /// Where the loss needs one.
     pub momentum_encoder: Option<MomentumEncoder>,
-    pub loss: ForeignLoss,
+    /// In the stage that trains by it.
+    pub loss: Option<ForeignLoss>,
     pub classifiers: Option<Classifiers>,
     /// Trains encoder and loss, and the classifiers too where they have no optimizer of their own.
     pub optimizer: Optimizer,
@@ -52,11 +53,13 @@ impl Model {
         if let Some(path) = &experiment.encoder.weights {
             load_weights(&encoder, path)?;
         }
-        let momentum = setup.loss_description.momentum.clone();
+        let stage = experiment.train.stage;
+        let momentum = setup.loss_description.momentum.clone().filter(|_| stage == Stage::Pretrain);
         let copy = |momentum| MomentumEncoder::of(&encoder, &setup.encoder, &setup.encoder_request, momentum);
         let momentum_encoder = momentum.map(copy).transpose()?;
         seed("loss");
-        let loss = ForeignLoss::create(&setup.loss, &setup.loss_request)?.computing_in(arithmetic);
+        let create = || ForeignLoss::create(&setup.loss, &setup.loss_request);
+        let loss = (stage == Stage::Pretrain).then(create).transpose()?.map(|loss| loss.computing_in(arithmetic));
         let description = encoder.description();
         let is_representation = |map: &infomax_sdk::FeatureMap| map.name == description.representation;
         let representation = description.maps.iter().position(is_representation).expect("`describe` checked it");
@@ -64,8 +67,13 @@ impl Model {
         let channels = i64::from(map.channels) * i64::from(map.height) * i64::from(map.width);
         seed("evaluator");
         let classifiers = classes.map(|classes| new_classifiers(experiment, channels, classes, device)).transpose()?;
-        let mut trained = Trained::of("encoder", &encoder.tensors()?);
-        trained.extend(Trained::of("loss", &loss.tensors()?));
+        let mut trained = Vec::new();
+        if stage != Stage::Classifiers {
+            trained.extend(Trained::of("encoder", &encoder.tensors()?));
+        }
+        if let Some(loss) = &loss {
+            trained.extend(Trained::of("loss", &loss.tensors()?));
+        }
         let of_classifiers = classifiers.iter().flat_map(|c| Trained::of("evaluator", &c.tensors())).collect();
         let classifier_optimizer = match classifier_settings(experiment) {
             Some(settings) => Some(Optimizer::new(of_classifiers, &settings)),
@@ -75,7 +83,7 @@ impl Model {
             }
         };
         let optimizer = Optimizer::new(trained, &experiment.optimizer);
-        let identities = Identities::now(&encoder, &loss)?;
+        let identities = Identities::now(&encoder, loss.as_ref())?;
         Ok(Self {
             encoder,
             momentum_encoder,
@@ -85,7 +93,8 @@ impl Model {
             classifier_optimizer,
             device,
             arithmetic,
-            scaler: arithmetic.scales_loss().then(|| LossScaler::new(experiment.train.loss_scale)),
+            scaler: (arithmetic.scales_loss() && stage != Stage::Classifiers)
+                .then(|| LossScaler::new(experiment.train.loss_scale)),
             representation,
             identities,
         })
@@ -146,7 +155,9 @@ impl Model {
         if let Some(momentum_encoder) = &self.momentum_encoder {
             list.extend(under("momentum_encoder", momentum_encoder.tensors()?));
         }
-        list.extend(under("loss", self.loss.tensors()?));
+        if let Some(loss) = &self.loss {
+            list.extend(under("loss", loss.tensors()?));
+        }
         list.extend(self.classifiers.iter().flat_map(|c| under("evaluator", c.tensors())));
         Ok(list)
     }
@@ -156,15 +167,20 @@ impl Model {
     /// # Errors
     /// The first tensor that was replaced.
     pub fn check_identities(&self) -> Result<(), PluginError> {
-        let now = Identities::now(&self.encoder, &self.loss)?;
+        let now = Identities::now(&self.encoder, self.loss.as_ref())?;
         let hint = "change tensors in place, and always give the same ones";
         if let Some(name) = changed(&self.identities.encoder, &now.encoder) {
             return Err(self.encoder.breach("tensors", format!("`{name}` was replaced"), hint));
         }
-        if let Some(name) = changed(&self.identities.loss, &now.loss) {
-            return Err(self.loss.breach("tensors", format!("`{name}` was replaced"), hint));
+        if let (Some(name), Some(loss)) = (changed(&self.identities.loss, &now.loss), &self.loss) {
+            return Err(loss.breach("tensors", format!("`{name}` was replaced"), hint));
         }
         Ok(())
+    }
+
+    /// What is minimised, for messages.
+    pub fn objective(&self) -> String {
+        self.loss.as_ref().map_or_else(|| "the classifiers".to_owned(), |loss| loss.label().to_string())
     }
 }
 
@@ -176,11 +192,12 @@ struct Identities {
 }
 
 impl Identities {
-    fn now(encoder: &ForeignEncoder, loss: &ForeignLoss) -> Result<Self, PluginError> {
+    fn now(encoder: &ForeignEncoder, loss: Option<&ForeignLoss>) -> Result<Self, PluginError> {
         let places = |list: Vec<NamedTensor>| -> Vec<(String, usize)> {
             list.into_iter().map(|named| (named.name, named.tensor.data_ptr() as usize)).collect()
         };
-        Ok(Self { encoder: places(encoder.tensors()?), loss: places(loss.tensors()?) })
+        let of_loss = loss.map(ForeignLoss::tensors).transpose()?.unwrap_or_default();
+        Ok(Self { encoder: places(encoder.tensors()?), loss: places(of_loss) })
     }
 }
 
@@ -190,10 +207,10 @@ fn changed(before: &[(String, usize)], now: &[(String, usize)]) -> Option<String
     differs.or_else(|| (before.len() != now.len()).then(|| "the list of tensors".to_owned()))
 }
 
-/// The rule of the classifiers' own optimizer; none where the encoder's trains them, as published.
+/// The rule of the classifiers' own optimizer; none where the config's trains them, as published.
 pub fn classifier_settings(experiment: &Experiment) -> Option<config::Optimizer> {
     const DEFAULT_LR: f64 = 1e-3; // Adam's own default
-    let beside = experiment.optimizer.name != OptimizerName::Adam;
+    let beside = experiment.train.stage == Stage::Pretrain && experiment.optimizer.name != OptimizerName::Adam;
     let lr = experiment.evaluation.classifier_lr.or(beside.then_some(DEFAULT_LR))?;
     Some(config::Optimizer {
         name: OptimizerName::Adam,

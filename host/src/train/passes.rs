@@ -57,14 +57,21 @@ impl Passes {
     ///
     /// # Errors
     /// What the plugin or libtorch says.
-    pub fn all(&self, model: &mut Model, views: &[Tensor], wanted: &[(usize, usize)], key: Key) -> Result<Maps> {
+    pub fn all(
+        &self,
+        model: &mut Model,
+        views: &[Tensor],
+        wanted: &[(usize, usize)],
+        mode: Mode,
+        key: Key,
+    ) -> Result<Maps> {
         if self.count == 1 {
-            let maps = self.one(model, views, 0, Mode::Train, key)?;
+            let maps = self.one(model, views, 0, mode, key)?;
             return Ok(wanted.iter().map(|&(view, map)| ((view, map), maps[view][map].shallow_clone())).collect());
         }
         let mut parts: BTreeMap<(usize, usize), Vec<Tensor>> = BTreeMap::new();
         for pass in 0..self.count {
-            let maps = tch::no_grad(|| self.one(model, views, pass, Mode::Train, key))?;
+            let maps = tch::no_grad(|| self.one(model, views, pass, mode, key))?;
             for &(view, map) in wanted {
                 parts.entry((view, map)).or_default().push(maps[view][map].shallow_clone());
             }

@@ -2,11 +2,10 @@
 
 use super::{budget::Plan, step::StepOutcome};
 use crate::{
-    error::{Error, Result},
-    record::{Curves, MetricsFile, Progress, Row, Status, read_metrics},
+    error::Result,
+    record::{Curves, MetricsFile, Progress, Row, Status, read_metrics, write_whole},
 };
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -30,6 +29,14 @@ struct Window {
     start: Instant,
     steps: u64,
     waited: Duration,
+    /// Time in which training waited for checkpoints.
+    stalled: Duration,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self { start: Instant::now(), steps: 0, waited: Duration::ZERO, stalled: Duration::ZERO }
+    }
 }
 
 impl Recorder {
@@ -41,13 +48,18 @@ impl Recorder {
         let mut metrics = MetricsFile::open(&run.join("metrics.jsonl"))?;
         metrics.truncate_after(step)?;
         let progress = Progress::new(every_steps, LINE_EVERY);
-        let window = Window { start: Instant::now(), steps: 0, waited: Duration::ZERO };
+        let window = Window::new();
         Ok(Self { run: run.to_owned(), title: title.to_owned(), metrics, progress, plan, batch_size, window })
     }
 
     /// Says a line beside the display.
     pub fn note(&mut self, text: &str) {
         self.progress.note(text);
+    }
+
+    /// Counts time in which training waited for a checkpoint.
+    pub fn stalled(&mut self, time: Duration) {
+        self.window.stalled += time;
     }
 
     /// Counts a step and shows where the run stands.
@@ -79,6 +91,7 @@ impl Recorder {
         row.values.push(("skipped_steps".to_owned(), skipped as f64));
         row.values.push(("images_per_second".to_owned(), (self.window.steps * self.batch_size) as f64 / seconds));
         row.values.push(("waiting_for_data".to_owned(), self.window.waited.as_secs_f64() / seconds));
+        row.values.push(("checkpoint_stall_seconds".to_owned(), self.window.stalled.as_secs_f64()));
         self.restart_window();
         Ok(self.metrics.append(&row)?)
     }
@@ -99,7 +112,7 @@ impl Recorder {
     }
 
     fn restart_window(&mut self) {
-        self.window = Window { start: Instant::now(), steps: 0, waited: Duration::ZERO };
+        self.window = Window::new();
     }
 
     /// Draws the curves so far as `curves.png`.
@@ -114,7 +127,7 @@ impl Recorder {
         let untrained: Vec<(&str, f64)> = accuracies.map(|(name, value)| (name.as_str(), *value)).collect();
         let png = Curves { title: &self.title, rows: &rows, untrained: &untrained }.to_png()?;
         let path = self.run.join("curves.png");
-        fs::write(&path, png).map_err(Error::io("write", &path))
+        write_whole(&path, &png)
     }
 
     /// Ends the display.

@@ -9,24 +9,26 @@ use super::{
     scaler::{LossScaler, scaled, unscale},
 };
 use crate::{
-    config::{Experiment, LossSharing},
+    config::{Experiment, LossSharing, Protocol, Stage},
     dataset::TrainBatch,
     distributed::{BatchNormPolicy, Group, Reducer},
     error::{Error, Fault, Result},
     evaluator::Classifiers,
+    loss::ForeignLoss,
     native,
     optimizer::Optimizer,
 };
-use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, Mode, Role, Source};
+use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, LossDescription, Mode, Role, Source};
 use std::{
     ops::Range,
     time::{Duration, Instant},
 };
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Makes updates.
 pub struct Stepper {
-    group: Group,
+    stage: Stage,
+    pub(super) group: Group,
     key: Key,
     total_steps: u64,
     /// What the loss needs, in its order: through which encoder, of which view, which map.
@@ -35,7 +37,9 @@ pub struct Stepper {
     /// Whether each rank computes the loss of its own rows only.
     by_rows: bool,
     wants_labels: bool,
-    passes: Passes,
+    pub(super) passes: Passes,
+    /// Whether a frozen encoder normalises by its running statistics, or by each batch's, as published.
+    pub(super) frozen_mode: Mode,
     reducer: Reducer,
     normalisation: Normalisation,
     views: Vec<[u32; 2]>,
@@ -66,23 +70,31 @@ impl Stepper {
         group: &Group,
         total_steps: u64,
     ) -> Result<Self> {
-        let description = model.loss.description();
         let maps = &model.encoder.description().maps;
+        let none = LossDescription::default();
+        let description = model.loss.as_ref().map_or(&none, ForeignLoss::description);
         let position = |name: &String| maps.iter().position(|map| map.name == *name).expect("`describe` checked it");
         let needs = description.needs.iter();
         let needs = needs.flat_map(|need| need.maps.iter().map(move |name| (need.source, need.view, position(name))));
+        let needs = match experiment.train.stage {
+            Stage::Pretrain => needs.collect(),
+            Stage::Classifiers => Vec::new(),
+            Stage::Finetune => vec![(Source::Encoder, 0, model.representation)],
+        };
         let count = experiment.train.accumulation_steps as usize;
         let by_rows = match experiment.distributed.loss {
+            _ if experiment.train.stage != Stage::Pretrain => false,
             LossSharing::Auto => description.row_ranges && group.size() > 1,
             LossSharing::Whole => false,
             LossSharing::Rows if description.row_ranges => true,
             LossSharing::Rows => return Err(no_rows(&experiment.loss.name)),
         };
         Ok(Self {
+            stage: experiment.train.stage,
             group: group.clone(),
             key: Key::new(experiment.train.seed).purpose("step"),
             total_steps,
-            needs: needs.collect(),
+            needs,
             by_hand: description.forward_backward,
             by_rows,
             wants_labels: description.labels,
@@ -91,6 +103,10 @@ impl Stepper {
                 first: group.rank() * count,
                 policy: BatchNormPolicy::new(&experiment.batch_norm, group),
             },
+            frozen_mode: match experiment.evaluation.protocol {
+                Protocol::Clean => Mode::Evaluate,
+                Protocol::Paper => Mode::TrainFrozenStatistics,
+            },
             reducer: Reducer::new(group, &model.encoder.tensors()?, experiment.distributed.bucket_mib)?,
             normalisation: Normalisation::new(views, model.device).map_err(Error::torch("prepare views"))?,
             views: views.views.iter().map(|view| [view.height, view.width]).collect(),
@@ -98,14 +114,21 @@ impl Stepper {
     }
 
     /// The key of a step's draws.
-    fn key(&self, step: u64) -> Key {
+    pub(super) fn key(&self, step: u64) -> Key {
         self.key.fold(step)
     }
 
     /// This rank's views of a batch on the device, normalised.
-    fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+    pub(super) fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
         let view = |(bytes, &[height, width]): (&Vec<u8>, &[u32; 2])| self.normalisation.apply(bytes, height, width);
         batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
+    }
+
+    /// The first of them alone.
+    pub(super) fn first_view(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+        let [height, width] = self.views[0];
+        let view = self.normalisation.apply(&batch.views[0], height, width);
+        Ok(vec![view.map_err(Error::torch("prepare views"))?])
     }
 
     /// One update with a learning rate, or none where something is not finite on any rank.
@@ -125,7 +148,7 @@ impl Stepper {
             let views = self.views(batch)?;
             let wanted = self.representations(model, views.len());
             let key = self.key(batch.step);
-            let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, key.purpose("encoder")))?;
+            let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, Mode::Train, key.purpose("encoder")))?;
             let representations = wanted.iter().map(|at| gather_map(&self.group, &maps[at]));
             let representations = representations.collect::<Result<Vec<_>>>()?;
             let (labels, _) = gather_labels(&self.group, &batch.labels, &batch.indices)?;
@@ -139,11 +162,19 @@ impl Stepper {
         error.during(&format!("step {step}, rank {}", self.group.rank()))
     }
 
-    fn representations(&self, model: &Model, views: usize) -> Vec<(usize, usize)> {
+    pub(super) fn representations(&self, model: &Model, views: usize) -> Vec<(usize, usize)> {
         (0..views).map(|view| (view, model.representation)).collect()
     }
 
     fn update(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
+        match self.stage {
+            Stage::Pretrain => self.pretrain(model, batch, lr),
+            Stage::Classifiers => self.fit_classifiers(model, batch, lr),
+            Stage::Finetune => self.finetune(model, batch, lr),
+        }
+    }
+
+    fn pretrain(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
         let began = Instant::now();
         let key = self.key(batch.step);
         let views = self.views(batch)?;
@@ -165,7 +196,9 @@ impl Stepper {
         };
         let features = self.gather(model, &maps, &slow_maps)?;
         tch::manual_seed(key.purpose("loss").torch_seed());
-        model.loss.before_step(&facts)?;
+        if let Some(loss) = &mut model.loss {
+            loss.before_step(&facts)?;
+        }
         let (terms, gradients) = self.loss(model, &features, &facts)?;
         let classified = match &model.classifiers {
             Some(classifiers) => {
@@ -179,16 +212,14 @@ impl Stepper {
 
         let Gate { values, skipped, overflowed } = self.gate(model, &terms, &classified)?;
         if skipped.is_none() {
-            model.optimizer.update(lr)?;
-            if let Some(optimizer) = &mut model.classifier_optimizer {
-                let constant = optimizer.lr();
-                optimizer.update(constant)?;
-            }
+            update_parameters(model, lr)?;
             if let Some(momentum_encoder) = &model.momentum_encoder {
                 momentum_encoder.follow(batch.step, self.total_steps)?;
             }
             tch::manual_seed(key.purpose("after_update").torch_seed());
-            model.loss.after_update(&features, &facts)?;
+            if let Some(loss) = &mut model.loss {
+                loss.after_update(&features, &facts)?;
+            }
         }
         Ok(StepOutcome { values, skipped, overflowed, alone })
     }
@@ -205,7 +236,7 @@ impl Stepper {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let maps = self.passes.all(model, views, &wanted, key.purpose("encoder"))?;
+        let maps = self.passes.all(model, views, &wanted, Mode::Train, key.purpose("encoder"))?;
         let slow =
             self.passes.slow(model, views, &through(Source::MomentumEncoder), key.purpose("momentum_encoder"))?;
         Ok((maps, slow))
@@ -253,12 +284,13 @@ impl Stepper {
         let rows = self.rows(features);
         let scale = model.scaler.as_ref().map(LossScaler::scale);
         let torch = || Error::torch("scale the loss");
+        let objective = model.loss.as_ref().expect("the stage `pretrain` has a loss");
         let (terms, gradients) = if self.by_hand {
-            let done = model.loss.forward_backward(features, facts, rows)?;
-            let own = model.loss.tensors()?;
+            let done = objective.forward_backward(features, facts, rows)?;
+            let own = objective.tensors()?;
             for (name, gradient) in &done.parameters {
                 let Some(parameter) = own.iter().find(|named| named.name == *name) else {
-                    return Err(model.loss.unknown_gradient(name).into());
+                    return Err(objective.unknown_gradient(name).into());
                 };
                 let gradient = scaled(gradient, scale).map_err(torch())?;
                 native::set_gradient(&parameter.tensor, &gradient).map_err(Error::native("take over a gradient"))?;
@@ -267,7 +299,7 @@ impl Stepper {
             let gradients: Result<Vec<Option<Tensor>>, _> = done.features.into_iter().map(of_feature).collect();
             (total_first(done.terms), gradients.map_err(torch())?)
         } else {
-            let terms = model.loss.forward(features, facts, rows)?;
+            let terms = objective.forward(features, facts, rows)?;
             let total = scaled(&terms.total, scale).map_err(torch())?;
             total.f_backward().map_err(Error::torch("run the loss backward"))?;
             let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
@@ -275,7 +307,7 @@ impl Stepper {
         };
         let shared = self.by_rows && self.group.size() > 1;
         if shared {
-            let parameters = model.loss.tensors()?.into_iter().filter(|named| named.role == Role::Parameter);
+            let parameters = objective.tensors()?.into_iter().filter(|named| named.role == Role::Parameter);
             let gradients: Vec<Tensor> = parameters.map(|named| named.tensor.grad()).filter(Tensor::defined).collect();
             sum_in_place(&self.group, &gradients)?;
         }
@@ -284,7 +316,7 @@ impl Stepper {
     }
 
     /// Into the encoder, whose gradients are summed over the ranks.
-    fn backward(
+    pub(super) fn backward(
         &self,
         model: &mut Model,
         views: &[Tensor],
@@ -317,14 +349,21 @@ impl Stepper {
     }
 
     /// The step's values over all ranks, the one that was not finite, and whether a gradient overflowed.
-    fn gate(&self, model: &mut Model, terms: &[(String, Tensor)], classified: &[(String, Tensor)]) -> Result<Gate> {
+    pub(super) fn gate(
+        &self,
+        model: &mut Model,
+        terms: &[(String, Tensor)],
+        classified: &[(String, Tensor)],
+    ) -> Result<Gate> {
         let named = || terms.iter().chain(classified);
         let scalars: Vec<Tensor> = named().map(|(_, scalar)| scalar.shallow_clone()).collect();
         let shares = if self.by_rows { terms.len() } else { 0 };
         let read = read_values(&self.group, &scalars, shares)?;
         let mut values: Vec<(String, f64)> = named().map(|(name, _)| name.clone()).zip(read.numbers).collect();
         let overflowed = unscale(model, &mut values)?;
-        values.push(("gradient_norm".to_owned(), model.optimizer.gradient_norm()?));
+        let trains = |optimizer: &&Optimizer| !optimizer.trained().is_empty();
+        let norm = model.optimizers().find(trains).map_or(Ok(0.0), Optimizer::gradient_norm)?;
+        values.push(("gradient_norm".to_owned(), norm));
         // Terms before the total, which they spoil.
         let last_total = values.iter().skip(1).chain(values.first());
         let mut skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
@@ -340,12 +379,25 @@ fn no_rows(loss: &str) -> Error {
     Error::config(Fault::new(message).hint("use `auto` or `whole`"))
 }
 
+/// One update of everything that has gradients.
+///
+/// # Errors
+/// libtorch's message.
+pub(super) fn update_parameters(model: &mut Model, lr: f64) -> Result<()> {
+    model.optimizer.update(lr)?;
+    if let Some(optimizer) = &mut model.classifier_optimizer {
+        let constant = optimizer.lr();
+        optimizer.update(constant)?;
+    }
+    Ok(())
+}
+
 /// What a step's values allow.
-struct Gate {
-    values: Vec<(String, f64)>,
+pub(super) struct Gate {
+    pub values: Vec<(String, f64)>,
     /// The value that is not finite.
-    skipped: Option<String>,
-    overflowed: bool,
+    pub skipped: Option<String>,
+    pub overflowed: bool,
 }
 
 type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
@@ -363,19 +415,9 @@ fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
 ///
 /// # Errors
 /// libtorch's message.
-fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
     let losses = || {
-        let mut labels_n = labels.f_repeat([views.len() as i64])?;
-        let mut representations = Tensor::f_cat(views, 0)?;
-        let known = labels_n.f_ge(0)?;
-        if known.f_all()?.f_int64_value(&[])? == 0 {
-            let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
-            representations = representations.f_index_select(0, &rows)?;
-            labels_n = labels_n.f_index_select(0, &rows)?;
-        }
-        if labels_n.numel() < 2 {
-            return Ok(Vec::new()); // BatchNorm needs two samples
-        }
+        let Some((representations, labels_n)) = labelled(views, labels)? else { return Ok(Vec::new()) };
         let losses = classifiers.logits(&representations, true)?.losses(&labels_n)?;
         let list: Vec<Tensor> = losses.iter().map(|(_, loss)| loss.shallow_clone()).collect();
         if !list.is_empty() {
@@ -384,4 +426,21 @@ fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Res
         Ok(losses.into_iter().map(|(name, loss)| (format!("loss/{name}"), loss)).collect())
     };
     losses().map_err(Error::torch("train the classifiers"))
+}
+
+/// The representations of all views, one after the other, and their labels, without those that have none; none where fewer
+/// than two are left, which BatchNorm needs.
+///
+/// # Errors
+/// libtorch's.
+pub(super) fn labelled(views: &[Tensor], labels: &Tensor) -> Result<Option<(Tensor, Tensor)>, TchError> {
+    let mut labels_n = labels.f_repeat([views.len() as i64])?;
+    let mut representations = Tensor::f_cat(views, 0)?;
+    let known = labels_n.f_ge(0)?;
+    if known.f_all()?.f_int64_value(&[])? == 0 {
+        let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
+        representations = representations.f_index_select(0, &rows)?;
+        labels_n = labels_n.f_index_select(0, &rows)?;
+    }
+    Ok((labels_n.numel() >= 2).then_some((representations, labels_n)))
 }

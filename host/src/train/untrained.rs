@@ -7,9 +7,10 @@ use super::{
     step::Stepper,
 };
 use crate::{
-    config::Experiment,
+    config::{Experiment, Stage},
     dataset::{OrderedWorkers, TrainBatch},
     error::{Error, Result},
+    evaluator::Classifiers,
     optimizer::{Optimizer, Schedule, Trained},
 };
 
@@ -26,8 +27,26 @@ pub fn untrained_top1(
     schedule: &Schedule,
     stop: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<(String, f64)>> {
+    let mut experiment = experiment.clone();
+    experiment.encoder.weights = None;
+    let beside = experiment.train.stage == Stage::Pretrain;
+    if !beside {
+        experiment.train.stage = Stage::Classifiers;
+    }
+    let experiment = &experiment;
     let mut model = Model::new(setup, experiment, Some(classes))?;
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &tester.group, 0)?;
+    if !beside {
+        for batch in batches {
+            if stop()? {
+                return Ok(Vec::new());
+            }
+            let batch = batch?;
+            stepper.step(&mut model, &batch, schedule.lr(batch.step, batch.epoch))?;
+        }
+        let classifiers = model.classifiers.take().expect("asked for above");
+        return tested(&mut model, &classifiers, tester);
+    }
     let classifiers = model.classifiers.take().expect("asked for above");
     let own = classifier_settings(experiment);
     let settings = own.as_ref().unwrap_or(&experiment.optimizer);
@@ -42,6 +61,12 @@ pub fn untrained_top1(
         optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
     }
     model.share_buffers(&tester.group)?;
-    let result = tester.test(&mut model, &classifiers)?;
-    if result.is_empty() { Err(Error::Bug { what: "no classifier to test".to_owned() }) } else { Ok(result) }
+    tested(&mut model, &classifiers, tester)
+}
+
+fn tested(model: &mut Model, classifiers: &Classifiers, tester: &Tester) -> Result<Vec<(String, f64)>> {
+    match tester.test(model, classifiers)? {
+        Some(result) if result.is_empty() => Err(Error::Bug { what: "no classifier to test".to_owned() }),
+        tested => Ok(tested.unwrap_or_default()),
+    }
 }

@@ -1,5 +1,6 @@
-//! The task runner behind `cargo setup`, `cargo demo` and `cargo verify`. It needs no libtorch: it is what fetches it.
+//! The task runner behind `cargo setup`, `cargo demo`, `cargo verify` and `cargo faults`. It needs no libtorch: it is what fetches it.
 
+mod faults;
 mod install;
 mod machine;
 mod stop;
@@ -30,6 +31,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Set up, and run every loop over faults whole, where `verify` takes a tenth; prints the table of figures
+    Faults {
+        #[command(flatten)]
+        set: Set,
+        /// Words that a test's name must have one of: `k01 t08`; all tests of the product's promises where none is given
+        filters: Vec<String>,
+    },
 }
 
 /// Which libraries to fetch; those for CUDA too where there is a GPU.
@@ -48,6 +56,7 @@ fn main() -> ExitCode {
         Task::Setup(set) => install::setup(set),
         Task::Demo(set) => install::setup(set).and_then(|()| work::demo()),
         Task::Verify { set, rest } => install::setup(set).and_then(|()| work::verify(&rest)),
+        Task::Faults { set, filters } => install::setup(set).and_then(|()| faults::run_whole(&filters)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

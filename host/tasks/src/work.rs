@@ -34,7 +34,7 @@ pub fn demo() -> Result<(), Stop> {
     Ok(())
 }
 
-fn cargo() -> Command {
+pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -44,11 +44,11 @@ fn built() -> Result<PathBuf, Stop> {
     own.ancestors().nth(2).map(|target| target.join("release")).ok_or_else(|| Stop::new("can't find the build folder"))
 }
 
-fn run(command: &mut Command) -> Result<ExitStatus, Stop> {
+pub fn run(command: &mut Command) -> Result<ExitStatus, Stop> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.current_dir(root()).status().map_err(|error| Stop::new(format!("can't run `{program}`: {error}")))
 }
 
-fn ended(status: ExitStatus, message: &str) -> Result<(), Stop> {
+pub fn ended(status: ExitStatus, message: &str) -> Result<(), Stop> {
     if status.success() { Ok(()) } else { Err(Stop::with_code(format!("{message} ({status})"), status.code())) }
 }

@@ -49,7 +49,7 @@ pub fn metrics(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
     let row = |line: &str| {
         let mut row: Value = serde_json::from_str(line).expect("JSON");
-        for key in ["seconds", "images_per_second", "waiting_for_data"] {
+        for key in ["seconds", "images_per_second", "waiting_for_data", "checkpoint_stall_seconds"] {
             row.as_object_mut().expect("an object").remove(key);
         }
         row

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod ended;
 pub mod faulty;
+pub mod figures;
 pub mod golden_file;
 pub mod image_tree;
 pub mod workspace;

@@ -9,14 +9,14 @@ mod plugins;
 mod record;
 mod train;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{BestMetric, Checkpoint};
 pub use distributed::{BatchNorm, BatchNormMode, Distributed, LossSharing};
 pub use evaluation::{Evaluation, Protocol};
 pub use loss_scale::LossScale;
 pub use optimizer::{Optimizer, OptimizerName, ScheduleName};
 pub use plugins::Plugins;
 pub use record::Record;
-pub use train::{Budget, Device, Precision, Train};
+pub use train::{Budget, Device, Precision, Stage, Train};
 
 pub use dataset::OnBad;
 mod dataset;

@@ -9,6 +9,8 @@ use std::{fmt, thread};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
+    /// What is trained: an encoder without labels, classifiers on a frozen one, or both with labels.
+    pub stage: Stage,
     /// How long to train, in passes over the dataset. One of `epochs`, `steps`, `images`, `seconds` is given; 300 epochs
     /// where none is.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -69,6 +71,7 @@ pub struct Train {
 impl Default for Train {
     fn default() -> Self {
         Self {
+            stage: Stage::Pretrain,
             epochs: None,
             steps: None,
             images: None,
@@ -87,6 +90,19 @@ impl Default for Train {
             log_every_steps: 50,
         }
     }
+}
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The encoder, by the loss; classifiers beside it, on what it gives.
+    #[default]
+    Pretrain,
+    /// Classifiers alone, on an encoder that stays as it is: the published "fine-tuning". One view of each image.
+    Classifiers,
+    /// Encoder and linear classifier together, by cross-entropy on labels. One view of each image.
+    Finetune,
 }
 
 /// How long to train.
