@@ -33,6 +33,8 @@ pub enum Error {
     Interrupted { step: u64, run: PathBuf },
     /// Checks of this machine that failed (exit code 1).
     Selfcheck { failed: Vec<String> },
+    /// The system allows this process too little (exit code 8).
+    Limit { fault: Fault },
     /// A thread of the host panicked (exit code 1).
     Bug { what: String },
 }
@@ -141,9 +143,10 @@ impl Error {
             Self::Diverged { .. } => 6,
             Self::Distributed { .. } => 7,
             Self::Rank { exit_code, .. } => *exit_code,
-            Self::Io { source, .. } if is_full(source) => 8,
-            Self::Torch { message, .. } if is_out_of_memory(message) => 8,
+            Self::Io { source, .. } if is_full(source) || is_out_of_files(source) => 8,
+            Self::Torch { message, .. } if memory_ran_out(message) => 8,
             Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } | Self::Selfcheck { .. } => 1,
+            Self::Limit { .. } => 8,
             Self::Interrupted { .. } => 75,
         }
     }
@@ -153,7 +156,7 @@ impl Error {
         let one = match self {
             Self::Config { faults } => return faults.clone(),
             Self::Dataset { fault } | Self::Checkpoint { fault } | Self::Diverged { fault } => fault.clone(),
-            Self::Distributed { fault, .. } => fault.clone(),
+            Self::Distributed { fault, .. } | Self::Limit { fault } => fault.clone(),
             Self::Rank { rank, faults, .. } => {
                 let named = |fault: &Fault| {
                     let place = fault.at.clone().unwrap_or_default();
@@ -166,11 +169,16 @@ impl Error {
             Self::Plugin(error) => error.fault(),
             Self::Io { action, path, source } => {
                 let fault = Fault::new(format!("can't {action} `{}`: {source}", path.display()));
-                if is_full(source) { fault.hint("free some space, then run again with `--resume`") } else { fault }
+                if is_full(source) {
+                    fault.hint("free some space, then run again with `--resume`")
+                } else if is_out_of_files(source) {
+                    fault.hint(format!("allow at least {OPEN_FILES} open files: `ulimit -n {OPEN_FILES}`"))
+                } else {
+                    fault
+                }
             }
-            Self::Torch { action, message } if is_out_of_memory(message) => {
-                Fault::new(format!("out of memory while trying to {action}: {message}"))
-                    .hint("lower `train.batch_size` or choose a smaller encoder")
+            Self::Torch { action, message } if memory_ran_out(message) => {
+                Fault::new(format!("out of memory while trying to {action}: {message}")).hint(MEMORY_HINT)
             }
             Self::Torch { action, message } => Fault::new(format!("can't {action}: {message}")),
             Self::Interrupted { step, run } => Fault::new(format!("interrupted after step {step}; the state is saved"))
@@ -185,6 +193,13 @@ impl Error {
     }
 }
 
+/// Files that a run has open at once, with some to spare: libraries, plugins, the dataset's, the run's.
+const OPEN_FILES: u64 = 256;
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
@@ -194,7 +209,11 @@ fn is_lost_peer(message: &str) -> bool {
     ["gloo", "NCCL", "Connection reset by peer", "Connection closed by peer"].iter().any(|sign| message.contains(sign))
 }
 
-fn is_out_of_memory(message: &str) -> bool {
+/// What to do where memory has run out.
+pub const MEMORY_HINT: &str = "lower `train.batch_size`, raise `train.accumulation_steps`, or choose a smaller encoder";
+
+/// Whether libtorch says that it could not allocate.
+pub fn memory_ran_out(message: &str) -> bool {
     message.contains("out of memory") || message.contains("can't allocate memory")
 }
 

@@ -15,6 +15,7 @@ pub mod fault_point;
 pub mod loss;
 pub mod native;
 pub mod optimizer;
+pub mod patience;
 pub mod plugin;
 pub mod record;
 pub mod selfcheck;

@@ -274,7 +274,7 @@ fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn c05_contradictions_name_both_keys() {
-    let broken: [(&str, &[&str]); 21] = [
+    let broken: [(&str, &[&str]); 22] = [
         ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
         (
             "optimizer.warmup_steps train.images",
@@ -308,6 +308,7 @@ fn c05_contradictions_name_both_keys() {
             "checkpoint.keep_best checkpoint.best_metric",
             &["checkpoint.keep_best=1", "checkpoint.best_metric=knn_top1", "evaluation.holdout_fraction=0.1"],
         ),
+        ("evaluation.stop_on_collapse evaluation.collapse", &["evaluation.stop_on_collapse=true"]),
         ("train.stage evaluation.linear", &["train.stage=finetune", "evaluation.linear=false"]),
         ("train.precision train.device", &["train.precision=tf32", "train.device=cpu"]),
         (

@@ -75,7 +75,7 @@ pub fn assert_same(a: &Path, b: &Path) {
 }
 
 #[test]
-fn run_repeats_bit_for_bit_for_a_seed_and_any_number_of_workers() {
+fn t14_run_repeats_bit_for_bit_for_a_seed_and_any_number_of_workers() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
     for (name, workers) in [("a", 0), ("b", 0), ("c", 1), ("d", 4)] {

@@ -2,13 +2,16 @@
 //! steps: a process that is killed loses those besides the interval.
 
 use super::{CheckpointSet, Manifest, Retention, Snapshot};
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    patience::within,
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Writes the checkpoints of a run.
@@ -89,15 +92,18 @@ impl Writer {
     /// What went wrong, or that it takes too long.
     pub fn finish(&mut self) -> Result<()> {
         let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let began = Instant::now();
-        match under_way.done.recv_timeout(self.deadline) {
-            Ok(written) => {
+        let received = within(self.deadline, |slice| match under_way.done.recv_timeout(slice) {
+            Err(RecvTimeoutError::Timeout) => None,
+            other => Some(other),
+        });
+        match received {
+            Some(Ok(written)) => {
                 let _ = under_way.thread.join();
                 written.map(drop)
             }
-            Err(RecvTimeoutError::Disconnected) => Err(gone()),
-            Err(RecvTimeoutError::Timeout) => {
-                let (seconds, step) = (began.elapsed().as_secs(), under_way.step);
+            Some(Err(_)) => Err(gone()),
+            None => {
+                let (seconds, step) = (self.deadline.as_secs(), under_way.step);
                 let fault = Fault::new(format!("the checkpoint of step {step} is not written after {seconds} s"));
                 let hint = "the disk is too slow or hangs; `checkpoint.timeout_seconds` is how long it is waited for";
                 Err(Error::Checkpoint { fault: fault.hint(hint) })

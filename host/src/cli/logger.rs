@@ -53,8 +53,12 @@ impl Log for Logger {
         if record.level() <= self.shown {
             let _ = writeln!(std::io::stderr(), "{level}: {}", record.args());
         }
-        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            let _ = writeln!(file, "{level} {}: {}", record.target(), record.args());
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = file.as_mut().map(|file| writeln!(file, "{level} {}: {}", record.target(), record.args()));
+        if let Some(Err(error)) = written {
+            // Once: nothing more is written there.
+            *file = None;
+            let _ = writeln!(std::io::stderr(), "warn: the log can't be written, training goes on without it: {error}");
         }
     }
 

@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod doctor;
 mod experiment;
+mod limits;
 mod logger;
 mod plugin;
 mod preview;
@@ -54,13 +55,13 @@ pub fn main() -> ExitCode {
         }
     };
     logger::start(arguments.verbose);
-    // A file that may not grow is an error to tell, not a signal to die of.
-    // SAFETY: no handler is installed, only the default action taken away, before any thread is started.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
         && let Ok(executable) = std::env::current_exe()
     {
         crate::plugin::probe_with(executable);
+    }
+    if let Err(error) = limits::prepare() {
+        return fail(&error);
     }
     let result = match arguments.command {
         Command::Train(train) => train.run(),

@@ -24,6 +24,7 @@ const FREE: &[(&str, &str)] = &[
     ("evaluation.knn_temperature", RECORD),
     ("evaluation.knn_images", RECORD),
     ("evaluation.collapse", RECORD),
+    ("evaluation.stop_on_collapse", LENGTH),
     ("evaluation.untrained", RECORD),
     ("checkpoint", RECORD),
     ("record", RECORD),

@@ -193,6 +193,14 @@ const RULES: &[Rule] = &[
         hint: "turn a classifier on, or use the stage `pretrain`",
     },
     Rule {
+        keys: ["evaluation.stop_on_collapse", "evaluation.collapse"],
+        check: |e| {
+            let text = "`evaluation.stop_on_collapse` is on, but `evaluation.collapse`, which would notice it, is off";
+            (e.evaluation.stop_on_collapse && !e.evaluation.collapse).then(|| text.to_owned())
+        },
+        hint: "turn `evaluation.collapse` on",
+    },
+    Rule {
         keys: ["evaluation.untrained", "evaluation.linear"],
         check: |e| {
             let text = "`evaluation.untrained` is on, but `evaluation.linear` and every other evaluator are off";

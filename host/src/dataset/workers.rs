@@ -3,7 +3,10 @@
 //! sample that the thread was at.
 
 use super::reading::Reading;
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    patience::within,
+};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::{
     any::Any,
@@ -82,11 +85,15 @@ impl<T: Send + 'static> OrderedWorkers<T> {
             if let Some(result) = self.ready.remove(&number) {
                 return result;
             }
-            match self.done.recv_timeout(self.deadline) {
-                Ok((number, result)) => {
+            let received = within(self.deadline, |slice| match self.done.recv_timeout(slice) {
+                Err(RecvTimeoutError::Timeout) => None,
+                other => Some(other),
+            });
+            match received {
+                Some(Ok((number, result))) => {
                     self.ready.insert(number, result);
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                None => {
                     let place = self.readings.iter().find_map(|reading| reading.place(number));
                     let message = format!("no batch within {} s: a loader thread hangs", self.deadline.as_secs());
                     let fault = Fault::new(message)
@@ -96,7 +103,7 @@ impl<T: Send + 'static> OrderedWorkers<T> {
                     self.threads.clear();
                     return Err(Error::Dataset { fault });
                 }
-                Err(RecvTimeoutError::Disconnected) => {
+                Some(Err(_)) => {
                     return Err(Error::Bug { what: "all loader threads ended".to_owned() });
                 }
             }

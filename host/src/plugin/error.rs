@@ -1,6 +1,6 @@
 //! Ways in which a plugin fails, before loading, while loading, and in a call.
 
-use crate::error::Fault;
+use crate::error::{Fault, MEMORY_HINT, memory_ran_out};
 use infomax_sdk::{Error as ComponentError, ErrorKind};
 use std::path::PathBuf;
 
@@ -35,6 +35,7 @@ impl PluginError {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Call { error, .. } if is_out_of_memory(error) => 8,
             Self::Call { error, .. } => match error.kind {
                 ErrorKind::Config => 2,
                 ErrorKind::Data => 4,
@@ -68,11 +69,17 @@ impl PluginError {
                 }
                 let place = [context.clone(), Some(library.clone()), error.place.clone()];
                 let place: Vec<_> = place.into_iter().flatten().collect();
-                let hint = error.hint.clone().or_else(|| default_hint(error.kind).map(str::to_owned));
+                let default = if is_out_of_memory(error) { Some(MEMORY_HINT) } else { default_hint(error.kind) };
+                let hint = error.hint.clone().or_else(|| default.map(str::to_owned));
                 Fault { message, at: Some(place.join(", ")), hint }
             }
         }
     }
+}
+
+/// Whether libtorch could not allocate, inside the component.
+fn is_out_of_memory(error: &ComponentError) -> bool {
+    std::iter::once(&error.message).chain(&error.causes).any(|text| memory_ran_out(text))
 }
 
 /// What to do where a component itself does not say.

@@ -49,7 +49,14 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for RunDirectory {
+    /// Says that this process came to its end: a name that stays in the file is that of one that did not.
+    fn drop(&mut self) {
+        let _ = self.lock.set_len(0);
+    }
 }
 
 impl RunDirectory {
@@ -113,24 +120,31 @@ impl RunDirectory {
         if is_used && !may_hold_files {
             return Err(RecordError::NotEmpty { path });
         }
+        if let Some(before) = read_holder(&mut lock) {
+            log::warn!("`{}` was held by {before}, which ended without a word; it is taken over", path.display());
+        }
         let text = serde_json::to_string(&Holder::this_process()).expect("three plain fields");
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes()));
         written.map_err(RecordError::file("write", &file))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 }
 
 /// Who wrote the lock file; the holder may be about to write it.
 fn holder(lock: &mut File) -> Holder {
     for _ in 0..20 {
-        let mut text = String::new();
-        let read = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
-        if let Some(holder) = read.ok().and_then(|_| serde_json::from_str(&text).ok()) {
+        if let Some(holder) = read_holder(lock) {
             return holder;
         }
         thread::sleep(Duration::from_millis(10));
     }
     Holder::default()
+}
+
+fn read_holder(lock: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    lock.rewind().and_then(|()| lock.read_to_string(&mut text)).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 fn check_name(name: &str) -> Result<(), RecordError> {

@@ -517,6 +517,7 @@ impl Run<'_> {
             self.model.classifiers = Some(classifiers);
             let Some(results) = tested? else { return Ok(false) };
             self.state.results = results;
+            self.look_for_collapse()?;
             let values = self.state.results.clone();
             let row = Row { values, ..self.row() };
             if let Some(recorder) = &mut self.recorder {
@@ -528,6 +529,22 @@ impl Run<'_> {
         }
         self.state.tested = Some(self.state.step);
         Ok(true)
+    }
+
+    /// Warns of a representation that uses hardly any of its space, or ends the run.
+    fn look_for_collapse(&mut self) -> Result<()> {
+        let result = |name: &str| self.state.results.iter().find(|(n, _)| n == name).map(|&(_, value)| value);
+        let Some(std) = result("feature_std").filter(|std| *std < COLLAPSED) else { return Ok(()) };
+        let rank = result("rankme").unwrap_or(f64::NAN);
+        let message = format!("the representation has collapsed: feature_std {std:.3}, rankme {rank:.1}");
+        let step = self.state.step;
+        if self.experiment.evaluation.stop_on_collapse {
+            let hint =
+                "images no longer differ in it: lower `optimizer.lr`, or look at what keeps the loss from a constant";
+            return Err(Error::Diverged { fault: Fault::new(message).at(format!("step {step}")).hint(hint) });
+        }
+        log::warn!("step {step}: {message}");
+        Ok(())
     }
 
     fn save(&mut self) -> Result<()> {
@@ -611,6 +628,9 @@ fn straggler(milliseconds: &[f64]) -> Option<(usize, f64, f64)> {
     let holds_up = milliseconds.len() > 1 && *most > FACTOR * middle && *most - middle > LEAST;
     holds_up.then_some((rank, *most, middle))
 }
+
+/// Below this `feature_std` images hardly differ in their representation; a spread one has 1, an untrained ResNet 0.3.
+const COLLAPSED: f64 = 0.05;
 
 /// The file that a finished run leaves for others to read.
 const ENCODER: &str = "encoder.safetensors";

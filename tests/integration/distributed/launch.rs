@@ -49,7 +49,7 @@ pub fn arguments(name: &str, more: &[impl AsRef<str>]) -> Vec<String> {
 }
 
 /// A small run of some processes.
-fn ranks(folder: &Path, name: &str, nproc: usize, more: &[impl AsRef<str>]) -> Command {
+pub fn ranks(folder: &Path, name: &str, nproc: usize, more: &[impl AsRef<str>]) -> Command {
     let mut list = arguments(name, more);
     list.extend(["--nproc".to_owned(), nproc.to_string()]);
     infomax(folder, &list)
@@ -293,7 +293,7 @@ fn launched(folder: &Path, port: u16, own: [&[&str]; 2]) -> [Output; 2] {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

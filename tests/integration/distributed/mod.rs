@@ -4,3 +4,4 @@ mod launch;
 mod machines;
 mod parity;
 mod ranks;
+mod saves;

@@ -38,6 +38,9 @@ pub struct Evaluation {
     /// Whether to measure how much of its space the representation uses: `feature_std`, `rankme`, `alignment`,
     /// `uniformity`.
     pub collapse: bool,
+    /// Whether a run whose representation has collapsed ends (exit code 6): where `feature_std` falls below 0.05. It is
+    /// warned of in any case, where `collapse` is on.
+    pub stop_on_collapse: bool,
     /// Epochs between two tests. One of `every_epochs` and `every_steps` is given; 1 epoch where none is. There is always
     /// a test at the end.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -80,6 +83,7 @@ impl Default for Evaluation {
             knn_temperature: 0.1, // the same
             knn_images: 0,
             collapse: false,
+            stop_on_collapse: false,
             every_epochs: None,
             every_steps: None,
             batch_size: None,
