@@ -1,5 +1,6 @@
 //! Rows C01-C08 of the fault matrix: whatever is wrong with a config is said with its place and what to do.
 
+use crate::support::figures::figure;
 use infomax::config::{ComponentSchemas, Fault, Resolved, Sources, contradictions, host_schema, resolve};
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
@@ -200,7 +201,8 @@ fn c03_one_wrong_letter_in_any_key_is_caught() {
             proposed += usize::from(fault.hint.as_deref().unwrap().contains(&format!("`{key}`")));
         }
     }
-    println!("C03: {} keys, {caught} of {tried} mutations caught, the right key proposed {proposed} times", all.len());
+    figure("C03", "mistyped keys caught", caught, tried);
+    println!("c03: {} keys, the right one proposed {proposed} times", all.len());
     assert_eq!(caught, tried);
     assert!(proposed * 10 >= tried * 9, "the right key was proposed {proposed} of {tried} times only");
 }
@@ -258,7 +260,7 @@ fn c04_every_bad_number_is_caught_with_key_value_range_and_line() {
             caught += 1;
         }
     }
-    println!("C04: {} numeric fields, {caught} of {tried} bad values caught", fields.len());
+    figure("C04", "bad numbers caught", caught, tried);
     assert_eq!(caught, tried);
     assert_eq!(tried, fields.len() * 8);
 }
@@ -429,7 +431,7 @@ fn c08_equal_inputs_in_any_order_give_equal_bytes() {
             resolved.toml == first.toml && resolved.digest == first.digest && resolved.experiment == first.experiment,
         );
     }
-    println!("C08: {equal} of 100 orders byte-equal");
+    figure("C08", "orders of layers byte-equal", equal, 100);
     assert_eq!(equal, 100);
 
     let folder = TempDir::new().unwrap();

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod allocator;
 mod config;
 mod data;
 mod doctor;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         }
     };
     logger::start(arguments.verbose);
+    allocator::keep_freed_memory();
     if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
         && let Ok(executable) = std::env::current_exe()
     {

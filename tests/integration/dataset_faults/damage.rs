@@ -1,5 +1,6 @@
 //! Damaged files: cut, flipped, or no images at all.
 
+use crate::support::figures::figure;
 use crate::support::image_tree::{ImageTree, fixture};
 use insta::assert_snapshot;
 use std::fs;
@@ -15,7 +16,7 @@ fn d01_every_truncation_is_flagged_by_a_scan() {
     }
     let (ended, report) = tree.scan(&[]);
     let flagged = report["bad"].as_array().unwrap().len();
-    println!("D01: {flagged} of 200 truncated files flagged");
+    figure("D01", "truncated files flagged", flagged, 200);
     assert_eq!((ended.code, flagged, report["images"].as_u64()), (4, 200, Some(200)));
     let ended = tree.run(&["train"], &["--set", "dataset.on_bad=skip", "--set", "dataset.max_bad_fraction=1"]);
     assert_eq!(ended.code, 4, "{}", ended.seen());
@@ -49,7 +50,8 @@ fn d02_flipped_bits_are_caught_by_the_manifest_that_scan_writes() {
     assert_snapshot!("d02_not_replaced", again.seen());
     fs::remove_file(tree.at("infomax-hashes.json")).unwrap();
     let alone = tree.scan(&[]).1["bad"].as_array().unwrap().len();
-    println!("D02: {caught} of 200 flips caught by the manifest, {alone} of 200 by the decoder alone");
+    figure("D02", "flipped bits caught by the hash manifest", caught, 200);
+    println!("d02: {alone} of 200 by the decoder alone");
     assert_eq!(caught, 200);
     assert!(alone < 200);
 }

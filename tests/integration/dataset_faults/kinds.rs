@@ -1,5 +1,6 @@
 //! Kinds of images: colour models, wrong names, animations, orientation, extreme sizes, bombs; through `image-folder`.
 
+use crate::support::figures::figure;
 use crate::support::{
     image_tree::{ImageTree, fixture},
     workspace::{component, registry},
@@ -65,7 +66,7 @@ fn d06_d07_d08_every_kind_of_image_has_pillows_pixels() {
         assert_eq!(image.was_animated, animated, "{name}");
         exact += usize::from(largest == 0);
     }
-    println!("D06-D08: {exact} of {} kinds equal Pillow's pixels", KINDS.len());
+    figure("D06", "kinds of image with Pillow's pixels (D06-D08)", exact, KINDS.len());
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn d10_images_of_any_size_pass_every_augmentation() {
             let _ = augmentation.eval_view(nothing, &mut ViewMut { width, height, pixels: &mut pixels });
         }
     }
-    println!("D10: {passed} pairs of an augmentation and an image of extreme size, no panic");
+    figure("D10", "augmentations of images of extreme size, no panic", passed, passed);
     assert!(passed >= EXTREME.len());
 }
 

@@ -1,5 +1,6 @@
 //! What happens to bad images, and to datasets that change or don't fit.
 
+use crate::support::figures::figure;
 use crate::support::{
     ended::infomax,
     image_tree::{ImageTree, fixture, losses},
@@ -24,8 +25,8 @@ fn d04_skipping_gives_the_same_losses_for_any_number_of_workers() {
             assert_eq!(ended.err.matches("bad image skipped").count(), bad, "{}", ended.seen());
             all.push(losses(&tree.path("runs/run")));
         }
-        println!("D04: {bad} of 100 bad and reported, {} losses equal for 0, 1 and 4 workers", all[0].len());
         assert!(all[0].len() == 25 && all.iter().all(|losses| *losses == all[0]), "{all:?}");
+        figure("D04", "bad images reported, losses equal for any workers", bad, bad);
     }
 }
 

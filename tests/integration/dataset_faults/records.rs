@@ -1,5 +1,6 @@
 //! Binary datasets, through `cifar10`: files that are cut or too long, labels out of range.
 
+use crate::support::figures::figure;
 use crate::support::image_tree::open;
 use infomax::error::Error;
 use insta::assert_snapshot;
@@ -46,7 +47,7 @@ fn d14_every_wrong_length_is_refused() {
         assert!(error.to_string().contains(&format!("has {length} bytes")), "{error}");
         refused += 1;
     }
-    println!("D14: {refused} of {} wrong lengths refused", lengths.len());
+    figure("D14", "wrong lengths refused", refused, lengths.len());
     assert_eq!(opened(&root, &bytes[..2 * RECORD]).unwrap(), 6);
     assert_snapshot!("d14", shown(&root, &opened(&root, &bytes[..RECORD - 1]).unwrap_err()));
 }
@@ -67,7 +68,7 @@ fn d15_every_label_out_of_range_is_refused() {
             }
         }
     }
-    println!("D15: {refused} of 246 labels refused");
+    figure("D15", "labels out of range refused", refused, 246);
     assert_eq!(refused, 246);
     let mut bytes = vec![3; RECORD];
     bytes[0] = 255;

@@ -3,6 +3,7 @@
 
 use super::rendered::rendered_call;
 use crate::support::faulty::{Made, fault, faulty, fixture, request};
+use crate::support::figures::figure;
 use infomax::{
     error::Error,
     plugin::{Kind, PluginError, request_text},
@@ -203,6 +204,7 @@ fn p08_panic_in_any_callback_is_an_error_that_names_it() {
     };
     let survived = panic_everywhere("panic", debug) + panic_silently("panic");
     assert_eq!(survived, 28);
+    figure("P08", "callbacks whose panic is survived", survived, 28);
     let text = rendered_call(fail(Kind::Loss, "after_update", "panic").0);
     let folder = fixture("faulty").parent().unwrap().display().to_string();
     insta::assert_snapshot!(text.replace(&folder, "[folder]"));

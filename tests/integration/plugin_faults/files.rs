@@ -1,6 +1,7 @@
 //! Library files that are missing, damaged, foreign or built for another host: refused before or while loading.
 
 use super::rendered::rendered;
+use crate::support::figures::figure;
 use crate::support::{
     binary::{experiment, infomax},
     faulty::{fixture, loaded},
@@ -82,6 +83,7 @@ fn p02_damaged_locked_plugin_is_refused_before_loading() {
         refused += usize::from(find().is_err());
     }
     assert_eq!(refused, 80);
+    figure("P02", "damaged libraries refused before loading", refused, 80);
     let mut bytes = good.clone();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, &bytes).unwrap();

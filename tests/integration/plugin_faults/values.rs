@@ -4,7 +4,10 @@ use super::{
     calls::{call, facts, features, views},
     rendered::rendered_call,
 };
-use crate::support::faulty::{Made, fault, faulty, fixture};
+use crate::support::{
+    faulty::{Made, fault, faulty, fixture},
+    figures::figure,
+};
 use infomax::{native::SharedState, plugin::Kind};
 use infomax_sdk::Mode;
 
@@ -24,8 +27,10 @@ fn refusal(kind: Kind, callback: &str, what: &str) -> String {
 }
 
 fn refusals(kind: Kind, cases: &[(&str, &str)]) -> String {
-    let lines = cases.iter().map(|(callback, what)| format!("{callback}, {what}\n{}\n", refusal(kind, callback, what)));
-    lines.collect::<Vec<_>>().join("\n")
+    let line = |(callback, what): &(&str, &str)| format!("{callback}, {what}\n{}\n", refusal(kind, callback, what));
+    let lines: Vec<String> = cases.iter().map(line).collect();
+    figure("P11", "values that break the contract refused", lines.len(), cases.len());
+    lines.join("\n")
 }
 
 #[test]
