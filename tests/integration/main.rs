@@ -17,3 +17,4 @@ mod support;
 mod tools;
 mod training;
 mod training_faults;
+mod weights;

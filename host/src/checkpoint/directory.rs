@@ -68,6 +68,34 @@ pub struct Verified {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
+/// What lies where checkpoints do.
+#[derive(Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    pub state: Result<Verified, String>,
+    /// Whether it is named like a checkpoint; what is not is never looked at.
+    pub is_named: bool,
+}
+
+impl Found {
+    fn at(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let facts = fs::symlink_metadata(&path);
+        let is_named = step_of(&name).is_some();
+        let state = match facts {
+            _ if name.starts_with(WRITING) || name.starts_with(REMOVING) => {
+                Err("half written or half removed; the next checkpoint sweeps it".to_owned())
+            }
+            _ if !is_named => Err("not named like a checkpoint".to_owned()),
+            Ok(facts) if facts.is_symlink() => Err("a link, which is not followed".to_owned()),
+            Ok(facts) if !facts.is_dir() => Err("no directory".to_owned()),
+            Ok(_) => read_verified(&path),
+            Err(error) => Err(error.to_string()),
+        };
+        Self { path, state, is_named }
+    }
+}
+
 /// Which checkpoints stay.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
@@ -111,6 +139,22 @@ impl CheckpointSet {
             let _ = fs::remove_dir_all(&beside);
         }
         written.map(|()| target)
+    }
+
+    /// One checkpoint, every byte of it checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(path: &Path) -> Result<Verified, String> {
+        read_verified(path)
+    }
+
+    /// Everything that lies where checkpoints do, by name.
+    pub fn survey(&self) -> Vec<Found> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut found: Vec<Found> = entries.map(|entry| Found::at(entry.path())).collect();
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
     }
 
     /// The newest valid checkpoint, with what was passed over and why.

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod allocator;
+mod checkpoint;
 mod config;
 mod data;
 mod doctor;
@@ -31,6 +32,9 @@ struct Arguments {
 enum Command {
     /// Train an experiment
     Train(train::Train),
+    /// Look at what runs have saved; read and write the published code's checkpoints
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Look at what is installed here: what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// Check that this machine computes the right numbers, alone and in several processes
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
     }
     let result = match arguments.command {
         Command::Train(train) => train.run(),
+        Command::Checkpoint(checkpoint) => checkpoint.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
         Command::Config(config) => config.run(),

@@ -72,11 +72,15 @@ pub struct EncoderTable {
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// A `.safetensors` file of weights to start from, by name, seen from the working directory: an `encoder.safetensors`
-    /// of a run, or one of torchvision or timm for the networks of theirs. Fresh weights where not given.
+    /// Weights to start from, by name, seen from the working directory: a run's directory (its newest valid checkpoint), a
+    /// checkpoint, a `.safetensors` file (a run's `encoder.safetensors`, or torchvision's or timm's for the networks of
+    /// theirs), or a `.pth` of the published AMDIM code. Fresh weights where not given.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Whether to cast weights of another number format, which are refused otherwise.
+    #[serde(default)]
+    pub cast_weights: bool,
     /// The component's own fields.
     #[schemars(with = "Map<String, Value>")]
     #[serde(default = "empty")]

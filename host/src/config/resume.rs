@@ -34,6 +34,7 @@ const FREE: &[(&str, &str)] = &[
     ("augmentation.path", HASHED),
     ("encoder.path", HASHED),
     ("loss.path", HASHED),
+    ("encoder.cast_weights", "only a run's first step starts from weights"),
     ("encoder.weights", "only a run's first step starts from them"),
 ];
 const LENGTH: &str = "says when the run ends, not what a step computes";

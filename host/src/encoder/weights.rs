@@ -1,12 +1,12 @@
-//! Weights to start from, out of a `.safetensors` file, by name.
+//! Weights to start from, by name.
 
 use super::ForeignEncoder;
 use crate::{
-    checkpoint::read_tensors,
+    checkpoint::Weights,
     error::{Error, Fault, Result},
 };
 use infomax_sdk::Role;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use tch::Tensor;
 
 const SHOWN: usize = 10; // names in a message
@@ -15,25 +15,24 @@ const SHOWN: usize = 10; // names in a message
 /// then starts at 0 (`_NormBase._load_from_state_dict`).
 const COUNTER: &str = "num_batches_tracked";
 
-/// Fills an encoder from a file. Every tensor of the encoder but BatchNorm's counters must be there with its shape; tensors
-/// that the encoder does not have (a classifier's) are left out and said.
+/// Fills an encoder with weights. Every tensor of the encoder but BatchNorm's counters must be there with its shape, and with
+/// its number format unless they are to be cast; tensors that the encoder does not have (a classifier's) are left out and said.
 ///
 /// # Errors
-/// A file that can't be read; tensors that are missing or have another shape, with those that are not the encoder's.
-pub fn load_weights(encoder: &ForeignEncoder, path: &Path) -> Result<()> {
-    let fail = |message: String, hint: &str| Error::Checkpoint {
-        fault: Fault::new(message).at(path.display().to_string()).hint(hint),
-    };
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let unreadable = |error| fail(format!("can't read `encoder.weights`: {error}"), "it must be a safetensors file");
-    let mut saved = read_tensors(&bytes).map_err(unreadable)?.tensors;
-    let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+/// Weights that can't be read; tensors that are missing or have another shape or format, with those that are not the encoder's.
+pub fn load_weights(encoder: &ForeignEncoder, path: &Path, cast: bool) -> Result<()> {
+    let Weights { tensors: mut saved, sizes, at } = Weights::read(path)?;
+    let fail = |message: String, hint: &str| Error::Checkpoint { fault: Fault::new(message).at(at.clone()).hint(hint) };
+    let (mut missing, mut misshapen, mut of_other_kind) = (Vec::new(), Vec::new(), Vec::new());
     for mut own in encoder.tensors()? {
         match saved.remove(&own.name) {
             None if own.role == Role::Buffer && own.name.ends_with(COUNTER) => {}
             None => missing.push(own.name),
             Some(saved) if saved.size() != own.tensor.size() => {
                 misshapen.push(format!("`{}` is {:?}, expected {:?}", own.name, saved.size(), own.tensor.size()));
+            }
+            Some(saved) if saved.kind() != own.tensor.kind() && !cast => {
+                of_other_kind.push(format!("`{}` is {:?}, expected {:?}", own.name, saved.kind(), own.tensor.kind()));
             }
             Some(saved) => {
                 tch::no_grad(|| own.tensor.f_copy_(&saved)).map_err(Error::torch("load weights"))?;
@@ -43,9 +42,10 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path) -> Result<()> {
     let quoted = |name: &String| format!("`{name}`");
     let others: Vec<String> = saved.keys().map(quoted).collect();
     if !missing.is_empty() || !misshapen.is_empty() {
-        let hint = match wrapper(&missing, &saved) {
-            Some(prefix) => format!("write the file with names that don't begin with `{prefix}`"),
-            None => "choose the encoder and the `encoder.config` that the file was written with".to_owned(),
+        let hint = match (&sizes, wrapper(&missing, &saved)) {
+            (Some(sizes), _) => format!("the file's encoder is `amdim` with `encoder.config = {}`", sizes.to_toml()),
+            (None, Some(prefix)) => format!("write the file with names that don't begin with `{prefix}`"),
+            (None, None) => "choose the encoder and the `encoder.config` that the file was written with".to_owned(),
         };
         let missing = missing.iter().map(quoted).collect();
         let sets = [("missing", &missing), ("of another shape", &misshapen), ("in the file only", &others)];
@@ -54,8 +54,16 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path) -> Result<()> {
         let message = format!("the tensors of `encoder.weights` don't fit the encoder; {}", said.join("; "));
         return Err(fail(message, &hint));
     }
+    if !of_other_kind.is_empty() {
+        let message = format!(
+            "{} tensors of `encoder.weights` have another number format: {}",
+            of_other_kind.len(),
+            listed(&of_other_kind)
+        );
+        return Err(fail(message, "`encoder.cast_weights = true` casts them; the encoder keeps its own format"));
+    }
     if !others.is_empty() {
-        log::info!("{}: {} tensors are not the encoder's: {}", path.display(), others.len(), listed(&others));
+        log::info!("{at}: {} tensors are not the encoder's: {}", others.len(), listed(&others));
     }
     Ok(())
 }

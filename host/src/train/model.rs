@@ -51,7 +51,7 @@ impl Model {
         seed("encoder");
         let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
         if let Some(path) = &experiment.encoder.weights {
-            load_weights(&encoder, path)?;
+            load_weights(&encoder, path, experiment.encoder.cast_weights)?;
         }
         let stage = experiment.train.stage;
         let momentum = setup.loss_description.momentum.clone().filter(|_| stage == Stage::Pretrain);

@@ -44,7 +44,7 @@ fn agrees(case: &'static str, tensors: &[(String, Tensor)]) {
     let path = folder.path().join("weights.safetensors");
     write(&path, tensors);
     let case = Case::fresh(case);
-    load_weights(&case.encoder, &path).unwrap_or_else(|error| panic!("{error}"));
+    load_weights(&case.encoder, &path, false).unwrap_or_else(|error| panic!("{error}"));
     case.agrees();
 }
 
@@ -75,7 +75,7 @@ fn weights_with_the_names_of_timm_make_its_vit_tiny() {
 }
 
 #[test]
-fn weights_in_half_precision_are_widened() {
+fn weights_in_half_precision_are_widened_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let halved = |(name, tensor): (String, Tensor)| {
@@ -85,7 +85,7 @@ fn weights_in_half_precision_are_widened() {
     let tensors: Vec<_> = library("resnet18", &[]).into_iter().map(halved).collect();
     write(&path, &tensors);
     let case = Case::fresh("resnet18_imagenet");
-    load_weights(&case.encoder, &path).unwrap_or_else(|error| panic!("{error}"));
+    load_weights(&case.encoder, &path, true).unwrap_or_else(|error| panic!("{error}"));
     for named in case.encoder.tensors().unwrap() {
         let (_, saved) = tensors.iter().find(|(name, _)| *name == named.name).expect("a tensor of the file");
         assert_eq!(named.tensor.detach(), saved.to_kind(named.tensor.kind()), "{}", named.name);

@@ -1,0 +1,106 @@
+//! An encoder's weights out of whatever holds them: a safetensors file, a published `.pth`, a checkpoint, or a run.
+
+use super::{CheckpointSet, Published, Sizes, is_torch_file, read_tensors};
+use crate::error::{Error, Fault, Result};
+use std::{collections::BTreeMap, fs, path::Path};
+use tch::Tensor;
+
+const ENCODER: &str = "encoder.safetensors";
+
+/// An encoder's tensors by its own names.
+#[derive(Debug)]
+pub struct Weights {
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Of a published checkpoint: what its encoder is made with.
+    pub sizes: Option<Sizes>,
+    /// Where they were found, for messages.
+    pub at: String,
+}
+
+impl Weights {
+    /// Reads weights; what a path is, its content says.
+    ///
+    /// # Errors
+    /// What is there instead.
+    pub fn read(path: &Path) -> Result<Self> {
+        let facts = fs::metadata(path).map_err(Error::io("read", path))?;
+        if facts.is_dir() { Self::of_folder(path) } else { Self::of_file(path) }
+    }
+
+    fn of_file(path: &Path) -> Result<Self> {
+        let at = path.display().to_string();
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        if is_torch_file(&bytes) {
+            let Published { encoder, sizes, .. } = read_published(path, &bytes)?;
+            return Ok(Self { tensors: encoder, sizes: Some(sizes), at });
+        }
+        let tensors = read_tensors(&bytes).map_err(|reason| unreadable(&bytes, &reason, &at))?.tensors;
+        Ok(Self { tensors, sizes: None, at })
+    }
+
+    fn of_folder(path: &Path) -> Result<Self> {
+        let at = path.display().to_string();
+        let is_checkpoint = path.join("manifest.json").exists();
+        let checkpoint = if is_checkpoint {
+            let verified = CheckpointSet::read(path).map_err(|reason| damaged(&reason, &at))?;
+            Some(verified)
+        } else {
+            let (newest, skipped) = CheckpointSet::new(path.join("checkpoints")).newest();
+            skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
+            newest
+        };
+        let Some(checkpoint) = checkpoint else {
+            let file = path.join(ENCODER);
+            if file.is_file() {
+                return Self::of_file(&file);
+            }
+            let fault = Fault::new(format!("`{at}` is neither a checkpoint nor a run with one"));
+            let hint =
+                "name a run directory, one of its `checkpoints/step-…`, a `.safetensors` file or a published `.pth`";
+            return Err(Error::Checkpoint { fault: fault.hint(hint) });
+        };
+        let at = checkpoint.path.display().to_string();
+        let bytes = checkpoint.files.get(ENCODER).ok_or_else(|| damaged(&format!("it has no `{ENCODER}`"), &at))?;
+        let tensors = read_tensors(bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
+        Ok(Self { tensors, sizes: None, at })
+    }
+}
+
+/// Reads a published checkpoint's bytes.
+///
+/// # Errors
+/// What the file is instead.
+pub fn read_published(path: &Path, bytes: &[u8]) -> Result<Published> {
+    Published::read(bytes).map_err(|reason| {
+        let fault = Fault::new(format!("`{}` is no published AMDIM checkpoint: {reason}", path.display()));
+        let hint = "of `.pth` files only those of the published AMDIM code are read, and nothing in them is executed; write others as safetensors";
+        Error::Checkpoint { fault: fault.hint(hint) }
+    })
+}
+
+fn damaged(reason: &str, at: &str) -> Error {
+    let fault = Fault::new(format!("the checkpoint can't be read: {reason}"));
+    Error::Checkpoint { fault: fault.at(at).hint("`infomax checkpoint list RUN` says which ones are whole") }
+}
+
+/// Says what a file is that is no safetensors file.
+fn unreadable(bytes: &[u8], reason: &str, at: &str) -> Error {
+    let start = bytes.get(..512.min(bytes.len())).unwrap_or_default().to_ascii_lowercase();
+    let holds = |word: &[u8]| start.windows(word.len()).any(|window| window == word);
+    let what = match bytes {
+        [] => "the file is empty".to_owned(),
+        _ if bytes.starts_with(b"\x7fELF") => "the file is a program or a library".to_owned(),
+        _ if bytes.starts_with(&[0x1f, 0x8b]) => "the file is compressed with gzip".to_owned(),
+        _ if bytes.starts_with(b"\x89HDF") => "the file is HDF5".to_owned(),
+        _ if bytes.starts_with(b"\x93NUMPY") => "the file is a NumPy array".to_owned(),
+        _ if holds(b"<html") || holds(b"<!doctype") => {
+            "the file is a web page, not what was to be downloaded".to_owned()
+        }
+        _ if bytes.starts_with(b"version https://git-lfs") => {
+            "the file is a pointer of Git LFS, not its content".to_owned()
+        }
+        _ => format!("the file is no safetensors file: {reason}"),
+    };
+    let hint = "weights are a `.safetensors` file, a published AMDIM `.pth`, a checkpoint or a run directory";
+    Error::Checkpoint { fault: Fault::new(format!("weights can't be read: {what}")).at(at).hint(hint) }
+}

@@ -1,0 +1,198 @@
+//! `infomax checkpoint`, and `encoder.weights` from each of its sources, through the real binary.
+
+use crate::{
+    support::{
+        binary::{errors, run},
+        figures::figure,
+        workspace::shared,
+    },
+    training::{assert_ok, train},
+};
+use infomax::checkpoint::{read_tensors, write_tensors};
+use std::{
+    collections::HashMap,
+    env, fs,
+    path::Path,
+    process::{Command, Output},
+};
+use tch::Kind;
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn encoder_file(run: &Path) -> Vec<u8> {
+    fs::read(run.join("encoder.safetensors")).unwrap()
+}
+
+#[test]
+fn checkpoints_are_listed_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &["evaluation.every_steps=4"]));
+    let checkpoints = folder.path().join("runs/run/checkpoints");
+    fs::write(checkpoints.join("step-000000008/encoder.safetensors"), b"damaged").unwrap();
+    fs::create_dir(checkpoints.join("step-5.bak")).unwrap();
+    fs::create_dir(checkpoints.join(".writing-step-000000099")).unwrap();
+    let output = run(folder.path(), &["checkpoint", "list", "runs/run"]);
+    assert_ok(&output);
+    let text = out(&output);
+    let line =
+        |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+    assert!(line("step-000000004").contains("whole: linear_top1 "), "{text}");
+    assert!(line("step-000000008").contains("`encoder.safetensors` has 7 bytes"), "{text}");
+    assert!(line("step-5.bak").contains("not named like a checkpoint"), "{text}");
+    assert!(line(".writing-step-000000099").contains("half written"), "{text}");
+    let output = run(folder.path(), &["checkpoint", "verify", "runs/run"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(out(&output).contains("whole    runs/run/checkpoints/step-000000004 (3 files)"), "{}", out(&output));
+    insta::assert_snapshot!(errors(&output, folder.path()));
+    assert_ok(&run(folder.path(), &["checkpoint", "verify", "runs/run/checkpoints/step-000000012"]));
+    let output = run(folder.path(), &["checkpoint", "verify", "nowhere"]);
+    assert_eq!(output.status.code(), Some(5));
+    insta::assert_snapshot!(errors(&output, folder.path()));
+}
+
+#[test]
+fn an_encoder_starts_from_a_run_a_checkpoint_or_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "first", &[]));
+    let runs = folder.path().join("runs");
+    let newest = runs.join("first/checkpoints/step-000000014");
+    // The stage that trains classifiers leaves the encoder as it came.
+    let start = |name: &str, weights: &str| {
+        train(folder.path(), name, &["train.stage=classifiers", "train.steps=3", &format!("encoder.weights={weights}")])
+    };
+    for (name, weights) in [
+        ("of-run", "runs/first"),
+        ("of-checkpoint", "runs/first/checkpoints/step-000000014"),
+        ("of-file", "runs/first/encoder.safetensors"),
+    ] {
+        assert_ok(&start(name, weights));
+        assert!(encoder_file(&runs.join(name)) == encoder_file(&runs.join("first")), "{weights}");
+    }
+    // A damaged checkpoint is passed over in a run, and refused where it is named.
+    fs::write(newest.join("state.json"), b"{}").unwrap();
+    let output = start("of-older", "runs/first");
+    assert_ok(&output);
+    assert!(errors(&output, folder.path()).contains("checkpoint passed over"), "{}", errors(&output, folder.path()));
+    let older = fs::read(runs.join("first/checkpoints/step-000000012/encoder.safetensors")).unwrap();
+    assert!(encoder_file(&runs.join("of-older")) == older);
+    let output = start("of-damaged", "runs/first/checkpoints/step-000000014");
+    assert_eq!(output.status.code(), Some(5), "{}", errors(&output, folder.path()));
+    let output = start("of-nothing", "runs");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(
+        errors(&output, folder.path()).contains("neither a checkpoint nor a run"),
+        "{}",
+        errors(&output, folder.path())
+    );
+}
+
+#[test]
+fn k14_weights_of_another_number_format_are_cast_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "first", &[]));
+    let runs = folder.path().join("runs");
+    let whole = read_tensors(&encoder_file(&runs.join("first"))).unwrap().tensors;
+    let halved: Vec<_> = whole
+        .iter()
+        .map(|(name, tensor)| {
+            let is_float = tensor.is_floating_point();
+            (name.clone(), if is_float { tensor.to_kind(Kind::BFloat16) } else { tensor.shallow_clone() })
+        })
+        .collect();
+    fs::write(folder.path().join("half.safetensors"), write_tensors(&halved, HashMap::new()).unwrap()).unwrap();
+    let settings = ["train.stage=classifiers", "train.steps=3", "encoder.weights=half.safetensors"];
+    let output = train(folder.path(), "refused", &settings);
+    assert_eq!(output.status.code(), Some(5));
+    let text = errors(&output, folder.path());
+    assert!(text.contains("BFloat16, expected Float") && text.contains("`encoder.cast_weights = true`"), "{text}");
+    let cast = [settings.as_slice(), &["encoder.cast_weights=true"]].concat();
+    assert_ok(&train(folder.path(), "cast", &cast));
+    let after = read_tensors(&encoder_file(&runs.join("cast"))).unwrap().tensors;
+    for (name, tensor) in &after {
+        assert_eq!(tensor.kind(), whole[name].kind(), "{name}");
+    }
+    let name = "layer_list.0.conv.weight";
+    assert_eq!(after[name], whole[name].to_kind(Kind::BFloat16).to_kind(Kind::Float));
+    figure("K14", "number formats kept", after.len(), after.len());
+}
+
+#[test]
+fn export_under_published_names_and_import_give_equal_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &[]));
+    let export = |source: &str, out: &str, layout: &str| {
+        assert_ok(&run(folder.path(), &["checkpoint", "export", source, "--out", out, "--layout", layout]));
+        read_tensors(&fs::read(folder.path().join(out)).unwrap()).unwrap()
+    };
+    let own = export("runs/run", "own.safetensors", "infomax").tensors;
+    let published = export("runs/run", "published.safetensors", "published").tensors;
+    for (name, tensor) in &own {
+        assert_eq!(&published[&format!("encoder.module.{name}")], tensor, "{name}");
+    }
+    assert!(published.contains_key("evaluator.block_glb_lin.block_forward.2.weight"));
+    assert!(
+        published.keys().all(|name| name.starts_with("encoder.module.") || name.starts_with("evaluator.block_glb_"))
+    );
+    let output = run(folder.path(), &["checkpoint", "export", "runs/run", "--out", "own.safetensors"]);
+    assert_eq!(output.status.code(), Some(2), "what exists is not replaced");
+
+    let Some(shared) = shared() else { return };
+    for entry in fs::read_dir(shared.join("golden")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "pth") {
+            continue;
+        }
+        let (file, stem) = (path.display().to_string(), path.file_stem().unwrap().to_string_lossy().into_owned());
+        let again = export(&file, &format!("{stem}.safetensors"), "published");
+        assert_ok(&run(folder.path(), &["checkpoint", "import", &file, "--out", &stem]));
+        let encoder = read_tensors(&fs::read(folder.path().join(&stem).join("encoder.safetensors")).unwrap()).unwrap();
+        for (name, tensor) in &encoder.tensors {
+            assert_eq!(&again.tensors[&format!("encoder.module.{name}")], tensor, "{stem}: {name}");
+        }
+        assert!(again.metadata["hyperparams"].contains("\"ndf\""));
+    }
+}
+
+/// A Python that can import these packages; says so where there is none.
+fn python(packages: &str) -> Option<String> {
+    let python = env::var("INFOMAX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let found = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    eprintln!("SKIPPED: `{python}` can't import {packages}; set INFOMAX_PYTHON to one that can");
+    None
+}
+
+/// The lines that the README gives.
+#[test]
+fn encoder_file_is_usable_alone_from_python() {
+    let Some(python) = python("safetensors, torch") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &[]));
+    let script = "from safetensors.torch import load_file\n\
+                  state = load_file('runs/run/encoder.safetensors')\n\
+                  print(len(state), float(state['layer_list.0.conv.weight'].double().sum()))";
+    let output = Command::new(&python).args(["-c", script]).current_dir(folder.path()).output().unwrap();
+    assert_ok(&output);
+    let own = read_tensors(&encoder_file(&folder.path().join("runs/run"))).unwrap().tensors;
+    let sum = own["layer_list.0.conv.weight"].sum(Kind::Double).double_value(&[]);
+    let text = out(&output);
+    let (count, total) = text.trim().split_once(' ').unwrap();
+    assert_eq!(count.parse::<usize>().unwrap(), own.len());
+    assert!((total.parse::<f64>().unwrap() - sum).abs() < 1e-9, "{total} and {sum}");
+    let Some(reference) = shared().map(|shared| shared.join("reference")) else { return };
+    let script = format!(
+        "import sys; sys.path.insert(0, {:?})\n\
+         from amdim_torch import Encoder\n\
+         from safetensors.torch import load_file\n\
+         encoder = Encoder(32, 4, 16, 1)\n\
+         print(encoder.load_state_dict(load_file('runs/run/encoder.safetensors')))",
+        reference.display().to_string()
+    );
+    let output = Command::new(&python).args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    assert_ok(&output);
+    assert!(out(&output).contains("All keys matched"), "{}", out(&output));
+}

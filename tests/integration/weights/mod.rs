@@ -1,0 +1,7 @@
+//! Weights from elsewhere: the published code's checkpoints (`published`), files that are not what they say or mean harm
+//! (`hostile`), and the commands that read and write them (`commands`).
+
+mod commands;
+mod hostile;
+mod pickles;
+mod published;
