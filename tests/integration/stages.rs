@@ -21,7 +21,9 @@ fn encoder(run: &Path) -> Vec<u8> {
 }
 
 fn stage<'a>(stage: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["train.steps=60", "optimizer.lr=2e-3", "evaluation.mlp_dropout=0", PRETRAINED, stage], more].concat()
+    let without_mlp = more.contains(&"evaluation.mlp=false");
+    let dropout: &[&str] = if without_mlp { &[] } else { &["evaluation.mlp_dropout=0"] };
+    [&["train.steps=60", "optimizer.lr=2e-3", PRETRAINED, stage], dropout, more].concat()
 }
 
 #[test]
@@ -31,7 +33,7 @@ fn classifiers_learn_on_an_encoder_that_stays_as_it_was() {
     assert_ok(&train(folder.path(), "pretrained", &[]));
     for protocol in ["clean", "paper"] {
         let protocol = format!("evaluation.protocol={protocol}");
-        let name = protocol.replace('.', "-").replace('=', "-");
+        let name = protocol.replace(['.', '='], "-");
         assert_ok(&train(folder.path(), &name, &stage("train.stage=classifiers", &[&protocol])));
         let own = runs.join(&name);
         for loss in ["loss/linear", "loss/mlp"] {

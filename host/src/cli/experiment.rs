@@ -1,9 +1,11 @@
 //! What commands on an experiment share: which config, which plugins.
 
+use super::published::PublishedArguments;
 use crate::{
-    config::{ComponentSchemas, Resolved, Sources, resolve},
+    config::{ComponentSchemas, Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
     error::{Error, Fault, Result},
     plugin::{Kind, PluginError, Registry, lock::Lock, search_folders},
+    train::{Arithmetic, resolve_device},
 };
 use clap::Args;
 use serde_json::Value;
@@ -21,6 +23,14 @@ pub struct ExperimentArguments {
     /// Refuse plugins that are not in `plugins.lock`
     #[arg(long)]
     pub locked: bool,
+    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
+    #[arg(long)]
+    pub amp: bool,
+    #[command(flatten)]
+    pub published: PublishedArguments,
+    /// Whether the files are of runs, resolved then: the environment has no say.
+    #[arg(skip)]
+    of_run: bool,
 }
 
 impl ExperimentArguments {
@@ -30,9 +40,77 @@ impl ExperimentArguments {
     /// Every fault of the config, or a lock file that can't be read.
     pub fn resolve(&self) -> Result<(Resolved, Registry)> {
         let registry = self.registry()?;
-        let sources = Sources { files: self.files.clone(), set: self.set.clone(), ..Sources::default() };
-        let resolved = resolve(&sources.with_process_environment(), &Schemas(&registry));
-        Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
+        let sources = self.sources(&registry)?;
+        let resolved = resolve(&sources, &Schemas(&registry)).map_err(|faults| Error::Config { faults })?;
+        let classifiers = sources.published.is_some_and(|defaults| defaults.classifiers);
+        if classifiers && resolved.experiment.encoder.weights.is_none() {
+            let fault = Fault::new("`--classifiers` trains on a frozen encoder, but nothing says on which");
+            return Err(Error::config(fault.hint("name its weights: `--cpt_load_path PATH`")));
+        }
+        Ok((resolved, registry))
+    }
+
+    /// What is said about every key; the host's own keys where no config is given.
+    ///
+    /// # Errors
+    /// As [`ExperimentArguments::resolve`].
+    pub fn survey(&self) -> Result<Survey> {
+        let registry = self.registry()?;
+        let survey = survey(&self.sources(&registry)?, &Schemas(&registry));
+        survey.map_err(|faults| Error::Config { faults })
+    }
+
+    /// The experiment of one config file.
+    pub fn of_file(file: &Path) -> Self {
+        Self { files: vec![file.to_owned()], ..Self::default() }
+    }
+
+    /// Takes a run directory among the files for the config that it holds.
+    #[must_use]
+    pub fn with_runs(mut self) -> Self {
+        for file in self.files.iter_mut().filter(|file| file.is_dir()) {
+            file.push("config.toml");
+            self.of_run = true;
+        }
+        self
+    }
+
+    /// Whether anything says which experiment is meant.
+    pub fn are_bare(&self) -> bool {
+        self.files.is_empty() && self.published.are_empty()
+    }
+
+    fn sources(&self, registry: &Registry) -> Result<Sources> {
+        let published = self.files.is_empty().then(|| self.published.defaults()).flatten();
+        let sources = Sources {
+            files: self.files.clone(),
+            published,
+            dataset: self.published.dataset(),
+            flags: self.published.flags(),
+            set: self.set.clone(),
+            ..Sources::default()
+        };
+        let sources = if self.of_run { sources } else { sources.with_process_environment() };
+        if self.amp { self.with_amp(sources, registry) } else { Ok(sources) }
+    }
+
+    /// Sets the precision that `--amp` means on the experiment's device.
+    fn with_amp(&self, mut sources: Sources, registry: &Registry) -> Result<Sources> {
+        if self.set.iter().any(|value| value.trim_start().starts_with("train.precision")) {
+            let fault = Fault::new("`--amp` and `--set train.precision=…` both choose the precision");
+            return Err(Error::config(fault.hint("give one of them")));
+        }
+        let flag = |precision: Precision| Flag {
+            name: "--amp",
+            key: "train.precision",
+            value: FlagValue::Text(precision.to_string()),
+        };
+        sources.flags.push(flag(Precision::F16)); // what the device is does not depend on it
+        let survey = survey(&sources, &Schemas(registry)).map_err(|faults| Error::Config { faults })?;
+        let device = survey.device().unwrap_or(Device::Auto);
+        sources.flags.pop();
+        sources.flags.push(flag(Arithmetic::of_amp(resolve_device(device, 0)?)));
+        Ok(sources)
     }
 
     /// The plugins that this experiment can use. The folders that a config adds must be known before it can be checked,
@@ -72,8 +150,13 @@ impl ExperimentArguments {
         Ok(Registry::search(folders, &strings("allow_torch_skew"), lock))
     }
 
-    /// The experiment's name: that of its last file.
+    /// The experiment's name: that of its last file, or of the published one.
     pub fn name(&self) -> String {
+        if self.files.is_empty()
+            && let Some(defaults) = self.published.defaults()
+        {
+            return format!("amdim-{}", defaults.dataset.name().to_lowercase());
+        }
         let stem = self.files.last().and_then(|file| file.file_stem());
         stem.map_or_else(|| "experiment".to_owned(), |stem| stem.to_string_lossy().into_owned())
     }

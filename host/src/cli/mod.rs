@@ -6,10 +6,12 @@ mod config;
 mod data;
 mod doctor;
 mod experiment;
+mod explain;
 mod limits;
 mod logger;
 mod plugin;
 mod preview;
+mod published;
 mod selfcheck;
 mod train;
 

@@ -5,12 +5,12 @@ use super::{
     logger, say,
 };
 use crate::{
-    config::{self, Change, Resolved, ScheduleName, difference, refused},
+    config::{self, Change, Precision, Resolved, ScheduleName, difference, refused},
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::Registry,
     record::{RunDirectory, write_whole},
-    train::{Arithmetic, Outcome, RunOptions, Signals, open_cuda, resolve_device, train},
+    train::{Outcome, RunOptions, Signals, open_cuda, train},
 };
 use clap::Args;
 use serde_json::Value;
@@ -31,19 +31,17 @@ pub struct Train {
     nproc: Option<u64>,
     /// Go on with the run in this directory, as its config says. What is set besides may change how long it trains, where, and
     /// what it records; anything else is refused
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", conflicts_with = "amp")]
     resume: Option<PathBuf>,
     /// Go on though this has changed: a key or table of the config, `plugin.NAME`, `dataset`, `libtorch`
     #[arg(long = "override", value_name = "NAME")]
     overrides: Vec<String>,
-    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
-    #[arg(long, conflicts_with = "resume")]
-    amp: bool,
     /// Go on though the dataset has changed since the run began
     #[arg(long)]
     accept_dataset_change: bool,
     /// Be one of the processes of the run in this directory; what a supervisor starts
-    #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["files", "set", "nproc", "resume"])]
+    #[arg(long, value_name = "RUN", hide = true)]
+    #[arg(conflicts_with_all = ["files", "set", "amp", "nproc", "resume", "PublishedArguments"])]
     rank_of: Option<PathBuf>,
     /// Of a run that is to go on
     #[arg(long, hide = true, requires = "rank_of")]
@@ -72,10 +70,14 @@ impl Train {
             let fault = Fault::new("`--override` and `--accept-dataset-change` are for a run that goes on");
             return Err(Error::config(fault.hint("name it with `--resume RUN`")));
         }
-        if self.experiment.files.is_empty() && self.resume.is_none() {
+        if self.experiment.are_bare() && self.resume.is_none() {
             let fault =
                 Fault::new("no config given").hint("for example `infomax train configs/experiments/shapes-demo.toml`");
             return Err(Error::config(fault));
+        }
+        if let (Some(_), Some(flag)) = (&self.resume, self.experiment.published.first()) {
+            let fault = Fault::new(format!("`{flag}` describes a new run, `--resume` goes on with one"));
+            return Err(Error::config(fault.hint("leave it out; what may change is set with `--set`")));
         }
         let place = place.filter(|place| place.world_size > 1);
         // A launcher's number counts, so that the config's rules are about what runs.
@@ -100,7 +102,12 @@ impl Train {
         // A run may go on with other processes than it began with.
         self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
         let Some(run) = &self.resume else {
-            return if self.amp { self.resolve_amp() } else { self.experiment.resolve() };
+            let (resolved, registry) = self.experiment.resolve()?;
+            let precision = resolved.experiment.train.precision;
+            if self.experiment.amp && precision == Precision::Bf16 {
+                say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
+            }
+            return Ok((resolved, registry));
         };
         if !run.is_dir() {
             RunDirectory::resume(run)?;
@@ -167,6 +174,11 @@ impl Train {
             (None, Some(name)) => RunDirectory::create(&record.run_directory, name)?,
             (None, None) => RunDirectory::create_numbered(&record.run_directory, &self.experiment.name())?,
         };
+        if self.resume.is_none() {
+            // Before anything starts: it is what runs, in every process, and what `--resume` reads.
+            let path = directory.path().join("config.toml");
+            write_whole(&path, resolved.toml.as_bytes())?;
+        }
         logger::also_to(&directory.path().join("infomax.log"));
         self.adopt(resolved, directory.path())?;
         say(&format!("run directory: {}", directory.path().display()));
@@ -199,10 +211,6 @@ impl Train {
         let directory = self.directory(resolved)?;
         let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
         let table = &resolved.experiment.distributed;
-        let path = run.join("config.toml");
-        if self.resume.is_none() {
-            write_whole(&path, resolved.toml.as_bytes())?;
-        }
         let mut restarts = 0;
         let mut continued = self.resume.is_some();
         loop {
@@ -264,22 +272,6 @@ impl Train {
         }
         summary(&outcome, run);
         Ok(())
-    }
-
-    /// The experiment in the precision that `--amp` means on its device.
-    fn resolve_amp(&mut self) -> Result<(Resolved, Registry)> {
-        if self.experiment.set.iter().any(|value| value.trim_start().starts_with("train.precision")) {
-            let fault = Fault::new("`--amp` and `--set train.precision=…` both choose the precision");
-            return Err(Error::config(fault.hint("give one of them")));
-        }
-        let (resolved, _) = self.experiment.resolve()?;
-        let device = resolve_device(resolved.experiment.train.device, 0)?;
-        let precision = Arithmetic::of_amp(device);
-        if !device.is_cuda() {
-            say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
-        }
-        self.experiment.set.push(format!("train.precision={precision}"));
-        self.experiment.resolve()
     }
 
     /// After a failure: logs it, and where nothing was trained leaves the name free.

@@ -51,7 +51,7 @@ fn text(path: &Path, shown: &str) -> Result<String, Fault> {
     }
     let bytes = fs::read(path).map_err(failed)?;
     let at = |offset: usize| {
-        let (line, column) = line_and_column(&bytes, offset);
+        let (line, column) = Positions::of(&bytes).at(offset);
         format!("{shown}:{line}:{column}")
     };
     if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -69,7 +69,7 @@ fn text(path: &Path, shown: &str) -> Result<String, Fault> {
         Ok(text) => Ok(text),
         Err(error) => {
             let offset = error.utf8_error().valid_up_to();
-            let (line, column) = line_and_column(error.as_bytes(), offset);
+            let (line, column) = Positions::of(error.as_bytes()).at(offset);
             let place = format!("{shown}:{line}:{column}");
             Err(Fault::new("the file is not UTF-8").at(place).hint("save it as UTF-8"))
         }
@@ -78,14 +78,15 @@ fn text(path: &Path, shown: &str) -> Result<String, Fault> {
 
 /// Parses a text; `shown` is the file's name in messages.
 pub(super) fn parse(text: &str, shown: &str) -> Result<Layer, Vec<Fault>> {
+    let positions = Positions::of(text.as_bytes());
     let place = |offset: usize| {
-        let (line, column) = line_and_column(text.as_bytes(), offset);
+        let (line, column) = positions.at(offset);
         Place::File { file: shown.to_owned(), line, column }
     };
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let fault = |error: &toml::de::Error| {
-            let (line, column) = line_and_column(text.as_bytes(), error.span().map_or(0, |span| span.start));
+            let (line, column) = positions.at(error.span().map_or(0, |span| span.start));
             Fault::new(format!("not TOML: {}", error.message())).at(format!("{shown}:{line}:{column}"))
         };
         return Err(errors.iter().take(MOST_ERRORS).map(fault).collect());
@@ -196,12 +197,28 @@ fn take_extends(layer: &mut Layer, shown: &str) -> Result<Vec<(String, String)>,
     Ok(entries)
 }
 
-/// Line and column of a byte, both from 1; the column counts characters.
-fn line_and_column(bytes: &[u8], offset: usize) -> (usize, usize) {
-    let before = &bytes[..offset.min(bytes.len())];
-    let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |position| position + 1);
-    let characters = before[line_start..].iter().filter(|&&b| b & 0xc0 != 0x80).count();
-    (before.iter().filter(|&&b| b == b'\n').count() + 1, characters + 1)
+/// Where lines and characters start, so that asking for each of many places costs no pass over the text each.
+struct Positions {
+    /// The first byte of each line.
+    lines: Vec<usize>,
+    /// The bytes that go on with a character.
+    continued: Vec<usize>,
+}
+
+impl Positions {
+    fn of(bytes: &[u8]) -> Self {
+        let after_break = bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(index, _)| index + 1);
+        let continued = bytes.iter().enumerate().filter(|&(_, &byte)| byte & 0xc0 == 0x80).map(|(index, _)| index);
+        Self { lines: [0].into_iter().chain(after_break).collect(), continued: continued.collect() }
+    }
+
+    /// Line and column of a byte, both from 1; the column counts characters.
+    fn at(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|&start| start <= offset);
+        let start = self.lines[line - 1];
+        let continued = |end: usize| self.continued.partition_point(|&index| index < end);
+        (line, offset - start - (continued(offset) - continued(start)) + 1)
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +235,18 @@ mod tests {
         };
         assert_eq!(place(&["train", "batch_size"]), (3, 3));
         assert_eq!(place(&["loss", "config", "tclip"]), (6, 12));
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let text = "a = 1\n\u{e9}\u{20ac}x = \u{1f600}y\r\n\n z";
+        let positions = Positions::of(text.as_bytes());
+        for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+            let before = &text[..offset];
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+            assert_eq!(positions.at(offset), (line, column), "{offset}");
+        }
     }
 
     #[test]

@@ -102,14 +102,14 @@ pub struct DatasetTable {
     #[serde(default)]
     pub on_bad: OnBad,
     /// Share of images that may be bad before the run ends, with `on_bad = "skip"`.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     #[serde(default = "max_bad_fraction")]
     pub max_bad_fraction: f64,
     /// Whether to turn an image as its EXIF record says; off as in torchvision.
     #[serde(default)]
     pub exif_rotation: bool,
     /// Pixels of the largest image that is decoded.
-    #[schemars(range(min = 1, max = 4_294_967_296_i64))]
+    #[schemars(range(min = 1, max = 4_294_967_296_i64), extend("unit" = "pixels"))]
     #[serde(default = "max_pixels")]
     pub max_pixels: u64,
     /// The component's own fields.

@@ -70,12 +70,26 @@ impl Layer {
         self.values.get(name).and_then(Value::as_object)
     }
 
-    /// Takes a key out of a table, with the places below it.
-    pub(super) fn drop_key(&mut self, table: &str, key: &str) {
-        if let Some(Value::Object(fields)) = self.values.get_mut(table) {
-            fields.shift_remove(key);
+    /// What the layer says about a key.
+    pub(super) fn value(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.values.get(first)?, |value, key| value.get(key))
+    }
+
+    /// Whether the layer says anything about a key, right or wrong.
+    pub(super) fn says(&self, path: &[String]) -> bool {
+        self.value(path).is_some() || self.bad_numbers.iter().any(|bad| bad.path.starts_with(path))
+    }
+
+    /// Takes a key out, with everything below it.
+    pub(super) fn drop_key(&mut self, path: &[String]) {
+        let Some((last, tables)) = path.split_last() else { return };
+        let table = tables.iter().try_fold(&mut self.values, |table, key| table.get_mut(key)?.as_object_mut());
+        if let Some(table) = table {
+            table.shift_remove(last);
         }
-        self.places.retain(|path, _| !(path.len() >= 2 && path[0] == table && path[1] == key));
+        self.places.retain(|known, _| !known.starts_with(path));
+        self.bad_numbers.retain(|bad| !bad.path.starts_with(path));
     }
 }
 

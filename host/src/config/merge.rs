@@ -44,9 +44,9 @@ pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
             let name = name.split('@').next().unwrap_or(name).to_owned();
             if current.as_ref().is_some_and(|current| *current != name) {
                 for layer in earlier {
-                    layer.drop_key(kind, "config");
-                    layer.drop_key(kind, "path");
-                    layer.drop_key(kind, "weights");
+                    for key in ["config", "path", "weights"] {
+                        layer.drop_key(&[kind.to_owned(), key.to_owned()]);
+                    }
                 }
             }
             current = Some(name);
@@ -61,7 +61,7 @@ pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
                 faults.push(two_units(&rest[0], table, first, second));
             }
             for layer in earlier.iter_mut().filter(|_| !given.is_empty()) {
-                keys.iter().for_each(|key| layer.drop_key(table, key));
+                keys.iter().for_each(|&key| layer.drop_key(&[table.to_owned(), key.to_owned()]));
             }
         }
     }
@@ -106,7 +106,7 @@ pub(super) fn origins(resolved: &Value, defaults: &Value, layers: &[Layer]) -> O
         let default = defaults.as_object().and_then(|fields| at(fields, &path));
         let default = default.map(|value| Origin { at: "default".to_owned(), value: value.clone() });
         let said = layers.iter().filter_map(|layer| {
-            let value = at(&layer.values, &path)?.clone();
+            let value = layer.value(&path)?.clone();
             Some(Origin { at: layer.places.get(&path)?.to_string(), value })
         });
         let mut said: Vec<Origin> = default.into_iter().chain(said).collect();
@@ -125,7 +125,7 @@ fn at<'a>(fields: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> 
     rest.iter().try_fold(fields.get(first)?, |value, key| value.get(key))
 }
 
-fn leaves(value: &Value, path: &mut KeyPath, paths: &mut Vec<KeyPath>) {
+pub(super) fn leaves(value: &Value, path: &mut KeyPath, paths: &mut Vec<KeyPath>) {
     let Value::Object(fields) = value else {
         paths.push(path.clone());
         return;

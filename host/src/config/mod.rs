@@ -1,13 +1,16 @@
 //! The layered experiment config: which files, variables and `--set`s say what, checked against the host's schema and
 //! each chosen component's, every fault in one run with its place.
 //!
-//! In: [`Sources`] and a [`ComponentSchemas`]. Out: a [`Resolved`] experiment, complete, with the origin of every value.
+//! In: [`Sources`] and a [`ComponentSchemas`]. Out: a [`Resolved`] experiment, complete, with the origin of every value, or
+//! a [`Survey`] that explains one.
 
 mod canonical;
 mod defaults;
 mod difference;
 mod document;
+mod effect;
 mod experiment;
+mod explain;
 mod extends;
 mod fault;
 mod layer;
@@ -15,6 +18,7 @@ mod merge;
 mod missing;
 mod nearest;
 mod overrides;
+mod published;
 mod resolve;
 mod resume;
 mod rules;
@@ -22,11 +26,15 @@ mod schema;
 mod tables;
 mod validate;
 
+pub use canonical::inline as shown;
 pub use difference::{Change, difference};
+pub use effect::{Choice, dependences};
 pub use experiment::{Component, DatasetTable, EncoderTable, Experiment};
+pub use explain::{Explained, Fate, Field, Said, Survey};
 pub use fault::Fault;
 pub use merge::{Origin, Origins};
-pub use resolve::{Resolved, Sources, resolve};
+pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};
+pub use resolve::{Resolved, Sources, read_resolved, resolve, survey};
 pub use resume::{fixed_on_resume, free_on_resume, refused};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};

@@ -48,7 +48,7 @@ pub(super) fn set(assignments: &[String]) -> Result<Layer, Vec<Fault>> {
     if faults.is_empty() { Ok(layer) } else { Err(faults) }
 }
 
-fn put(layer: &mut Layer, path: &[String], text: &str, place: &Place) {
+pub(super) fn put(layer: &mut Layer, path: &[String], text: &str, place: &Place) {
     layer.bad_numbers.retain(|bad| !bad.path.starts_with(path));
     let value = match document::value(text, path, place, layer) {
         Some(Value::Null) => return, // a number that JSON can't hold; it is kept apart
@@ -68,7 +68,7 @@ fn looks_like_a_number(text: &str) -> bool {
 }
 
 /// A dotted TOML key.
-fn key_path(text: &str) -> Option<KeyPath> {
+pub(super) fn key_path(text: &str) -> Option<KeyPath> {
     if text.contains(['\n', '\r', '=', '[', '{', '#']) {
         return None;
     }

@@ -1,13 +1,16 @@
 //! From sources to a resolved experiment.
 
 use super::{
-    canonical, defaults,
+    canonical, defaults, document, effect,
     experiment::Experiment,
+    explain::Survey,
     extends,
     fault::Fault,
     layer::{Layer, Place},
     merge::{self, Origins},
-    overrides, rules,
+    overrides,
+    published::{self, Flag, PublishedDataset, PublishedDefaults},
+    rules,
     schema::{self, ComponentSchemas, KINDS},
     tables::{Optimizer, Train},
     validate,
@@ -16,18 +19,29 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// What an experiment is put together from; later ones win: defaults, files, environment, `--set`.
+/// What an experiment is put together from; later ones win: defaults, files, environment, flags, `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Config files, in order, each with what it extends.
     pub files: Vec<PathBuf>,
+    /// The published script's defaults, in the place of files.
+    pub published: Option<PublishedDefaults>,
     /// Variables of the environment; only `INFOMAX__TABLE__KEY` is read.
     pub environment: Vec<(String, String)>,
+    /// The published script's `--dataset`.
+    pub dataset: Option<PublishedDataset>,
+    /// Flags that each set one key.
+    pub flags: Vec<Flag>,
     /// The arguments of `--set`: `key=value`.
     pub set: Vec<String>,
 }
 
 impl Sources {
+    /// Whether they name no experiment at all.
+    pub fn are_bare(&self) -> bool {
+        self.files.is_empty() && self.published.is_none()
+    }
+
     /// Takes the variables of this process that are config.
     #[must_use]
     pub fn with_process_environment(mut self) -> Self {
@@ -43,12 +57,14 @@ impl Sources {
 pub struct Resolved {
     /// The experiment as types.
     pub experiment: Experiment,
-    /// The experiment as text: complete, and byte-equal for equal values.
+    /// The experiment as text: every value that has an effect, and byte-equal for equal values.
     pub toml: String,
     /// SHA-256 of the text, in hexadecimal.
     pub digest: String,
     /// Who said what about every value.
     pub origins: Origins,
+    /// What explains a key.
+    pub survey: Survey,
 }
 
 impl Resolved {
@@ -71,8 +87,56 @@ impl Resolved {
 /// # Errors
 /// Everything that is wrong with it, each with its place.
 pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<Resolved, Vec<Fault>> {
-    let mut layers = layers(sources)?;
+    let Drawn { survey, without_effect } = draw(sources, components, false)?;
+    let experiment: Experiment = serde_json::from_value(survey.value.clone())
+        .map_err(|error| vec![Fault::new(format!("the config fits its schema but not its types: {error}"))])?;
+    let faults: Vec<Fault> = without_effect.into_iter().chain(rules::check(&experiment, &survey.layers)).collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+
+    let mut acting = survey.value.clone();
+    effect::leave_out(&mut acting);
+    let toml = canonical::write(&survey.whole, &acting);
+    let digest = Sha256::digest(&toml).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut blank = json!({"dataset": {}, "augmentation": {}, "encoder": {}, "loss": {}});
+    defaults::fill(&survey.whole, &survey.whole, &mut blank);
+    let origins = merge::origins(&acting, &blank, &survey.layers);
+    Ok(Resolved { experiment, toml, digest, origins, survey })
+}
+
+/// What is said about every key; without a config only the host's own keys are known.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn survey(sources: &Sources, components: &dyn ComponentSchemas) -> Result<Survey, Vec<Fault>> {
+    if !sources.are_bare() {
+        return resolve(sources, components).map(|resolved| resolved.survey);
+    }
+    let Drawn { survey, without_effect } = draw(sources, components, true)?;
+    if without_effect.is_empty() { Ok(survey) } else { Err(without_effect) }
+}
+
+/// Reads the text of a resolved experiment as it stands, without the plugins that it names.
+///
+/// # Errors
+/// A file that can't be read, or is not TOML.
+pub fn read_resolved(path: &Path) -> Result<Value, Vec<Fault>> {
+    document::read(path, &path.display().to_string()).map(|document| Value::Object(document.layer.values))
+}
+
+/// An experiment that fits its schema, with what it says in vain.
+struct Drawn {
+    survey: Survey,
+    without_effect: Vec<Fault>,
+}
+
+/// Lays the layers over one another; `partial` where they may leave components open.
+fn draw(sources: &Sources, components: &dyn ComponentSchemas, partial: bool) -> Result<Drawn, Vec<Fault>> {
+    let given = layers(sources)?;
+    let mut layers = given.clone();
     let mut faults = merge::settle(&mut layers);
+    let without_effect = effect::settle(&mut layers, &schema::host_schema());
     let merged = merge::merge(&layers).map_err(|fault| vec![fault])?;
 
     let mut chosen = Vec::new();
@@ -83,27 +147,18 @@ pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<R
             Err(fault) => faults.push(at_the_name(fault, kind, &layers)),
         }
     }
-    let whole = schema::compose(&chosen);
+    let mut whole = schema::compose(&chosen);
+    if partial {
+        whole["required"] = json!([]);
+    }
 
-    let mut value = merged.clone();
+    let mut value = merged;
     complete(&whole, &mut value);
     faults.extend(validate::validate(&whole, &value, &layers));
     if !faults.is_empty() {
         return Err(faults);
     }
-    let experiment: Experiment = serde_json::from_value(value.clone())
-        .map_err(|error| vec![Fault::new(format!("the config fits its schema but not its types: {error}"))])?;
-    let faults = rules::check(&experiment, &layers);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-
-    let toml = canonical::write(&whole, &value);
-    let digest = Sha256::digest(&toml).iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut blank = json!({"dataset": {}, "augmentation": {}, "encoder": {}, "loss": {}});
-    defaults::fill(&whole, &whole, &mut blank);
-    let origins = merge::origins(&value, &blank, &layers);
-    Ok(Resolved { experiment, toml, digest, origins })
+    Ok(Drawn { survey: Survey { whole, value, given, layers }, without_effect })
 }
 
 fn layers(sources: &Sources) -> Result<Vec<Layer>, Vec<Fault>> {
@@ -115,7 +170,13 @@ fn layers(sources: &Sources) -> Result<Vec<Layer>, Vec<Fault>> {
             Err(found) => faults.extend(found),
         }
     }
-    for layer in [overrides::environment(&sources.environment), overrides::set(&sources.set)] {
+    let above = [
+        sources.published.map(published::defaults),
+        Some(overrides::environment(&sources.environment)),
+        Some(published::flags(sources.dataset, &sources.flags)),
+        Some(overrides::set(&sources.set)),
+    ];
+    for layer in above.into_iter().flatten() {
         match layer {
             Ok(layer) => layers.push(layer),
             Err(found) => faults.extend(found),

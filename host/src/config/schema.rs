@@ -105,6 +105,14 @@ pub(super) fn at<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
     Some(schema)
 }
 
+/// The field of the schema `root` at a path, as it stands in its table: what an optional field wraps has no default of its own.
+pub(super) fn field<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
+    let (key, table) = path.split_last()?;
+    let table = at(root, table)?;
+    let inside = |schema: &'a Value| schema.get("properties").and_then(|fields| fields.get(key));
+    inside(table).or_else(|| branches(table).find_map(|branch| inside(plain(root, branch))))
+}
+
 /// A schema without the wrapping of an optional field, and what it refers to.
 pub(super) fn plain<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     for _ in 0..16 {
@@ -158,13 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn every_number_of_the_host_has_a_range_and_every_field_a_sentence() {
+    fn every_number_of_the_host_has_a_range_and_a_unit_and_every_field_a_sentence() {
         fn walk(schema: &Value, path: &str) {
             for (key, field) in schema["properties"].as_object().into_iter().flatten() {
                 let path = format!("{path}.{key}");
                 assert!(field["description"].is_string(), "{path} has no description");
                 if matches!(type_name(field), Some("integer" | "number")) {
                     assert!(field["minimum"].is_number() && field["maximum"].is_number(), "{path}: {field}");
+                }
+                let counted = [field, &field["items"]].map(type_name);
+                if counted.iter().any(|name| matches!(name, Some("integer" | "number"))) {
+                    assert!(field["unit"].is_string(), "{path} has no unit; `dimensionless` is one");
                 }
                 walk(field, &path);
             }

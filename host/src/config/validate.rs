@@ -186,9 +186,8 @@ fn meaning(whole: &Value, path: &[String]) -> Option<String> {
 }
 
 /// The description where the field stands; what it refers to may have none of its own.
-fn described<'a>(whole: &'a Value, path: &[String]) -> Option<&'a str> {
-    let (key, table) = path.split_last()?;
-    let field = schema::at(whole, table)?.get("properties")?.get(key)?;
+pub(super) fn described<'a>(whole: &'a Value, path: &[String]) -> Option<&'a str> {
+    let field = schema::field(whole, path)?;
     field["description"].as_str().or_else(|| schema::plain(whole, field)["description"].as_str())
 }
 
@@ -218,7 +217,7 @@ fn in_words(value: &Value, part: &Value) -> String {
 }
 
 /// What a schema allows, in words: `an integer from 2 to 1048576`.
-fn expected(part: &Value) -> String {
+pub(super) fn expected(part: &Value) -> String {
     let choices = schema::choices(part);
     if !choices.is_empty() {
         return if choices.len() == 1 {

@@ -33,6 +33,12 @@ pub enum RecordError {
         /// The run directory.
         path: PathBuf,
     },
+    /// A symbolic link in the place of a new run directory.
+    #[error("the run directory `{}` is a symbolic link, which may lead elsewhere", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// There is nothing to resume.
     #[error("the run directory `{}` does not exist", path.display())]
     Missing {
@@ -71,6 +77,7 @@ impl RecordError {
             Self::NotEmpty { .. } => {
                 Some("pass `--resume` to go on with that run, or another name: `--set record.name=…`")
             }
+            Self::Link { .. } => Some("give another name, or put runs where it leads: `--set record.run_directory=…`"),
             Self::Missing { .. } => Some("start without `--resume`, or look at the names in the folder of runs"),
             Self::Name { .. } => Some("use up to 200 letters, digits, `_`, `-` and `.`, the first not a `.` or `-`"),
             Self::Metrics { .. } => Some("the file was changed by hand or damaged; move it away to start a new one"),

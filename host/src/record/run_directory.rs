@@ -9,6 +9,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -63,10 +64,13 @@ impl RunDirectory {
     /// Takes `parent/name` for a new run.
     ///
     /// # Errors
-    /// A name that leads elsewhere, a directory that another process holds or that is not empty.
+    /// A name or a symbolic link that leads elsewhere, a directory that another process holds or that is not empty.
     pub fn create(parent: &Path, name: &str) -> Result<Self, RecordError> {
         check_name(name)?;
         let path = parent.join(name);
+        if path.is_symlink() {
+            return Err(RecordError::Link { path });
+        }
         fs::create_dir_all(&path).map_err(RecordError::file("make the folder", &path))?;
         Self::take(path, false)
     }
@@ -108,7 +112,7 @@ impl RunDirectory {
     fn take(path: PathBuf, may_hold_files: bool) -> Result<Self, RecordError> {
         let file = path.join(LOCK_FILE);
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
         let mut lock = options.open(&file).map_err(RecordError::file("write", &file))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -227,6 +231,22 @@ mod tests {
         for name in ["", ".", "..", "../x", "a/b", "/x", "a\0", ".hidden", "-x", &"x".repeat(300), "a\nb", "ä"] {
             assert!(matches!(RunDirectory::create(folder.path(), name), Err(RecordError::Name { .. })), "{name}");
         }
+    }
+
+    #[test]
+    fn links_that_lead_elsewhere_are_refused() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for target in [outside.path().to_path_buf(), outside.path().join("nowhere")] {
+            let link = folder.path().join("a");
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            assert!(matches!(RunDirectory::create(folder.path(), "a"), Err(RecordError::Link { .. })));
+            fs::remove_file(link).unwrap();
+        }
+        // A lock file that is a link would be written through.
+        fs::create_dir(folder.path().join("b")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("lock"), folder.path().join("b").join(LOCK_FILE)).unwrap();
+        assert!(RunDirectory::create(folder.path(), "b").is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -100,7 +100,6 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
         if options.resume && (identity.is_written(run) || run.join("checkpoints").exists()) {
             identity.check(run, &options.overrides)?;
         } else {
-            write_whole(&run.join("config.toml"), resolved.toml.as_bytes())?;
             identity.write(run, &setup)?;
         }
     }

@@ -18,7 +18,6 @@ const SMALL: &[&str] = &[
     "train.threads=1",
     "train.workers=0",
     "optimizer.warmup_steps=1",
-    "optimizer.milestones=[]",
     "evaluation.every_steps=100",
     "evaluation.untrained=false",
     "checkpoint.every_steps=2",

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 pub struct Checkpoint {
     /// Optimizer updates between two checkpoints. One of `every_steps` and `every_epochs` is given; 1 epoch where none
     /// is. There is always one at the end.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "updates"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_steps: Option<u64>,
     /// Epochs between two checkpoints.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "epochs"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_epochs: Option<u64>,
     /// Checkpoints kept, newest first; at least 2, so that a damaged one leaves another.
-    #[schemars(range(min = 2, max = 1_000_000))]
+    #[schemars(range(min = 2, max = 1_000_000), extend("unit" = "checkpoints"))]
     pub keep: u64,
     /// Checkpoints kept besides, those with the highest `best_metric` on images held out from training
     /// (`evaluation.holdout_fraction`): a choice never rests on the test split. Then there is one after each test.
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 1_000_000), extend("unit" = "checkpoints"))]
     pub keep_best: u64,
     /// What `keep_best` goes by.
     pub best_metric: BestMetric,
@@ -29,10 +29,10 @@ pub struct Checkpoint {
     pub verify: bool,
     /// Updates that training may be ahead of a checkpoint that is still being written. With 1 a killed process never loses
     /// more updates than lie between two checkpoints; more of them hide a slow disk.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "updates"))]
     pub overlap_steps: u64,
     /// Seconds that training waits for a checkpoint to be written before the run ends.
-    #[schemars(range(min = 1, max = 86_400))]
+    #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
     pub timeout_seconds: u64,
 }
 

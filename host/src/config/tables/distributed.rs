@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Distributed {
     /// Processes, one a device; `infomax train --nproc` sets it. Over several machines a launcher says how many there are.
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("unit" = "processes"))]
     pub nproc: u64,
     /// How the loss on the global batch is computed.
     pub loss: LossSharing,
     /// Seconds that an exchange waits for the other processes before the run ends.
-    #[schemars(range(min = 1, max = 86_400))]
+    #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
     pub timeout_seconds: u64,
     /// How often a run that lost a process begins again from its last checkpoint.
-    #[schemars(range(min = 0, max = 1000))]
+    #[schemars(range(min = 0, max = 1000), extend("unit" = "restarts"))]
     pub max_restarts: u64,
     /// Size of the pieces in which gradients are summed over processes.
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("unit" = "MiB"))]
     pub bucket_mib: u64,
     /// Steps between two checks that all processes hold the same parameters; 0: never.
-    #[schemars(range(min = 0, max = 1_000_000_000))]
+    #[schemars(range(min = 0, max = 1_000_000_000), extend("unit" = "updates"))]
     pub check_every_steps: u64,
     /// Tell processes that call different exchanges from one another, at the cost of one more exchange each.
     pub check_exchanges: bool,
@@ -62,7 +62,7 @@ pub struct BatchNorm {
     /// Over which processes.
     pub mode: BatchNormMode,
     /// Images that share statistics, where not all of a pass do: computes on one process what several would.
-    #[schemars(range(min = 2, max = 1_048_576))]
+    #[schemars(range(min = 2, max = 1_048_576), extend("unit" = "images"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_size: Option<u64>,
 }

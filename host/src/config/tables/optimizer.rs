@@ -10,26 +10,26 @@ pub struct Optimizer {
     /// The rule.
     pub name: OptimizerName,
     /// Learning rate after the warm-up.
-    #[schemars(range(min = 0.0, max = 1000.0))]
+    #[schemars(range(min = 0.0, max = 1000.0), extend("unit" = "dimensionless"))]
     pub lr: f64,
     /// Decay of the running mean of the gradient and of its square (`adam`, `adamw`).
-    #[schemars(inner(range(min = 0.0, max = 0.999_999_999)))]
+    #[schemars(inner(range(min = 0.0, max = 0.999_999_999)), extend("unit" = "dimensionless"))]
     pub betas: [f64; 2],
     /// Added to the denominator of an update (`adam`, `adamw`).
-    #[schemars(range(min = 1e-30, max = 1.0))]
+    #[schemars(range(min = 1e-30, max = 1.0), extend("unit" = "dimensionless"))]
     pub eps: f64,
     /// Share of the last update that the next one keeps (`sgd`, `lars`).
-    #[schemars(range(min = 0.0, max = 0.999_999_999))]
+    #[schemars(range(min = 0.0, max = 0.999_999_999), extend("unit" = "dimensionless"))]
     pub momentum: f64,
     /// Whether momentum looks ahead (`sgd`).
     pub nesterov: bool,
     /// Length of an update as a share of the parameter's, per layer (`lars`).
-    #[schemars(range(min = 1e-9, max = 1.0))]
+    #[schemars(range(min = 1e-9, max = 1.0), extend("unit" = "dimensionless"))]
     pub trust_coefficient: f64,
     /// Whether the layer's factor may not raise its learning rate above `lr` (`lars`).
     pub clip_lr: bool,
     /// L2 penalty, added to the gradient; with `adamw` taken off the parameter, times the learning rate.
-    #[schemars(range(min = 0.0, max = 100.0))]
+    #[schemars(range(min = 0.0, max = 100.0), extend("unit" = "dimensionless"))]
     pub weight_decay: f64,
     /// Whether biases and the scales and shifts of norms go without weight decay and without a layer's factor.
     pub exclude_bias_and_norm: bool,
@@ -37,21 +37,21 @@ pub struct Optimizer {
     pub schedule: ScheduleName,
     /// Updates over which the learning rate rises from nothing, linearly; 0: none. One of `warmup_steps` and
     /// `warmup_epochs` is given; 500 updates where none is.
-    #[schemars(range(min = 0, max = 1_000_000_000))]
+    #[schemars(range(min = 0, max = 1_000_000_000), extend("unit" = "updates"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_steps: Option<u64>,
     /// Epochs over which the learning rate rises from nothing, linearly.
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 1_000_000), extend("unit" = "epochs"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_epochs: Option<u64>,
     /// Epochs after which the learning rate is multiplied by `milestone_factor`, increasing (schedule `milestones`).
-    #[schemars(inner(range(min = 1, max = 1_000_000)))]
+    #[schemars(inner(range(min = 1, max = 1_000_000)), extend("unit" = "epochs"))]
     pub milestones: Vec<u64>,
     /// What the learning rate is multiplied by at each milestone.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     pub milestone_factor: f64,
     /// The last update's learning rate as a share of `lr` (schedule `cosine`).
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     pub final_lr_fraction: f64,
 }
 

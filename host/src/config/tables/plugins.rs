@@ -14,7 +14,7 @@ pub struct Plugins {
     /// Plugins that may be built against another libtorch than the host's; recorded with the run.
     pub allow_torch_skew: Vec<String>,
     /// Seconds that training waits for a batch before it calls a dataset or an augmentation hung.
-    #[schemars(range(min = 1, max = 86_400))]
+    #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
     pub timeout_seconds: u64,
 }
 

@@ -13,30 +13,30 @@ pub struct Train {
     pub stage: Stage,
     /// How long to train, in passes over the dataset. One of `epochs`, `steps`, `images`, `seconds` is given; 300 epochs
     /// where none is.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "epochs"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
     /// How long to train, in optimizer updates.
-    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64), extend("unit" = "updates"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// How long to train, in images.
-    #[schemars(range(min = 1, max = 1_000_000_000_000_000_i64))]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_i64), extend("unit" = "images"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<u64>,
     /// How long to train, in seconds of wall-clock time.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "seconds"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
     /// Images per update, over all devices. At least 2: a contrastive loss needs another image.
-    #[schemars(range(min = 2, max = 1_048_576))]
+    #[schemars(range(min = 2, max = 1_048_576), extend("unit" = "images"))]
     pub batch_size: u64,
     /// Passes through the encoder that make up one update, each over as many images: a batch larger than memory. The loss
     /// still sees the whole batch.
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("unit" = "passes"))]
     pub accumulation_steps: u64,
     /// Where all randomness comes from.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64), extend("unit" = "dimensionless"))]
     pub seed: u64,
     /// The number format of the encoder's and the loss's arithmetic; parameters stay f32 in each.
     pub precision: Precision,
@@ -51,20 +51,20 @@ pub struct Train {
     pub device: Device,
     /// Threads that load and augment images; 0: the training thread does it. One less than the machine has cores, at
     /// least 1, where not given. Results don't depend on it.
-    #[schemars(range(min = 0, max = 1024))]
+    #[schemars(range(min = 0, max = 1024), extend("unit" = "threads"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
     /// Threads inside one tensor operation on the CPU; 0: as many as there are cores.
-    #[schemars(range(min = 0, max = 1024))]
+    #[schemars(range(min = 0, max = 1024), extend("unit" = "threads"))]
     pub threads: u32,
     /// Batches that may lie ready.
-    #[schemars(range(min = 1, max = 256))]
+    #[schemars(range(min = 1, max = 256), extend("unit" = "batches"))]
     pub prefetch: u32,
     /// Consecutive steps with a loss or gradient that is not finite before the run ends. Such a step updates nothing.
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 1_000_000), extend("unit" = "updates"))]
     pub max_skipped_steps_in_a_row: u64,
     /// Steps between two lines of metrics.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "updates"))]
     pub log_every_steps: u64,
 }
 

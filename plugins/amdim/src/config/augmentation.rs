@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct AmdimAugmentation {
     /// Side of a view in pixels; it also selects the crop, the hue range and the normalisation.
     #[schemars(extend("enum" = [32, 64, 128]))]
+    #[schemars(extend("unit" = "pixels"))]
     pub size: u32,
     /// Whether both views of an image are flipped alike, each on its own, or never.
     pub flip: Flip,
@@ -16,46 +17,46 @@ pub struct AmdimAugmentation {
     /// that evaluation sees.
     pub crop: bool,
     /// Largest translation in pixels, each way, at 32 pixels.
-    #[schemars(range(min = 0, max = 31))]
+    #[schemars(range(min = 0, max = 31), extend("unit" = "pixels"))]
     pub translation: u32,
     /// Probability of a translation at 32 pixels.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     pub translation_probability: f64,
     /// Smallest and largest share of the image's area in a random resized crop.
-    #[schemars(inner(range(min = 0.0001, max = 1.0)))]
+    #[schemars(inner(range(min = 0.0001, max = 1.0)), extend("unit" = "dimensionless"))]
     pub crop_area: [f64; 2],
     /// Smallest and largest width divided by height of a random resized crop.
-    #[schemars(inner(range(min = 0.01, max = 100.0)))]
+    #[schemars(inner(range(min = 0.01, max = 100.0)), extend("unit" = "dimensionless"))]
     pub crop_aspect: [f64; 2],
     /// Change brightness, contrast, saturation and hue, in random order.
     pub jitter: bool,
     /// Probability of the colour jitter.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     pub jitter_probability: f64,
     /// The brightness factor lies within 1 ± this.
-    #[schemars(range(min = 0.0, max = 10.0))]
+    #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
     pub brightness: f64,
     /// The contrast factor lies within 1 ± this.
-    #[schemars(range(min = 0.0, max = 10.0))]
+    #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
     pub contrast: f64,
     /// The saturation factor lies within 1 ± this.
-    #[schemars(range(min = 0.0, max = 10.0))]
+    #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
     pub saturation: f64,
     /// The hue shift lies within ± this many turns. Without a value: 0.1 at 128 pixels, 0.2 below.
-    #[schemars(range(min = 0.0, max = 0.5))]
+    #[schemars(range(min = 0.0, max = 0.5), extend("unit" = "turns"))]
     pub hue: Option<f64>,
     /// Probability that a view loses its colours.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
     pub grayscale_probability: f64,
     /// Let JPEGs be decoded at 1/2, 1/4 or 1/8 as long as their short side keeps this many pixels: faster, with slightly
     /// other pixels. Without a value: in full, as published.
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(range(min = 1, max = 65535), extend("unit" = "pixels"))]
     pub decode_short_side: Option<u32>,
     /// Mean of red, green and blue in 0..1. Without a value: the published one of the size.
-    #[schemars(inner(range(min = 0.0, max = 1.0)))]
+    #[schemars(inner(range(min = 0.0, max = 1.0)), extend("unit" = "dimensionless"))]
     pub mean: Option<[f64; 3]>,
     /// Standard deviation of red, green and blue in 0..1. Without a value: the published one of the size.
-    #[schemars(inner(range(min = 0.0001, max = 1.0)))]
+    #[schemars(inner(range(min = 0.0001, max = 1.0)), extend("unit" = "dimensionless"))]
     pub std: Option<[f64; 3]>,
 }
 

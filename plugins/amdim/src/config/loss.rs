@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
     /// Scores are squashed to ±tclip by tanh.
-    #[schemars(range(min = 0.1, max = 80.0))]
+    #[schemars(range(min = 0.1, max = 80.0), extend("unit" = "dimensionless"))]
     pub tclip: f64,
     /// Whether scores are squashed at all.
     pub clip: bool,
     /// Weight of the mean squared score, before squashing; 0 switches it off.
-    #[schemars(range(min = 0.0, max = 1000.0))]
+    #[schemars(range(min = 0.0, max = 1000.0), extend("unit" = "dimensionless"))]
     pub regulariser: f64,
     /// Which maps predict which: side of the source, `t`, side of the target.
     #[schemars(length(min = 1))]

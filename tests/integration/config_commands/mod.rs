@@ -1,0 +1,9 @@
+//! What `infomax config` prints, the published command lines, and what hostile configs and names can't do.
+
+mod difference;
+mod escapes;
+mod explain;
+mod fuzz;
+mod published;
+mod shipped;
+mod written_once;
