@@ -1,6 +1,9 @@
 //! Every way in which the host fails: facts in the variants, exit codes and rendering in one place.
 
-use crate::{plugin::PluginError, record::RecordError};
+use crate::{
+    plugin::{MEMORY_HINT, PluginError, memory_ran_out},
+    record::RecordError,
+};
 use infomax_sdk as sdk;
 use serde::{Deserialize, Serialize};
 use std::{fmt, io, path::PathBuf};
@@ -207,14 +210,6 @@ fn is_full(error: &io::Error) -> bool {
 /// Whether c10d speaks, through whatever call.
 fn is_lost_peer(message: &str) -> bool {
     ["gloo", "NCCL", "Connection reset by peer", "Connection closed by peer"].iter().any(|sign| message.contains(sign))
-}
-
-/// What to do where memory has run out.
-pub const MEMORY_HINT: &str = "lower `train.batch_size`, raise `train.accumulation_steps`, or choose a smaller encoder";
-
-/// Whether libtorch says that it could not allocate.
-pub fn memory_ran_out(message: &str) -> bool {
-    message.contains("out of memory") || message.contains("can't allocate memory")
 }
 
 impl fmt::Display for Error {

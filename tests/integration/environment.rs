@@ -145,7 +145,8 @@ fn o08_few_open_files_are_raised_or_told() {
 #[test]
 fn o09_odd_environments_do_not_matter_or_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let odd: [(&str, &[(&str, Option<&str>)]); 7] = [
+    type Variables<'a> = &'a [(&'a str, Option<&'a str>)];
+    let odd: [(&str, Variables<'_>); 7] = [
         ("no-home", &[("HOME", None), ("XDG_DATA_HOME", None), ("XDG_CACHE_HOME", None)]),
         ("home-gone", &[("HOME", Some("/nonexistent"))]),
         ("plain-locale", &[("LANG", Some("C")), ("LC_ALL", Some("C"))]),

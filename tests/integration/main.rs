@@ -10,6 +10,7 @@ mod environment;
 mod golden;
 mod plugin_faults;
 mod precision;
+mod published_lines;
 mod recorded;
 mod reference;
 mod resume;

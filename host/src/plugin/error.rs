@@ -1,6 +1,6 @@
 //! Ways in which a plugin fails, before loading, while loading, and in a call.
 
-use crate::error::{Fault, MEMORY_HINT, memory_ran_out};
+use crate::error::Fault;
 use infomax_sdk::{Error as ComponentError, ErrorKind};
 use std::path::PathBuf;
 
@@ -75,6 +75,14 @@ impl PluginError {
             }
         }
     }
+}
+
+/// What to do where memory has run out.
+pub const MEMORY_HINT: &str = "lower `train.batch_size`, raise `train.accumulation_steps`, or choose a smaller encoder";
+
+/// Whether libtorch says that it could not allocate.
+pub fn memory_ran_out(message: &str) -> bool {
+    message.contains("out of memory") || message.contains("can't allocate memory")
 }
 
 /// Whether libtorch could not allocate, inside the component.

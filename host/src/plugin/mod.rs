@@ -17,7 +17,7 @@ mod torch_files;
 pub use call::{Component, Origin, request_text};
 pub use candidate::{Candidate, LIBTORCH};
 pub use discovery::search_folders;
-pub use error::PluginError;
+pub use error::{MEMORY_HINT, PluginError, memory_ran_out};
 pub use load::{Library, load};
 pub use probe::probe_with;
 pub use registry::{Kind, Registry};

@@ -7,8 +7,9 @@ use super::{
 use crate::{config::Precision, error::Result, plugin::Registry, train::Arithmetic};
 use tch::Device;
 
-/// Largest differences of maps and relative ones of the loss: a few roundings deep, ten for the maps.
-const ROUNDINGS: [f64; 2] = [10.0, 2.0];
+/// Largest differences of maps and relative ones of the loss, in roundings: of maps the worst of thousands of numbers after a
+/// dozen layers, which differs with the number of threads (10 to 11.3 in bf16 on one machine); a wrong kernel is far beyond.
+const ROUNDINGS: [f64; 2] = [16.0, 2.0];
 
 pub fn check(registry: &Registry, device: Device) -> Result<Vec<Check>> {
     let case = case()?;

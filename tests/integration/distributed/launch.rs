@@ -263,10 +263,11 @@ fn r03_slow_rank_is_named_with_its_time() {
         "train.batch_size=4".to_owned(),
         "evaluation.linear=false".to_owned(),
         "evaluation.mlp=false".to_owned(),
+        "evaluation.untrained=false".to_owned(),
     ];
     let more: Vec<&str> = slow.iter().map(String::as_str).collect();
     let mut list = arguments("slow", &NOTHING);
-    list.retain(|value| !value.starts_with("dataset.config."));
+    list.retain(|value| !value.starts_with("dataset.config.") && !value.starts_with("evaluation."));
     let list: Vec<String> = without_lone_set(list).into_iter().chain(set(more)).collect();
     let list: Vec<&str> = list.iter().map(String::as_str).chain(["--nproc", "2"]).collect();
     let output = run(folder.path(), &list);
