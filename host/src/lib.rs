@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod distributed;
 pub mod encoder;
 pub mod error;
+pub mod evaluation;
 pub mod evaluator;
 pub mod fault_point;
 pub mod loss;

@@ -7,6 +7,7 @@ mod conformance;
 mod dataset_faults;
 mod distributed;
 mod environment;
+mod evaluation;
 mod golden;
 mod plugin_faults;
 mod precision;

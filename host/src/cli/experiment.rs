@@ -2,9 +2,9 @@
 
 use super::published::PublishedArguments;
 use crate::{
-    config::{ComponentSchemas, Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
+    config::{Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
     error::{Error, Fault, Result},
-    plugin::{Kind, PluginError, Registry, lock::Lock, search_folders},
+    plugin::{Registry, Schemas, lock::Lock, search_folders},
     train::{Arithmetic, resolve_device},
 };
 use clap::Args;
@@ -181,18 +181,4 @@ fn plugins_table(files: &[PathBuf], set: &[String]) -> Value {
         }
     }
     serde_json::to_value(table).unwrap_or_default()
-}
-
-/// Components' schemas out of the registry.
-pub struct Schemas<'a>(pub &'a Registry);
-
-impl ComponentSchemas for Schemas<'_> {
-    fn schema(&self, kind: &str, name: &str, path: Option<&str>) -> Result<Value, Fault> {
-        let kind = Kind::from_name(kind).ok_or_else(|| Fault::new(format!("unknown kind `{kind}`")))?;
-        self.0.schema(kind, name, path.map(Path::new)).map_err(|error| {
-            let fault = error.fault();
-            // The place in the config says more than the folders that were searched.
-            if matches!(error, PluginError::Unknown { .. }) { Fault { at: None, ..fault } } else { fault }
-        })
-    }
 }

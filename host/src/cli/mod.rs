@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod doctor;
+mod evaluate;
 mod experiment;
 mod explain;
 mod limits;
@@ -34,6 +35,10 @@ struct Arguments {
 enum Command {
     /// Train an experiment
     Train(train::Train),
+    /// Measure finished encoders: linear classifier, nearest neighbours, labels of a share, other data
+    Evaluate(evaluate::Evaluate),
+    /// Write an encoder's features of a dataset, and draw them in a plane
+    Embed(evaluate::Embed),
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
@@ -73,6 +78,8 @@ pub fn main() -> ExitCode {
     }
     let result = match arguments.command {
         Command::Train(train) => train.run(),
+        Command::Evaluate(evaluate) => evaluate.run(),
+        Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),

@@ -1,14 +1,11 @@
 //! `infomax train`: alone, as the supervisor of several processes, or as one of them.
 
-use super::{
-    experiment::{ExperimentArguments, Schemas},
-    logger, say,
-};
+use super::{experiment::ExperimentArguments, logger, say};
 use crate::{
     config::{self, Change, Precision, Resolved, ScheduleName, difference, refused},
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
-    plugin::Registry,
+    plugin::{Registry, Schemas},
     record::{RunDirectory, write_whole},
     train::{Outcome, RunOptions, Signals, open_cuda, train},
 };

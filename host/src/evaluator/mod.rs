@@ -1,10 +1,13 @@
-//! Evaluators, all on detached representations: classifiers that are trained (`classifiers`), nearest neighbours (`knn`),
+//! Evaluators, all on detached representations: classifiers that are trained (`classifiers`), nearest neighbours (`knn`), logistic
+//! regression to its optimum (`logistic_regression`),
 //! and how much of its space a representation uses (`collapse`).
 
 mod classifiers;
 mod collapse;
 mod knn;
+mod logistic_regression;
 
 pub use classifiers::{Classifiers, Logits, Plan};
 pub use collapse::{alignment, feature_std, rankme, uniformity};
 pub use knn::Neighbours;
+pub use logistic_regression::LogisticRegression;

@@ -11,6 +11,7 @@ pub mod lock;
 mod private_copy;
 mod probe;
 mod registry;
+mod schemas;
 mod services;
 mod torch_files;
 
@@ -21,3 +22,4 @@ pub use error::{MEMORY_HINT, PluginError, memory_ran_out};
 pub use load::{Library, load};
 pub use probe::probe_with;
 pub use registry::{Kind, Registry};
+pub use schemas::Schemas;

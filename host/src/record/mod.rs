@@ -7,6 +7,7 @@ mod metrics;
 mod plot;
 mod progress;
 mod run_directory;
+mod scatter;
 mod whole_file;
 
 pub use contact_sheet::{ContactSheet, Picture, SheetRow};
@@ -15,4 +16,5 @@ pub use metrics::{MetricsFile, Row, read_metrics};
 pub use plot::Curves;
 pub use progress::{Progress, Status};
 pub use run_directory::{Holder, LOCK_FILE, RunDirectory};
+pub use scatter::Scatter;
 pub use whole_file::write_whole;

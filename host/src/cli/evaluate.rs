@@ -1,0 +1,175 @@
+//! `infomax evaluate` and `infomax embed`: finished encoders, measured and drawn.
+
+use super::say;
+use crate::{
+    checkpoint::write_tensors,
+    error::{Error, Fault, Result},
+    evaluation::{Features, Opened, Row, Settings, Which, listed, measure, share, to_csv, to_json, to_png, to_text},
+    record::write_whole,
+};
+use clap::{Args, ValueEnum};
+use std::{collections::HashMap, fs, path::PathBuf};
+
+/// Which checkpoint of a run.
+#[derive(Clone, Debug, Args)]
+pub struct Checkpoint {
+    /// `last`, `best` (on held-out images) or a step
+    #[arg(long, default_value = "last", value_parser = which)]
+    checkpoint: Which,
+}
+
+fn which(text: &str) -> Result<Which, String> {
+    match text {
+        "last" => Ok(Which::Last),
+        "best" => Ok(Which::Best),
+        step => step.parse().map(Which::Step).map_err(|_| "give `last`, `best` or a step".to_owned()),
+    }
+}
+
+/// Arguments of `infomax evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: infomax evaluate runs/shapes-demo-1 --label-fraction 0.01 --label-fraction 0.1\n\n\
+    Features of all labelled images in evaluation mode, standardised; a linear classifier by L-BFGS, its penalty chosen on a \
+    tenth of the training images; nearest neighbours. Nothing is chosen on the test images.")]
+pub struct Evaluate {
+    /// Run directories
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    #[command(flatten)]
+    which: Checkpoint,
+    /// Config files whose dataset takes the place of the run's: an encoder trained on one, judged on another
+    #[arg(long, value_name = "CONFIG")]
+    dataset: Vec<PathBuf>,
+    /// Set a value of the run's config, such as `dataset.config.root=…` or `evaluation.knn_k=20`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Use this share of the training labels too, of each class alike; more than one may be given
+    #[arg(long, value_name = "SHARE", value_parser = fraction)]
+    label_fraction: Vec<f64>,
+    /// Use the training labels of the images that this file names, one a line
+    #[arg(long, value_name = "FILE")]
+    label_list: Option<PathBuf>,
+    /// Where `evaluation.json` and `evaluation.csv` go; the run directory of a single run, or else the working directory
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "give a number such as 0.1".to_owned())?;
+    if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("give a number above 0, at most 1".to_owned()) }
+}
+
+impl Evaluate {
+    /// Measures the runs.
+    ///
+    /// # Errors
+    /// A run that can't be opened, data without labels, what the plugins or libtorch say.
+    pub fn run(self) -> Result<()> {
+        let mut rows = Vec::new();
+        for run in &self.runs {
+            self.measure(run.clone(), &mut rows)?;
+        }
+        say(&to_text(&rows));
+        let folder = match (&self.out, self.runs.as_slice()) {
+            (Some(folder), _) => folder.clone(),
+            (None, [run]) => run.clone(),
+            (None, _) => PathBuf::from("."),
+        };
+        fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+        write_whole(&folder.join("evaluation.json"), to_json(&rows).as_bytes())?;
+        write_whole(&folder.join("evaluation.csv"), to_csv(&rows).as_bytes())?;
+        say(&format!("\n{0}/evaluation.json, {0}/evaluation.csv", folder.display()));
+        Ok(())
+    }
+
+    fn measure(&self, run: PathBuf, rows: &mut Vec<Row>) -> Result<()> {
+        let mut opened = Opened::open(&run, self.which.checkpoint, &self.dataset, &self.set)?;
+        let evaluation = &opened.experiment.evaluation;
+        let (knn_k, knn_temperature) = (evaluation.knn_k, evaluation.knn_temperature);
+        let settings = Settings { classes: opened.classes()?, knn_k, knn_temperature };
+        let (train, test) = (Features::of(&mut opened, "train")?, Features::of(&mut opened, "test")?);
+        for (split, features) in [("train", &train), ("test", &test)] {
+            if features.labels_n.numel() == 0 {
+                let message =
+                    format!("the dataset `{}` has no labelled {split} images", opened.experiment.dataset.name);
+                let hint = "give one that has: `--dataset configs/datasets/cifar10.toml`";
+                return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
+            }
+        }
+        let mut parts = vec![("all".to_owned(), None)];
+        for &fraction in &self.label_fraction {
+            parts.push((fraction.to_string(), Some(share(&train, fraction)?)));
+        }
+        if let Some(path) = &self.label_list {
+            parts.push((path.display().to_string(), Some(listed(&opened, &train, path)?)));
+        }
+        for (labels, chosen) in parts {
+            let part = chosen.map(|chosen| train.rows(&chosen)).transpose().map_err(Error::torch("choose labels"))?;
+            let measured = measure(part.as_ref().unwrap_or(&train), &test, settings)?;
+            let dataset = opened.experiment.dataset.name.clone();
+            rows.push(Row { run: run.display().to_string(), step: opened.step, dataset, labels, measured });
+        }
+        Ok(())
+    }
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Split {
+    Train,
+    Test,
+}
+
+/// Arguments of `infomax embed`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: infomax embed runs/shapes-demo-1 --out features.safetensors --map map.png")]
+pub struct Embed {
+    /// A run directory
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    #[command(flatten)]
+    which: Checkpoint,
+    /// Whose images
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// Config files whose dataset takes the place of the run's
+    #[arg(long, value_name = "CONFIG")]
+    dataset: Vec<PathBuf>,
+    /// Set a value of the run's config
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The file of features (N × D, f32) and labels (N, i64); `RUN/embedding-SPLIT.safetensors` where not given
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// A picture of them in the two directions in which they vary most
+    #[arg(long, value_name = "PNG")]
+    map: Option<PathBuf>,
+}
+
+impl Embed {
+    /// Writes features, and draws them.
+    ///
+    /// # Errors
+    /// As [`Evaluate::run`].
+    pub fn run(self) -> Result<()> {
+        let split = if self.split == Split::Test { "test" } else { "train" };
+        let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set)?;
+        let features = Features::of(&mut opened, split)?;
+        let out = self.out.unwrap_or_else(|| self.run.join(format!("embedding-{split}.safetensors")));
+        let list = [
+            ("features".to_owned(), features.x_nd.shallow_clone()),
+            ("labels".to_owned(), features.labels_n.shallow_clone()),
+        ];
+        let failed = |what| Error::Bug { what: format!("features can't be written: {what}") };
+        write_whole(&out, &write_tensors(&list, HashMap::new()).map_err(failed)?)?;
+        let size = features.x_nd.size();
+        say(&format!("{}: {} features of {} channels, with labels", out.display(), size[0], size[1]));
+        if let Some(map) = &self.map {
+            let name = self.run.file_name().unwrap_or_default().to_string_lossy();
+            let title = format!("{name}, step {}: {split} images of {}", opened.step, opened.experiment.dataset.name);
+            write_whole(map, &to_png(&features, &opened.source.facts().class_names, &title)?)?;
+            say(&format!("{}: the features in a plane", map.display()));
+        }
+        Ok(())
+    }
+}

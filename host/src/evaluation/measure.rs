@@ -1,0 +1,144 @@
+//! What a frozen encoder's features are worth: a linear classifier at its optimum, nearest neighbours, how much of its space it
+//! uses. Nothing is chosen on the test images.
+
+use super::Features;
+use crate::{
+    error::{Error, Result},
+    evaluator::{LogisticRegression, Neighbours, feature_std, rankme, uniformity},
+};
+use infomax_sdk::Key;
+use serde::Serialize;
+use tch::{Kind, TchError, Tensor};
+
+/// Weights of the data against the penalty that are tried, from strong to weak penalty; DINOv2's grid, thinned.
+const STRENGTHS: [f64; 7] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
+/// Share of the training images that the strength is chosen on.
+const CHOSEN_ON: f64 = 0.1;
+/// Enough to tell strengths apart, each from where the last one ended; and to the optimum with the chosen one.
+const ITERATIONS: [u64; 2] = [50, 1000];
+const KNN_QUERIES: i64 = 500; // at a time, as in training
+const COLLAPSE_IMAGES: i64 = 10_000;
+const UNIFORMITY_IMAGES: i64 = 2_048;
+const STD_EPS: f64 = 1e-6; // a channel that never changes stays 0
+
+/// What is measured besides the linear classifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub classes: i64,
+    pub knn_k: u64,
+    pub knn_temperature: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    pub train_images: i64,
+    pub test_images: i64,
+    /// In percent.
+    pub linear_top1: f64,
+    /// The weight of the data that was chosen on a part of the training images.
+    pub linear_c: f64,
+    /// In percent.
+    pub knn_top1: f64,
+    pub feature_std: f64,
+    pub rankme: f64,
+    pub uniformity: f64,
+}
+
+/// Measures features on the test images, with the labels of the training images.
+///
+/// # Errors
+/// libtorch's or the minimiser's message.
+pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<Measured> {
+    let (linear_top1, linear_c) = linear(train, test, settings.classes)?;
+    let others = || -> Result<Measured, TchError> {
+        let neighbours =
+            Neighbours::new(&train.x_nd, &train.labels_n, settings.classes, settings.knn_k, settings.knn_temperature)?;
+        let count = test.x_nd.size()[0];
+        let mut right = 0;
+        for start in (0..count).step_by(KNN_QUERIES as usize) {
+            let length = KNN_QUERIES.min(count - start);
+            let class_q = neighbours.classify(&test.x_nd.f_narrow(0, start, length)?)?;
+            right += correct(&class_q, &test.labels_n.f_narrow(0, start, length)?)?;
+        }
+        let seen = evenly(&test.x_nd, COLLAPSE_IMAGES)?;
+        Ok(Measured {
+            train_images: train.x_nd.size()[0],
+            test_images: count,
+            linear_top1,
+            linear_c,
+            knn_top1: 100.0 * right as f64 / count as f64,
+            feature_std: feature_std(&seen)?,
+            rankme: rankme(&seen)?,
+            uniformity: uniformity(&evenly(&test.x_nd, UNIFORMITY_IMAGES)?)?,
+        })
+    };
+    tch::no_grad(others).map_err(Error::torch("measure the representation"))
+}
+
+/// Accuracy in percent, and the strength that was chosen.
+fn linear(train: &Features, test: &Features, classes: i64) -> Result<(f64, f64)> {
+    let torch = || Error::torch("fit a linear classifier");
+    let (x, mean, std) = standardised(&train.x_nd).map_err(torch())?;
+    let x_test = scaled(&test.x_nd, &mean, &std).map_err(torch())?;
+    let fit = |x: &Tensor, y: &Tensor, c: f64, most: u64, start: Option<&LogisticRegression>| {
+        let fit = tch::no_grad(|| LogisticRegression::fit(x, y, classes, c, most, start));
+        fit.map_err(|message| Error::Torch { action: "fit a linear classifier", message })
+    };
+    let (fitted, chosen) = parts(train.x_nd.size()[0]);
+    let part = |tensor: &Tensor, rows: &[i64]| tensor.f_index_select(0, &Tensor::f_from_slice(rows)?);
+    let mut start: Option<LogisticRegression> = None;
+    let mut best: (i64, f64) = (-1, STRENGTHS[STRENGTHS.len() / 2]);
+    if !chosen.is_empty() {
+        let (x_fit, y_fit) = (part(&x, &fitted).map_err(torch())?, part(&train.labels_n, &fitted).map_err(torch())?);
+        let (x_pick, y_pick) = (part(&x, &chosen).map_err(torch())?, part(&train.labels_n, &chosen).map_err(torch())?);
+        let mut last: Option<LogisticRegression> = None;
+        for c in STRENGTHS {
+            let next = fit(&x_fit, &y_fit, c, ITERATIONS[0], last.as_ref())?;
+            let right = next.classify(&x_pick).and_then(|class| correct(&class, &y_pick)).map_err(torch())?;
+            if right > best.0 {
+                best = (right, c);
+                start = Some(next.clone());
+            }
+            last = Some(next);
+        }
+    }
+    let whole = fit(&x, &train.labels_n, best.1, ITERATIONS[1], start.as_ref())?;
+    let right = whole.classify(&x_test).and_then(|class| correct(&class, &test.labels_n)).map_err(torch())?;
+    Ok((100.0 * right as f64 / x_test.size()[0] as f64, best.1))
+}
+
+/// Rows to fit on, and rows to choose the strength on; of very few images none are taken away.
+fn parts(count: i64) -> (Vec<i64>, Vec<i64>) {
+    let mut rows: Vec<i64> = (0..count).collect();
+    Key::new(0).purpose("strength").rng().shuffle(&mut rows);
+    let held = (count as f64 * CHOSEN_ON).floor() as usize;
+    let chosen = rows.split_off(rows.len() - held);
+    (rows, chosen)
+}
+
+/// Each channel with mean 0 and deviation 1 over the training images, in f64.
+fn standardised(x_nd: &Tensor) -> Result<(Tensor, Tensor, Tensor), TchError> {
+    let x = x_nd.f_to_kind(Kind::Double)?;
+    let mean = x.f_mean_dim(&[0i64][..], true, Kind::Double)?;
+    let std = x.f_std_dim(&[0i64][..], false, true)?.f_clamp_min(STD_EPS)?;
+    Ok((x.f_sub(&mean)?.f_div(&std)?, mean, std))
+}
+
+fn scaled(x_nd: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor, TchError> {
+    x_nd.f_to_kind(Kind::Double)?.f_sub(mean)?.f_div(std)
+}
+
+fn correct(class_n: &Tensor, labels_n: &Tensor) -> Result<i64, TchError> {
+    class_n.f_eq_tensor(labels_n)?.f_sum(Kind::Int64)?.f_int64_value(&[])
+}
+
+/// At most so many rows, spread over all of them.
+fn evenly(x_nd: &Tensor, most: i64) -> Result<Tensor, TchError> {
+    let n = x_nd.size()[0];
+    if n <= most {
+        return Ok(x_nd.shallow_clone());
+    }
+    let rows: Vec<i64> = (0..most).map(|i| i * n / most).collect();
+    x_nd.f_index_select(0, &Tensor::f_from_slice(&rows)?)
+}

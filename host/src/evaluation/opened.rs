@@ -1,0 +1,151 @@
+//! A run opened to look at its encoder: with its own config, its own builds, one of its checkpoints; on its own data or on others.
+
+use crate::{
+    checkpoint::{CheckpointSet, Retention, Verified},
+    config::{self, Experiment, Resolved, Sources, resolve},
+    dataset::Source,
+    encoder::{ForeignEncoder, load_weights},
+    error::{Error, Fault, Result},
+    plugin::{Kind, Registry, Schemas, search_folders},
+    train::{Arithmetic, Setup, device_name, open_cuda, resolve_device},
+};
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// Which checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest whole one.
+    Last,
+    /// The one with the highest accuracy on held-out images.
+    Best,
+    /// That of a step.
+    Step(u64),
+}
+
+/// An encoder as a run left it, and the data to show it.
+pub struct Opened {
+    pub run: PathBuf,
+    pub experiment: Experiment,
+    pub setup: Setup,
+    pub source: Source,
+    pub encoder: ForeignEncoder,
+    /// Position of the representation among the encoder's maps.
+    pub representation: usize,
+    pub device: Device,
+    /// Updates that the checkpoint has seen.
+    pub step: u64,
+    /// SHA-256 of the checkpoint's encoder.
+    pub encoder_hash: String,
+}
+
+impl Opened {
+    /// Opens a run; `dataset` are config files whose dataset takes the place of the run's, `set` further settings.
+    ///
+    /// # Errors
+    /// What is missing, damaged, or does not fit.
+    pub fn open(run: &Path, which: Which, dataset: &[PathBuf], set: &[String]) -> Result<Self> {
+        let config = run.join("config.toml");
+        if !config.is_file() {
+            let fault = Fault::new(format!("`{}` is not a run: it has no `config.toml`", run.display()));
+            return Err(Error::config(fault.hint("name a run directory, such as `runs/shapes-demo-1`")));
+        }
+        let checkpoint = checkpoint(run, which)?;
+        // The run's own builds first; others' components only where it has none of that name.
+        let own = vec![run.join("plugins")];
+        let all = || own.iter().cloned().chain(search_folders(&[], None)).collect();
+        let files: Vec<PathBuf> = [config].into_iter().chain(dataset.iter().cloned()).collect();
+        let sources = Sources { files, set: set.to_vec(), ..Sources::default() };
+        let within = |registry: &Registry| resolve(&sources, &Schemas(registry));
+        let mut registry = Registry::search(own.clone(), &[], None);
+        let mut resolved = within(&registry);
+        if resolved.is_err() {
+            registry = Registry::search(all(), &[], None);
+            resolved = within(&registry);
+        }
+        let Resolved { mut experiment, .. } = resolved.map_err(|faults| Error::Config { faults })?;
+        for (kind, path) in [
+            (Kind::Dataset, &mut experiment.dataset.path),
+            (Kind::Augmentation, &mut experiment.augmentation.path),
+            (Kind::Encoder, &mut experiment.encoder.path),
+            (Kind::Loss, &mut experiment.loss.path),
+        ] {
+            // The copy that the run keeps stands for the file that it was trained with.
+            let copy = path.as_ref().and_then(|path| Some(run.join("plugins").join(path.file_name()?)));
+            if let Some(copy) = copy.filter(|copy| copy.is_file()) {
+                log::debug!("{}: the {} is the run's own copy", copy.display(), kind.name());
+                *path = Some(copy);
+            }
+        }
+        let _ = open_cuda(experiment.train.device);
+        let device = resolve_device(experiment.train.device, 0)?;
+        crate::native::set_threads(experiment.train.thread_count(1));
+        let setup = Setup::new(&experiment, &registry, &device_name(device))?;
+        let short_side = setup.augmentation_description.decode_short_side;
+        let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;
+        let arithmetic = Arithmetic::new(config::Precision::F32, device)?;
+        let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
+        load_weights(&encoder, &checkpoint.path, false)?;
+        let description = encoder.description();
+        let is_representation = |map: &infomax_sdk::FeatureMap| map.name == description.representation;
+        let representation = description.maps.iter().position(is_representation).expect("`describe` checked it");
+        let encoder_hash = checkpoint.manifest.files.get("encoder.safetensors").map(|file| file.sha256.clone());
+        Ok(Self {
+            run: run.to_owned(),
+            step: checkpoint.manifest.step,
+            encoder_hash: encoder_hash.unwrap_or_default(),
+            experiment,
+            setup,
+            source,
+            encoder,
+            representation,
+            device,
+        })
+    }
+
+    /// How many classes the data have.
+    ///
+    /// # Errors
+    /// None.
+    pub fn classes(&self) -> Result<i64> {
+        let classes = self.source.facts().class_names.len();
+        if classes >= 2 {
+            return Ok(classes as i64);
+        }
+        let message = format!("the dataset `{}` has no classes to tell apart", self.experiment.dataset.name);
+        let hint = "give one that has: `--dataset configs/datasets/cifar10.toml`";
+        Err(Error::Dataset { fault: Fault::new(message).hint(hint) })
+    }
+}
+
+fn checkpoint(run: &Path, which: Which) -> Result<Verified> {
+    let set = CheckpointSet::new(run.join("checkpoints"));
+    let fail = |message: String, hint: &str| Error::Checkpoint { fault: Fault::new(message).hint(hint) };
+    let list = "`infomax checkpoint list RUN` says what there is";
+    match which {
+        Which::Last => {
+            let (newest, skipped) = set.newest();
+            skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
+            newest.ok_or_else(|| fail(format!("`{}` has no whole checkpoint", run.display()), list))
+        }
+        Which::Best => {
+            let metric = config::BestMetric::default().name();
+            let metrics = [metric, "mlp_top1", "knn_top1"];
+            let best = |metric: &str| {
+                let retention = Retention { best: 1, metric: metric.to_owned(), ..Retention::default() };
+                set.best(&retention).into_iter().next()
+            };
+            let path = metrics.into_iter().find_map(best).ok_or_else(|| {
+                let message = format!("`{}` has no checkpoint that was tested on held-out images", run.display());
+                fail(message, "train with `evaluation.holdout_fraction` and `checkpoint.keep_best`")
+            })?;
+            CheckpointSet::read(&path).map_err(|reason| fail(reason, list))
+        }
+        Which::Step(step) => {
+            let path = run.join(format!("checkpoints/step-{step:09}"));
+            let unreadable =
+                |reason| fail(format!("the checkpoint `{}` can't be read: {reason}", path.display()), list);
+            CheckpointSet::read(&path).map_err(unreadable)
+        }
+    }
+}
