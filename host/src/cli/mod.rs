@@ -9,6 +9,7 @@ mod limits;
 mod logger;
 mod plugin;
 mod preview;
+mod report;
 mod selfcheck;
 mod train;
 
@@ -31,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Train an experiment
     Train(train::Train),
+    /// Write a page on a run: results, curves, config, builds
+    Report(report::Report),
     /// Look at what is installed here: what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// Check that this machine computes the right numbers, alone and in several processes
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
     }
     let result = match arguments.command {
         Command::Train(train) => train.run(),
+        Command::Report(report) => report.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
         Command::Config(config) => config.run(),

@@ -120,13 +120,26 @@ impl MetricsFile {
 /// # Errors
 /// A file that can't be read, or a whole line that is not one of metrics.
 pub fn read_metrics(path: &Path) -> Result<Vec<Row>, RecordError> {
+    match read_metrics_to_damage(path)? {
+        (rows, None) => Ok(rows),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// The whole lines of a metrics file up to one that is not of metrics, and what is wrong with that one.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn read_metrics_to_damage(path: &Path) -> Result<(Vec<Row>, Option<RecordError>), RecordError> {
     let text = fs::read(path).map_err(RecordError::file("read", path))?;
-    let lines = whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate();
-    lines
-        .map(|(n, line)| {
-            Row::from_line(line).ok_or_else(|| RecordError::Metrics { path: path.to_path_buf(), line: n + 1 })
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for (n, line) in whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate() {
+        match Row::from_line(line) {
+            Some(row) => rows.push(row),
+            None => return Ok((rows, Some(RecordError::Metrics { path: path.to_path_buf(), line: n + 1 }))),
+        }
+    }
+    Ok((rows, None))
 }
 
 fn whole_lines(text: &[u8]) -> &[u8] {
