@@ -10,6 +10,7 @@ mod golden;
 mod plugin_faults;
 mod precision;
 mod recorded;
+mod records;
 mod reference;
 mod resume;
 mod stages;

@@ -29,22 +29,27 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
             let line = format!("infomax train --resume {run} --set {key}={}", length.saturating_mul(2));
             list.push(Command { what: "Train twice as long", line });
         }
-    } else {
+    } else if facts.state != State::Ended(Ending::Diverged) {
         let what = if facts.checkpoints.is_empty() { "Begin again" } else { "Go on from the last checkpoint" };
         list.push(Command { what, line: format!("infomax train --resume {run}") });
     }
+    let config = quoted(&format!("{}/config.toml", facts.path));
+    let again = quoted(&format!("record.name={}-again", facts.name));
     if facts.state == State::Ended(Ending::Diverged)
         && let Some(lr) = facts.settings.get("optimizer.lr").and_then(serde_json::Value::as_f64)
     {
-        let line = format!("infomax train --resume {run} --set optimizer.lr={} --override optimizer.lr", lr / 10.0);
-        list.push(Command { what: "The same with a tenth of the learning rate", line });
+        // The same steps would diverge again.
+        let lr = format!("--set optimizer.lr={}", lr / 10.0);
+        list.push(if facts.checkpoints.is_empty() {
+            let line = format!("infomax train {config} --set {again} {lr}");
+            Command { what: "Begin again with a tenth of the learning rate", line }
+        } else {
+            let line = format!("infomax train --resume {run} {lr} --override optimizer.lr");
+            Command { what: "Go on from the last checkpoint with a tenth of the learning rate", line }
+        });
     }
-    let config = quoted(&format!("{}/config.toml", facts.path));
-    let name = quoted(&format!("record.name={}-again", facts.name));
-    list.push(Command {
-        what: "Repeat the run under another name",
-        line: format!("infomax train {config} --set {name}"),
-    });
+    let line = format!("infomax train {config} --set {again}");
+    list.push(Command { what: "Repeat the run under another name", line });
     if let Some(seed) = facts.settings.get("train.seed").and_then(serde_json::Value::as_u64) {
         let name = quoted(&format!("record.name={}-seed{}", facts.name, seed.wrapping_add(1)));
         let seed = shown(&(seed.wrapping_add(1)).into());

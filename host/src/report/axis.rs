@@ -39,7 +39,7 @@ impl Axis {
     }
 
     fn linear(low: f64, high: f64) -> Self {
-        let step = nice_step((high - low) / 4.0);
+        let step = nice_step((high / 5.5 - low / 5.5).max(f64::MIN_POSITIVE));
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         let is_far = low.abs().max(high.abs()) >= 1e6 || decimals > 6;
         let say = |y: f64| if is_far { short(y) } else { format!("{y:.decimals$}") };

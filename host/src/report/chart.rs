@@ -34,6 +34,7 @@ const PIECES: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub title: String,
+    /// Empty for numbers without one.
     pub unit: String,
     pub series: Vec<Series>,
     /// Dashed lines.
@@ -64,7 +65,9 @@ impl Chart {
         let levels = self.levels.iter().map(|level| level.value);
         let y = Axis::around(finite.chain(levels).filter(|y| y.is_finite()));
         let x = Axis::of_steps(self.last);
-        let unit = if y.is_logarithmic() { format!("{}, logarithmic", self.unit) } else { self.unit.clone() };
+        let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
+        let unit =
+            [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         let has_legend = self.series.len() > 1 || !self.levels.is_empty();
         html! {
             figure.chart {
@@ -138,13 +141,13 @@ fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
         path(&thinned(piece, stretches), x, y)
     });
     let raw: String = raw.collect();
-    let mean = if is_long { running_mean(&finite) } else { finite.clone() };
+    let mean = if is_long { running_mean(&finite, STRETCHES * 2) } else { finite.clone() };
     let radius = if finite.len() < DOTTED_BELOW { "2.4" } else { "0" };
     html! {
         g class=(colour) {
             path class=(if is_long { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
             @if is_long {
-                path.line d=(path(&picked(&mean, STRETCHES * 2), x, y)) { title { (series.name) ", running mean" } }
+                path.line d=(path(&mean, x, y)) { title { (series.name) ", running mean" } }
             }
             @for (step, value) in picked(&mean, SPEAKING) {
                 @let (cx, cy) = (format!("{:.1}", at_x(x, step)), format!("{:.1}", at_y(y, value)));

@@ -23,8 +23,8 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
         levels: Vec::new(),
         last,
     };
-    let mut charts = vec![chart("Loss", "loss", take(&|name| name == "loss"))];
-    charts.push(chart("Terms of the loss", "loss", take(&|name| name.starts_with("loss/"))));
+    let mut charts = vec![chart("Loss", "", take(&|name| name == "loss"))];
+    charts.push(chart("Terms of the loss", "", take(&|name| name.starts_with("loss/"))));
     let mut accuracies = chart("Accuracy on the test images", "top-1 in %", take(&is_accuracy));
     accuracies.levels = facts
         .outcomes
@@ -33,11 +33,11 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
         .filter_map(|outcome| Some(Level { name: outcome.name.clone(), value: outcome.untrained? }))
         .collect();
     charts.push(accuracies);
-    charts.push(chart("Learning rate", "learning rate", take(&|name| name == "lr")));
+    charts.push(chart("Learning rate", "", take(&|name| name == "lr")));
     charts.push(chart("Pace", "images/s", take(&|name| name == "images_per_second")));
     charts.push(chart("Waiting for data", "share of the time", take(&|name| name == "waiting_for_data")));
     let stalls = take(&|name| name == "checkpoint_stall_seconds");
-    charts.push(chart("Waiting for checkpoints", "s between two rows", stalls.into_iter().filter(varies).collect()));
+    charts.push(chart("Waiting for checkpoints", "s between two rows", stalls.into_iter().filter(is_felt).collect()));
     for series in std::mem::take(&mut all) {
         if series.name == "skipped_steps" && !varies(&series) {
             continue;
@@ -51,7 +51,7 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
             "gradient_norm" => ("Gradient", "norm"),
             "skipped_steps" => ("Steps without an update", "count"),
             "loss_scale" => ("Loss scale", "factor"),
-            other => (other, other),
+            other => (other, ""),
         };
         let mut own = chart(title, unit, vec![series]);
         let untrained = facts.outcomes.iter().find(|outcome| outcome.name == name).and_then(|o| o.untrained);
@@ -60,6 +60,12 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
     }
     charts.retain(|chart| !chart.series.is_empty());
     charts
+}
+
+/// Shorter waits are those of asking whether there is one.
+fn is_felt(stalls: &Series) -> bool {
+    const LEAST_SECONDS: f64 = 0.01;
+    stalls.points.iter().any(|&(_, y)| y > LEAST_SECONDS)
 }
 
 fn varies(series: &Series) -> bool {

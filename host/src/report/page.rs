@@ -79,8 +79,8 @@ fn head(facts: &Facts) -> Markup {
             p.flow { (flow.join(" → ")) }
             @if let Some(End { told: Some(told), hint, .. }) = end {
                 div class=(format!("told {class}")) {
-                    p { (sentence(told)) }
-                    @if let Some(hint) = hint { p.hint { "Hint: " (without_home(hint)) } }
+                    p { (prose(&sentence(told))) }
+                    @if let Some(hint) = hint { p.hint { "Hint: " (prose(&without_home(hint))) } }
                 }
             }
             dl.figures {
@@ -91,14 +91,18 @@ fn head(facts: &Facts) -> Markup {
                 (figure(&grouped(facts.step()), &of.unwrap_or_else(|| "updates".to_owned())))
                 @if let Some(seconds) = facts.seconds() { (figure(&duration(seconds), "wall time")) }
                 @if let Some(pace) = facts.images_per_second() {
-                    (figure(&number(pace), "images/s, median"))
+                    (figure(&pace_text(pace), "images/s, median"))
                 }
                 @if let Some(count) = skipped {
-                    (figure(&number(count), "steps without an update"))
+                    (figure(&grouped(count as u64), "steps without an update"))
                 }
             }
         }
     }
+}
+
+fn pace_text(pace: f64) -> String {
+    if pace >= 100.0 { grouped(pace.round() as u64) } else { number(pace) }
 }
 
 fn figure(value: &str, what: &str) -> Markup {
@@ -124,12 +128,21 @@ fn sentence(message: &str) -> String {
     rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
+/// A message whose values stand in backticks.
+fn prose(message: &str) -> Markup {
+    html! {
+        @for (index, part) in message.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 fn notices(facts: &Facts) -> Markup {
     html! {
         @if !facts.notices.is_empty() {
             section.notices {
                 h2 { "This page is not complete" }
-                ul { @for notice in &facts.notices { li { (sentence(notice)) } } }
+                ul { @for notice in &facts.notices { li { (prose(&sentence(notice))) } } }
             }
         }
     }
@@ -269,7 +282,7 @@ fn setting_row(setting: &Setting) -> Markup {
             td { (setting.value) }
             td.origin {
                 (breakable(&setting.set_by))
-                @for other in &setting.instead_of { span.before { "instead of " (breakable(other)) } }
+                @if let Some(other) = &setting.instead_of { span.before { "instead of " (breakable(other)) } }
             }
         }
     }

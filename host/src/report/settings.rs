@@ -49,8 +49,8 @@ pub struct Setting {
     pub value: String,
     /// Where; `default` where nobody did, empty where that is not known.
     pub set_by: String,
-    /// What it would be without that, and where that stands.
-    pub instead_of: Vec<String>,
+    /// What it would be without that, where that is something else, and where it stands.
+    pub instead_of: Option<String>,
 }
 
 impl Setting {
@@ -97,18 +97,16 @@ pub fn read_settings(run: &Path, notices: &mut Vec<String>) -> Settings {
             tables.len() - 1
         });
         let said = origins.get(key).map_or(&[][..], Vec::as_slice);
-        let (last, earlier) = said.split_last().map_or((None, said), |(last, earlier)| (Some(last), earlier));
+        let other = said.iter().rev().find(|origin| origin.value != *value);
         tables[index].settings.push(Setting {
             key: rest.to_owned(),
             value: shown(value),
-            set_by: last.map(|origin| without_home(&origin.at)).unwrap_or_default(),
-            instead_of: earlier
-                .iter()
-                .rev()
-                .map(|o| format!("{} ({})", shown(&o.value), without_home(&o.at)))
-                .collect(),
+            set_by: said.last().map(|origin| without_home(&origin.at)).unwrap_or_default(),
+            instead_of: other.map(|other| format!("{} ({})", shown(&other.value), without_home(&other.at))),
         });
     }
+    let rank = |setting: &Setting| (setting.key != "name", setting.key.starts_with("config"));
+    tables.iter_mut().for_each(|table| table.settings.sort_by_key(rank));
     tables.retain(|table| !table.settings.is_empty());
     Settings { tables, has_origins, values }
 }

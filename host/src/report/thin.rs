@@ -36,18 +36,17 @@ pub fn picked<T: Copy>(all: &[T], most: usize) -> Vec<T> {
     (0..most).map(|n| all[n * (all.len() - 1) / (most - 1)]).collect()
 }
 
-/// Mean over a window of about a fiftieth of the curve, smaller at its ends.
-pub fn running_mean(points: &[Point]) -> Vec<Point> {
+/// Means at so many points at most, each over a window of about a fiftieth of the curve, smaller at its ends.
+pub fn running_mean(points: &[Point], most: usize) -> Vec<Point> {
     let half = (points.len() / 100).max(2);
-    let mut sums = vec![0.0];
-    for &(_, y) in points {
-        sums.push(sums[sums.len() - 1] + y);
-    }
     let mean = |index: usize| {
         let reach = half.min(index).min(points.len() - 1 - index);
-        (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1) as f64
+        let window = &points[index - reach..=index + reach];
+        // Each divided by itself: their sum may be beyond what a number can hold.
+        window.iter().map(|&(_, y)| y / window.len() as f64).sum::<f64>()
     };
-    points.iter().enumerate().map(|(index, &(x, _))| (x, mean(index))).collect()
+    let indices: Vec<usize> = (0..points.len()).collect();
+    picked(&indices, most).into_iter().map(|index| (points[index].0, mean(index))).collect()
 }
 
 #[cfg(test)]
@@ -77,8 +76,12 @@ mod tests {
     #[test]
     fn mean_of_a_line_is_the_line() {
         let line: Vec<Point> = (0..500).map(|x| (f64::from(x), f64::from(x) * 0.5)).collect();
-        for (mean, point) in running_mean(&line).iter().zip(&line) {
+        let mean = running_mean(&line, 500);
+        assert_eq!(mean.len(), 500);
+        for (mean, point) in mean.iter().zip(&line) {
             assert!((mean.1 - point.1).abs() < 1e-9);
         }
+        assert_eq!(running_mean(&line, 10).len(), 10);
+        assert!(running_mean(&[(0.0, f64::MAX); 300], 10).iter().all(|point| point.1.is_finite()));
     }
 }
