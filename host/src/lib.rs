@@ -19,5 +19,6 @@ pub mod optimizer;
 pub mod patience;
 pub mod plugin;
 pub mod record;
+pub mod report;
 pub mod selfcheck;
 pub mod train;

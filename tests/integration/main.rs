@@ -13,6 +13,7 @@ mod plugin_faults;
 mod precision;
 mod published_lines;
 mod recorded;
+mod records;
 mod reference;
 mod resume;
 mod stages;

@@ -228,6 +228,11 @@ impl CheckpointSet {
         entries.filter(torn).try_for_each(|entry| disk::remove_folder(&entry.path()))
     }
 
+    /// What each checkpoint says of itself, oldest first, or why it can't; their files are not read.
+    pub fn list(&self) -> Vec<(u64, Result<Manifest, String>)> {
+        self.by_step().into_iter().map(|(step, path)| (step, read_manifest(&path))).collect()
+    }
+
     /// Directories named like checkpoints, oldest first.
     fn by_step(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

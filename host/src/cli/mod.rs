@@ -13,6 +13,7 @@ mod logger;
 mod plugin;
 mod preview;
 mod published;
+mod report;
 mod selfcheck;
 mod train;
 
@@ -42,6 +43,8 @@ enum Command {
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
+    /// Write a page on a run: results, curves, config, builds
+    Report(report::Report),
     /// Look at what is installed here: what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// Check that this machine computes the right numbers, alone and in several processes
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Report(report) => report.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
         Command::Config(config) => config.run(),

@@ -2,11 +2,12 @@
 
 use super::{experiment::ExperimentArguments, logger, say};
 use crate::{
-    config::{self, Change, Precision, Resolved, ScheduleName, difference, refused},
+    config::{self, Change, Precision, Resolved, ScheduleName, adopt_origins, difference, refused, write_origins},
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas},
-    record::{RunDirectory, write_whole},
+    record::{History, RunDirectory, now, write_whole},
+    report,
     train::{Outcome, RunOptions, Signals, open_cuda, train},
 };
 use clap::Args;
@@ -150,6 +151,7 @@ impl Train {
         let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
         fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
         write_whole(&path, resolved.toml.as_bytes())?;
+        adopt_origins(&self.changes, &resolved.origins, run)?;
         for change in &self.changes {
             let value = |value: &Option<Value>| value.as_ref().map_or("not set".to_owned(), Value::to_string);
             log::info!("`{}` was {}, is {} from here on", change.key, value(&change.before), value(&change.after));
@@ -178,6 +180,9 @@ impl Train {
         }
         logger::also_to(&directory.path().join("infomax.log"));
         self.adopt(resolved, directory.path())?;
+        if self.resume.is_none() {
+            write_origins(&resolved.origins, directory.path())?;
+        }
         say(&format!("run directory: {}", directory.path().display()));
         Ok(directory)
     }
@@ -205,7 +210,14 @@ impl Train {
 
     /// Starts the processes and watches them; the config is settled here and handed to them as a file.
     fn supervise(&self, resolved: &Resolved, registry: &Registry) -> Result<()> {
+        let since = now();
         let directory = self.directory(resolved)?;
+        let result = self.supervise_in(&directory, resolved, registry);
+        self.end(resolved, directory.path(), since, &result);
+        result
+    }
+
+    fn supervise_in(&self, directory: &RunDirectory, resolved: &Resolved, registry: &Registry) -> Result<()> {
         let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
         let table = &resolved.experiment.distributed;
         let mut restarts = 0;
@@ -235,10 +247,7 @@ impl Train {
                     say(&format!("{error}\nrestart {restarts} of at most {}", table.max_restarts));
                     continued = run.join("run.json").exists();
                 }
-                Err(error) => {
-                    self.clean_up(&error, directory.path());
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -251,6 +260,7 @@ impl Train {
         place: Option<Place>,
         signals: Signals,
     ) -> Result<()> {
+        let since = now();
         // Before anything else of libtorch; a failure is told when the device is asked for.
         let _ = open_cuda(resolved.experiment.train.device);
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
@@ -259,16 +269,36 @@ impl Train {
             RunOptions { name, resume: self.resume.is_some(), overrides: self.overrides.clone(), place, signals };
         let outcome = train(resolved, registry, run, &options);
         let Some(run) = run else { return outcome.map(drop) };
-        let outcome = outcome.inspect_err(|error| {
-            if !supervised {
-                self.clean_up(error, run);
+        let sheet = run.join("views.png");
+        let result = outcome.and_then(|outcome| {
+            if resolved.experiment.record.contact_sheet && !sheet.exists() {
+                super::preview::write_sheet(resolved, registry, &sheet)?;
             }
-        })?;
-        if resolved.experiment.record.contact_sheet && !options.resume {
-            super::preview::write_sheet(resolved, registry, &run.join("views.png"))?;
+            Ok(outcome)
+        });
+        if !supervised {
+            self.end(resolved, run, since, &result);
         }
-        summary(&outcome, run);
+        summary(&result?, run);
         Ok(())
+    }
+
+    /// Notes how a run ended and writes its report. Neither is a reason for a run to fail.
+    fn end<T>(&self, resolved: &Resolved, run: &Path, since: u64, result: &Result<T>) {
+        if let Err(error) = result {
+            self.clean_up(error, run);
+        }
+        if !holds_results(run) {
+            return;
+        }
+        if let Err(error) = History::end(run, since, result) {
+            log::warn!("{error}");
+        }
+        if resolved.experiment.record.report
+            && let Err(error) = report::write(run, &run.join(report::FILE))
+        {
+            log::warn!("no report of the run: {error}");
+        }
     }
 
     /// After a failure: logs it, and where nothing was trained leaves the name free.
@@ -330,6 +360,7 @@ fn summary(outcome: &Outcome, run: &Path) {
         say(&format!("steps without an update, for a value that was not finite: {}", outcome.skipped_steps));
     }
     for (file, what) in [
+        (report::FILE, "everything on one page"),
         ("curves.png", "loss and accuracy"),
         ("views.png", "images and their views"),
         ("metrics.jsonl", "every number"),

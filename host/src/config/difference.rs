@@ -22,7 +22,7 @@ pub fn difference(before: &Value, after: &Value) -> Vec<Change> {
 }
 
 /// Every value that is no table, by its key; an empty table counts as one.
-pub(super) fn leaves(value: &Value) -> BTreeMap<String, Value> {
+pub fn leaves(value: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     collect(value, &mut Vec::new(), &mut found);
     found

@@ -6,11 +6,12 @@ use super::{
     schema::KINDS,
 };
 use figment::{Figment, Metadata, Profile, Provider, value};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One layer's say about a value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Where: `default`, `configs/methods/amdim.toml:4`, `--set …`, `environment …`.
     pub at: String,

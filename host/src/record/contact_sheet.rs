@@ -98,6 +98,25 @@ impl ContactSheet<'_> {
     }
 }
 
+/// The first rows of an encoded sheet, made smaller until they take no more than so many bytes as PNG.
+///
+/// # Errors
+/// Bytes that are no picture.
+pub fn excerpt(png: &[u8], rows: u32, most_bytes: usize) -> Result<Vec<u8>, RecordError> {
+    let sheet = image::load_from_memory_with_format(png, image::ImageFormat::Png);
+    let sheet = sheet.map_err(|error| RecordError::drawing(WHAT, error))?.to_rgb8();
+    let height = sheet.height().min(HEADER + rows * (CELL + GAP));
+    let mut part = imageops::crop_imm(&sheet, 0, 0, sheet.width(), height).to_image();
+    loop {
+        let (width, height) = part.dimensions();
+        let bytes = canvas::encode_png(part.as_raw().clone(), width, height, WHAT)?;
+        if bytes.len() <= most_bytes || width < 2 || height < 2 {
+            return Ok(bytes);
+        }
+        part = imageops::resize(&part, width * 2 / 3, height * 2 / 3, imageops::FilterType::CatmullRom);
+    }
+}
+
 /// Enlarged by a whole factor without smoothing, so that pixels stay visible; reduced with smoothing.
 fn fit(picture: &Picture<'_>) -> Result<RgbImage, RecordError> {
     let (width, height) = (picture.width, picture.height);
@@ -155,6 +174,20 @@ mod tests {
         if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
             std::fs::write(format!("{folder}/sheet.png"), &png).unwrap();
         }
+    }
+
+    #[test]
+    fn excerpt_keeps_within_its_size() {
+        let noise: Vec<u8> = (0..128 * 128 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let row =
+            || SheetRow { label: "noise", pictures: vec![Picture { width: 128, height: 128, pixels: &noise }; 2] };
+        let sheet = ContactSheet { columns: vec![], rows: vec![row(), row(), row()] }.to_png().unwrap();
+        let size = |png: &[u8]| image::load_from_memory(png).unwrap().to_rgb8().dimensions();
+        assert_eq!(size(&excerpt(&sheet, 2, usize::MAX).unwrap()), (size(&sheet).0, 34 + 2 * 136));
+        assert_eq!(size(&excerpt(&sheet, 9, usize::MAX).unwrap()), size(&sheet));
+        let small = excerpt(&sheet, 3, 40_000).unwrap();
+        assert!(small.len() <= 40_000 && size(&small).0 > 50);
+        assert!(excerpt(&sheet[..sheet.len() / 2], 3, 40_000).is_err());
     }
 
     #[test]

@@ -4,8 +4,13 @@
 //! writer removes.
 
 use super::error::RecordError;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
@@ -50,18 +55,45 @@ impl Row {
     }
 
     fn from_line(line: &[u8]) -> Option<Self> {
-        let Value::Object(fields) = serde_json::from_slice(line).ok()? else { return None };
-        let mut row = Self { step: fields.get("step")?.as_u64()?, ..Self::default() };
-        for (name, value) in fields {
+        serde_json::from_slice(line).ok().map(|Line(row)| row)
+    }
+}
+
+/// A row as it is read: straight from the text, since a page on a long run reads many.
+struct Line(Row);
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields).map(Self)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row of metrics")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Row, A::Error> {
+        let mut row = Row::default();
+        let mut step = None;
+        while let Some(name) = fields.next_key::<String>()? {
             match name.as_str() {
-                "step" | "nonfinite" => {}
-                "epoch" => row.epoch = value.as_u64()?,
-                "seconds" => row.seconds = value.as_f64().unwrap_or(f64::NAN),
-                _ if value.is_null() => row.values.push((name, f64::NAN)),
-                _ => row.values.push((name, value.as_f64()?)),
+                "step" => step = Some(fields.next_value()?),
+                "epoch" => row.epoch = fields.next_value()?,
+                "seconds" => row.seconds = fields.next_value::<Option<f64>>()?.unwrap_or(f64::NAN),
+                "nonfinite" => drop(fields.next_value::<IgnoredAny>()?),
+                _ => {
+                    let value = fields.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
+                    row.values.push((name, value));
+                }
             }
         }
-        Some(row)
+        row.step = step.ok_or_else(|| A::Error::missing_field("step"))?;
+        Ok(row)
     }
 }
 
@@ -120,13 +152,26 @@ impl MetricsFile {
 /// # Errors
 /// A file that can't be read, or a whole line that is not one of metrics.
 pub fn read_metrics(path: &Path) -> Result<Vec<Row>, RecordError> {
+    match read_metrics_to_damage(path)? {
+        (rows, None) => Ok(rows),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// The whole lines of a metrics file up to one that is not of metrics, and what is wrong with that one.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn read_metrics_to_damage(path: &Path) -> Result<(Vec<Row>, Option<RecordError>), RecordError> {
     let text = fs::read(path).map_err(RecordError::file("read", path))?;
-    let lines = whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate();
-    lines
-        .map(|(n, line)| {
-            Row::from_line(line).ok_or_else(|| RecordError::Metrics { path: path.to_path_buf(), line: n + 1 })
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for (n, line) in whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate() {
+        match Row::from_line(line) {
+            Some(row) => rows.push(row),
+            None => return Ok((rows, Some(RecordError::Metrics { path: path.to_path_buf(), line: n + 1 }))),
+        }
+    }
+    Ok((rows, None))
 }
 
 fn whole_lines(text: &[u8]) -> &[u8] {

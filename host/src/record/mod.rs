@@ -1,20 +1,29 @@
-//! What a run leaves behind: its locked directory, metrics, curves, a sheet of views, and what it says as it goes.
+//! What a run leaves behind: its locked directory, metrics, event files, curves, a sheet of views, its history and machine, and what
+//! it says as it goes.
 
 mod canvas;
 mod contact_sheet;
 mod error;
+mod hardware;
+mod history;
+mod home;
 mod metrics;
 mod plot;
 mod progress;
 mod run_directory;
 mod scatter;
+mod tensorboard;
 mod whole_file;
 
-pub use contact_sheet::{ContactSheet, Picture, SheetRow};
+pub use contact_sheet::{ContactSheet, Picture, SheetRow, excerpt};
 pub use error::RecordError;
-pub use metrics::{MetricsFile, Row, read_metrics};
+pub use hardware::Hardware;
+pub use history::{End, Ending, History, Part, now};
+pub use home::without_home;
+pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;
-pub use progress::{Progress, Status};
-pub use run_directory::{Holder, LOCK_FILE, RunDirectory};
+pub use progress::{Progress, Status, duration};
+pub use run_directory::{Holder, LOCK_FILE, RunDirectory, is_held, utc};
 pub use scatter::Scatter;
+pub use tensorboard::EventFile;
 pub use whole_file::write_whole;

@@ -144,7 +144,7 @@ fn say(out: &mut dyn Write, text: &str) {
 }
 
 /// `47 s`, `12 min`, `3 h 05 min`, `2 d 04 h`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     match seconds {
         0..120 => format!("{seconds} s"),

@@ -151,6 +151,12 @@ fn read_holder(lock: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
+/// Whether a process holds this run directory now.
+pub fn is_held(run: &Path) -> bool {
+    let Ok(lock) = File::open(run.join(LOCK_FILE)) else { return false };
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
 fn check_name(name: &str) -> Result<(), RecordError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let starts_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -161,7 +167,7 @@ fn check_name(name: &str) -> Result<(), RecordError> {
 }
 
 /// Seconds since 1970 as a date, by Hinnant's days-to-civil algorithm.
-fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

@@ -25,7 +25,7 @@ use crate::{
     native,
     optimizer::Schedule,
     plugin::Registry,
-    record::{Row, write_whole},
+    record::{Hardware, History, Row, write_whole},
 };
 use infomax_sdk::Key;
 use std::{
@@ -120,7 +120,15 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
     let every = experiment.train.log_every_steps;
     let batch_size = experiment.train.batch_size;
-    let recorder = run.map(|run| Recorder::open(run, &options.name, plan, batch_size, every, state.step));
+    let history = run.map(History::read).transpose().unwrap_or_else(|reason| {
+        log::warn!("{reason}; a new one is begun");
+        Some(History::default())
+    });
+    let recorder = run.map(|run| {
+        let recorder = Recorder::open(run, &options.name, plan, batch_size, every, state.step)?;
+        let began = history.as_ref().map_or(0, History::began);
+        if experiment.record.tensorboard { recorder.with_tensorboard(began) } else { Ok(recorder) }
+    });
     let mut engine = Run {
         experiment,
         run,
@@ -146,6 +154,10 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
         straggler: None,
         began: Instant::now(),
     };
+    if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {
+        Hardware::of_this_machine().note(run)?;
+        history.begin(run, engine.state.step)?;
+    }
     engine.compare_untrained(&setup)?;
     engine.go_on()
 }
@@ -341,7 +353,7 @@ impl Run<'_> {
     }
 
     fn go_on(mut self) -> Result<Outcome> {
-        if self.plan.is_over(self.state.step, self.state.seconds) && self.is_finished() {
+        if self.has_nothing_left() {
             self.say_last("this run is finished: nothing left to do");
             return Ok(Outcome { was_finished: true, ..self.outcome() });
         }
@@ -372,8 +384,9 @@ impl Run<'_> {
     }
 
     /// Whether an earlier process has come to this run's end: the encoder is written last.
-    fn is_finished(&self) -> bool {
-        self.run.is_none_or(|run| run.join(ENCODER).exists())
+    fn has_nothing_left(&self) -> bool {
+        let is_finished = self.run.is_none_or(|run| run.join(ENCODER).exists());
+        self.plan.is_over(self.state.step, self.state.seconds) && is_finished
     }
 
     /// Removes the mark of an end that is none any more.
@@ -632,7 +645,7 @@ fn straggler(milliseconds: &[f64]) -> Option<(usize, f64, f64)> {
 const COLLAPSED: f64 = 0.05;
 
 /// The file that a finished run leaves for others to read.
-const ENCODER: &str = "encoder.safetensors";
+pub const ENCODER: &str = "encoder.safetensors";
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.
 const UNTRAINED_STEPS: u64 = 1000;

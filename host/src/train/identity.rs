@@ -87,6 +87,19 @@ impl Identity {
         write_whole(&path, text.as_bytes())
     }
 
+    /// The identity that a run began with.
+    ///
+    /// # Errors
+    /// A file that can't be read, or holds something else.
+    pub fn read(run: &Path) -> Result<Self> {
+        let path = run.join(FILE);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text).map_err(|error| {
+            let fault = Fault::new(format!("the run's identity can't be read: {error}"));
+            Error::Checkpoint { fault: fault.at(path.display().to_string()).hint("start a new run") }
+        })
+    }
+
     /// Whether a run has an identity.
     pub fn is_written(&self, run: &Path) -> bool {
         run.join(FILE).exists()
@@ -99,14 +112,10 @@ impl Identity {
     pub fn check(&self, run: &Path, overrides: &[String]) -> Result<()> {
         let overridden = |name: &str| overrides.iter().any(|other| other == name);
         let path = run.join(FILE);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         let fail = |message: String, hint: &str| {
             Err(Error::Checkpoint { fault: Fault::new(message).at(path.display().to_string()).hint(hint) })
         };
-        let before: Self = match serde_json::from_str(&text) {
-            Ok(before) => before,
-            Err(error) => return fail(format!("the run's identity can't be read: {error}"), "start a new run"),
-        };
+        let before = Self::read(run)?;
         let mut changed = Vec::new();
         let names = before.plugins.keys().chain(self.plugins.keys());
         for name in names.collect::<std::collections::BTreeSet<_>>() {

@@ -21,11 +21,13 @@ mod supervised;
 mod untrained;
 
 pub use device::{device_name, open_cuda, resolve_device};
-pub use engine::{Outcome, RunOptions, train};
+pub use engine::{ENCODER, Outcome, RunOptions, train};
+pub use identity::{Identity, PluginIdentity};
 pub use input::Normalisation;
 pub use meeting::meet;
 pub use model::Model;
 pub use precision::Arithmetic;
+pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
 pub use signals::Signals;

@@ -3,7 +3,7 @@
 use super::{budget::Plan, step::StepOutcome};
 use crate::{
     error::Result,
-    record::{Curves, MetricsFile, Progress, Row, Status, read_metrics, write_whole},
+    record::{Curves, EventFile, MetricsFile, Progress, Row, Status, read_metrics, write_whole},
 };
 use std::{
     path::{Path, PathBuf},
@@ -12,12 +12,18 @@ use std::{
 
 /// Between two plain lines where nobody looks at a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// The file with every number.
+pub const METRICS: &str = "metrics.jsonl";
+/// The folder of TensorBoard's event files.
+pub const TENSORBOARD: &str = "tensorboard";
 
 /// Writes metrics and shows progress.
 pub struct Recorder {
     run: PathBuf,
     title: String,
     metrics: MetricsFile,
+    /// TensorBoard's.
+    events: Option<EventFile>,
     progress: Progress,
     plan: Plan,
     batch_size: u64,
@@ -45,11 +51,22 @@ impl Recorder {
     /// # Errors
     /// The system's, with the path.
     pub fn open(run: &Path, title: &str, plan: Plan, batch_size: u64, every_steps: u64, step: u64) -> Result<Self> {
-        let mut metrics = MetricsFile::open(&run.join("metrics.jsonl"))?;
+        let mut metrics = MetricsFile::open(&run.join(METRICS))?;
         metrics.truncate_after(step)?;
         let progress = Progress::new(every_steps, LINE_EVERY);
         let window = Window::new();
-        Ok(Self { run: run.to_owned(), title: title.to_owned(), metrics, progress, plan, batch_size, window })
+        let (run, title) = (run.to_owned(), title.to_owned());
+        Ok(Self { run, title, metrics, events: None, progress, plan, batch_size, window })
+    }
+
+    /// Writes TensorBoard's event files too, from the first row on. `began`: in seconds since 1970.
+    ///
+    /// # Errors
+    /// The system's, with the path; metrics that can't be read.
+    pub fn with_tensorboard(mut self, began: u64) -> Result<Self> {
+        let rows = read_metrics(&self.run.join(METRICS))?;
+        self.events = Some(EventFile::create(&self.run.join(TENSORBOARD), began, &rows)?);
+        Ok(self)
     }
 
     /// Says a line beside the display.
@@ -93,7 +110,7 @@ impl Recorder {
         row.values.push(("waiting_for_data".to_owned(), self.window.waited.as_secs_f64() / seconds));
         row.values.push(("checkpoint_stall_seconds".to_owned(), self.window.stalled.as_secs_f64()));
         self.restart_window();
-        Ok(self.metrics.append(&row)?)
+        self.append(&row)
     }
 
     /// Writes a row with the results of a test, which don't count as training time.
@@ -108,7 +125,12 @@ impl Recorder {
         let text: Vec<_> = row.values.iter().map(named).collect();
         self.progress.note(&format!("step {}: {}", row.step, text.join(" · ")));
         self.restart_window();
-        Ok(self.metrics.append(&row)?)
+        self.append(&row)
+    }
+
+    fn append(&mut self, row: &Row) -> Result<()> {
+        self.metrics.append(row)?;
+        Ok(self.events.as_mut().map_or(Ok(()), |events| events.append(row))?)
     }
 
     fn restart_window(&mut self) {
@@ -120,7 +142,7 @@ impl Recorder {
     /// # Errors
     /// The system's, with the path.
     pub fn draw(&self, untrained: &[(String, f64)]) -> Result<()> {
-        let mut rows = read_metrics(&self.run.join("metrics.jsonl"))?;
+        let mut rows = read_metrics(&self.run.join(METRICS))?;
         // The untrained encoder's results are the dashed lines.
         rows.iter_mut().for_each(|row| row.values.retain(|(name, _)| !name.starts_with("untrained_")));
         let accuracies = untrained.iter().filter(|(name, _)| name.ends_with("_top1"));

@@ -2,5 +2,5 @@
 //! (`changes`), and after a signal at any time (`signals`).
 
 mod changes;
-mod exact;
+pub mod exact;
 mod signals;

@@ -6,4 +6,5 @@ pub mod faulty;
 pub mod figures;
 pub mod golden_file;
 pub mod image_tree;
+pub mod python;
 pub mod workspace;

@@ -20,10 +20,21 @@ pub struct Record {
     pub plot: bool,
     /// Whether to draw a sheet of images with their views.
     pub contact_sheet: bool,
+    /// Whether to write `report.html` when the run ends, however it ends.
+    pub report: bool,
+    /// Whether to write TensorBoard's event files into `tensorboard/` as the run goes.
+    pub tensorboard: bool,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { run_directory: PathBuf::from("runs"), name: None, plot: true, contact_sheet: true }
+        Self {
+            run_directory: PathBuf::from("runs"),
+            name: None,
+            plot: true,
+            contact_sheet: true,
+            report: true,
+            tensorboard: false,
+        }
     }
 }

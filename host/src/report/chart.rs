@@ -1,0 +1,214 @@
+//! A chart as inline SVG: lines over steps, ticks, and a title on each point that a pointer meets. No script, no style of its own.
+
+use super::{
+    axis::Axis,
+    text::number,
+    thin::{Point, picked, running_mean, thinned},
+};
+use maud::{Markup, html};
+use std::fmt::Write;
+
+const WIDTH: f64 = 560.0;
+const HEIGHT: f64 = 260.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 14.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 38.0;
+
+/// Colours that the style sheet has.
+const COLOURS: usize = 7;
+/// Stretches that a long curve is thinned to.
+const STRETCHES: usize = 180;
+/// Longer curves are drawn pale, with a running mean over them.
+const SMOOTHED_FROM: usize = 150;
+/// Shorter curves have a dot at each point.
+const DOTTED_BELOW: usize = 40;
+/// Points of a curve that say their value.
+const SPEAKING: usize = 60;
+/// Steps without a finite value that are marked.
+const MARKED: usize = 60;
+/// Curves torn into more pieces are drawn in one.
+const PIECES: usize = 100;
+
+/// Curves that share a unit.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    pub title: String,
+    /// Empty for numbers without one.
+    pub unit: String,
+    pub series: Vec<Series>,
+    /// Dashed lines.
+    pub levels: Vec<Level>,
+    /// The last step, alike in all charts.
+    pub last: u64,
+}
+
+/// A curve.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub name: String,
+    /// By step; values need not be finite.
+    pub points: Vec<Point>,
+}
+
+/// What the untrained encoder gives, in the colour of the curve of this name.
+#[derive(Clone, Debug)]
+pub struct Level {
+    pub name: String,
+    pub value: f64,
+}
+
+impl Chart {
+    /// The chart with its title and legend.
+    pub fn figure(&self) -> Markup {
+        let finite = self.series.iter().flat_map(|series| series.points.iter().map(|&(_, y)| y));
+        let levels = self.levels.iter().map(|level| level.value);
+        let y = Axis::around(finite.chain(levels).filter(|y| y.is_finite()));
+        let x = Axis::of_steps(self.last);
+        let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
+        let unit =
+            [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let has_legend = self.series.len() > 1 || !self.levels.is_empty();
+        html! {
+            figure.chart {
+                figcaption {
+                    span.what { (self.title) }
+                    span.unit { (unit) }
+                }
+                svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{} by step", self.title)) {
+                    (grid(&x, &y))
+                    @for level in &self.levels { (self.level(level, &y)) }
+                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, &x, &y)) }
+                }
+                @if has_legend {
+                    ul.legend {
+                        @for (index, series) in self.series.iter().enumerate() {
+                            li { span class=(format!("swatch c{}", index % COLOURS)) {} (series.name) }
+                        }
+                        @if !self.levels.is_empty() { li { span.swatch.dashed {} "untrained encoder" } }
+                    }
+                }
+            }
+        }
+    }
+
+    fn level(&self, level: &Level, y: &Axis) -> Markup {
+        let colour = self.series.iter().position(|series| series.name == level.name).unwrap_or(COLOURS - 1);
+        let height = at_y(y, level.value);
+        html! {
+            path class=(format!("level c{}", colour % COLOURS))
+                d=(format!("M{LEFT} {height:.1}H{}", WIDTH - RIGHT)) {
+                title { (level.name) ", untrained encoder: " (number(level.value)) }
+            }
+        }
+    }
+}
+
+fn at_x(axis: &Axis, step: f64) -> f64 {
+    LEFT + axis.place(step) * (WIDTH - LEFT - RIGHT)
+}
+
+fn at_y(axis: &Axis, value: f64) -> f64 {
+    HEIGHT - BOTTOM - axis.place(value) * (HEIGHT - TOP - BOTTOM)
+}
+
+fn grid(x: &Axis, y: &Axis) -> Markup {
+    let floor = HEIGHT - BOTTOM;
+    html! {
+        @for (value, say) in &y.ticks {
+            @let height = at_y(y, *value);
+            path.grid d=(format!("M{LEFT} {height:.1}H{}", WIDTH - RIGHT)) {}
+            text.tick x=(LEFT - 8.0) y=(format!("{:.1}", height + 4.0)) text-anchor="end" { (say) }
+        }
+        @for (step, say) in &x.ticks {
+            @let place = at_x(x, *step);
+            path.axis d=(format!("M{place:.1} {floor}v4")) {}
+            text.tick x=(format!("{place:.1}")) y=(floor + 17.0) text-anchor="middle" { (say) }
+        }
+        path.axis d=(format!("M{LEFT} {floor}H{}", WIDTH - RIGHT)) {}
+        text.tick x=(WIDTH - RIGHT) y=(HEIGHT - 4.0) text-anchor="end" { "step" }
+    }
+}
+
+fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
+    let colour = format!("c{}", index % COLOURS);
+    let pieces = pieces(&series.points);
+    let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
+    let missing: Vec<Point> = series.points.iter().copied().filter(|point| !point.1.is_finite()).collect();
+    let is_long = finite.len() >= SMOOTHED_FROM;
+    let raw = pieces.iter().map(|piece| {
+        let stretches = (STRETCHES * piece.len() / finite.len().max(1)).max(1);
+        path(&thinned(piece, stretches), x, y)
+    });
+    let raw: String = raw.collect();
+    let mean = if is_long { running_mean(&finite, STRETCHES * 2) } else { finite.clone() };
+    let radius = if finite.len() < DOTTED_BELOW { "2.4" } else { "0" };
+    html! {
+        g class=(colour) {
+            path class=(if is_long { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
+            @if is_long {
+                path.line d=(path(&mean, x, y)) { title { (series.name) ", running mean" } }
+            }
+            @for (step, value) in picked(&mean, SPEAKING) {
+                @let (cx, cy) = (format!("{:.1}", at_x(x, step)), format!("{:.1}", at_y(y, value)));
+                @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
+                circle.point cx=(cx) cy=(cy) r="7" {
+                    title { (series.name) " " (number(value)) " at step " (step) }
+                }
+            }
+            @for (step, _) in picked(&missing, MARKED) {
+                path.bad d=(format!("M{:.1} {}v-10", at_x(x, step), HEIGHT - BOTTOM)) {
+                    title { (series.name) " is not finite at step " (step) }
+                }
+            }
+        }
+    }
+}
+
+/// The stretches between values that are not finite.
+fn pieces(points: &[Point]) -> Vec<Vec<Point>> {
+    let parts = points.split(|point| !point.1.is_finite()).filter(|piece| !piece.is_empty());
+    let parts: Vec<Vec<Point>> = parts.map(<[Point]>::to_vec).collect();
+    if parts.len() > PIECES { vec![parts.concat()] } else { parts }
+}
+
+fn path(points: &[Point], x: &Axis, y: &Axis) -> String {
+    let mut text = String::new();
+    for (index, &(step, value)) in points.iter().enumerate() {
+        let command = if index == 0 { 'M' } else { 'L' };
+        let _ = write!(text, "{command}{:.1} {:.1}", at_x(x, step), at_y(y, value));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(points: Vec<Point>) -> String {
+        let last = points.last().map_or(0.0, |point| point.0) as u64;
+        let series = vec![Series { name: "loss".to_owned(), points }];
+        let (title, unit) = ("Loss".to_owned(), "loss".to_owned());
+        Chart { title, unit, series, levels: Vec::new(), last }.figure().into_string()
+    }
+
+    #[test]
+    fn any_curve_is_drawn_within_the_chart_and_stays_small() {
+        let long: Vec<Point> = (0..200_000).map(|x| (f64::from(x), f64::from(x % 1000))).collect();
+        let torn: Vec<Point> = (0..5000).map(|x| (f64::from(x), if x % 2 == 0 { 1.0 } else { f64::NAN })).collect();
+        let odd = vec![(0.0, f64::INFINITY), (1.0, 1e300), (2.0, -1e300)];
+        for points in [Vec::new(), vec![(0.0, 1.0)], vec![(5.0, f64::NAN)], odd, long, torn] {
+            let text = drawn(points);
+            assert!(text.len() < 40_000, "{} bytes", text.len());
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_tears_the_line_and_is_marked() {
+        let text = drawn(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 2.0), (4.0, 1.0)]);
+        assert!(text.contains("loss is not finite at step 2"));
+        let line = text.split("class=\"line\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(line.matches('M').count(), 2, "{line}");
+    }
+}
