@@ -56,8 +56,8 @@ impl Axis {
             let say = if (-3..=4).contains(&power) { plain_power(power) } else { format!("1e{power}") };
             (10f64.powi(power), say)
         });
-        let ticks = ticks.filter(|&(y, _)| y.is_finite() && y > 0.0).collect();
-        Self { low: 10f64.powi(first).max(f64::MIN_POSITIVE), high: high.max(low * 10.0), is_logarithmic: true, ticks }
+        let ticks = ticks.filter(|&(y, _)| y > 0.0 && y <= high * (1.0 + 1e-9)).collect();
+        Self { low: 10f64.powi(first).max(f64::MIN_POSITIVE), high, is_logarithmic: true, ticks }
     }
 
     /// Whether equal distances are equal ratios.
@@ -119,6 +119,7 @@ mod tests {
             ["0.0002", "0.0004", "0.0006", "0.0008", "0.0010"]
         );
         assert_eq!(said(&Axis::around([1.0, 1e6].into_iter())), ["1", "10", "100", "1000", "10000", "1e5", "1e6"]);
+        assert_eq!(said(&Axis::around([0.002, 4.0].into_iter())), ["0.001", "0.01", "0.1", "1"]);
         assert!(!Axis::around([-1.0, 1e9].into_iter()).is_logarithmic());
     }
 

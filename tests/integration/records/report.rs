@@ -22,7 +22,11 @@ fn command(page: &str, what: &str) -> Vec<String> {
 #[test]
 fn finished_run_has_a_page_with_everything() {
     let folder = tempfile::tempdir().unwrap();
-    assert_ok(&train(folder.path(), "run", &["evaluation.untrained=true", "evaluation.collapse=true"]));
+    assert_ok(&train(
+        folder.path(),
+        "run",
+        &["evaluation.untrained=true", "evaluation.collapse=true", "evaluation.every_steps=14"],
+    ));
     let path = folder.path().join("runs/run");
     let page = page(&path);
     insta::assert_snapshot!(without_figures(&text(&page, "Results")));
