@@ -25,7 +25,13 @@ pub struct TorchFile {
 
 /// Whether bytes are a file of `torch.save`, by how they start.
 pub fn is_torch_file(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80])
+    bytes.starts_with(b"PK\x03\x04") || (bytes.starts_with(&[0x80]) && !has_safetensors_header(bytes))
+}
+
+/// Whether a header of JSON lies where a safetensors file says, whose length may begin with a pickle's first byte.
+fn has_safetensors_header(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
+    rest.starts_with(b"{") && u64::from_le_bytes(*length) <= rest.len() as u64
 }
 
 impl TorchFile {
@@ -189,5 +195,23 @@ impl Pickle {
             node @ Node::Storage { key, .. } => Some((key.as_str(), node)),
             _ => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::write_tensors, *};
+
+    #[test]
+    fn safetensors_of_any_header_length_are_no_pickles() {
+        let mut lengths = std::collections::BTreeSet::new();
+        for name in (1..600).map(|count| "n".repeat(count)) {
+            let bytes =
+                write_tensors(&[(name, Tensor::from_slice(&[1f32]))], std::collections::HashMap::new()).unwrap();
+            lengths.insert(bytes[0]);
+            assert!(!is_torch_file(&bytes), "a header of {} bytes", u64::from_le_bytes(bytes[..8].try_into().unwrap()));
+        }
+        assert!(lengths.contains(&0x80), "one begins as a pickle does");
+        assert!(is_torch_file(b"\x80\x02}q\x00.") && is_torch_file(b"PK\x03\x04"));
     }
 }
