@@ -13,6 +13,7 @@ pub mod error;
 pub mod evaluation;
 pub mod evaluator;
 pub mod fault_point;
+mod hash;
 pub mod loss;
 pub mod native;
 pub mod optimizer;

@@ -4,9 +4,11 @@
 //! missing.
 
 use super::disk;
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    hash::sha256,
+};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -123,7 +125,7 @@ impl CheckpointSet {
             return Ok(target);
         }
         manifest.format = FORMAT;
-        let entry = |bytes: &[u8]| FileEntry { bytes: bytes.len() as u64, sha256: hash(bytes) };
+        let entry = |bytes: &[u8]| FileEntry { bytes: bytes.len() as u64, sha256: sha256(bytes) };
         manifest.files = files.iter().map(|(name, bytes)| ((*name).to_owned(), entry(bytes))).collect();
         disk::make_folder(&self.folder)?;
         self.sweep()?;
@@ -316,16 +318,12 @@ fn read_files(path: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u
             return Err(format!("`{name}` has {} bytes, expected {}", facts.len(), entry.bytes));
         }
         let bytes = disk::read(&file).map_err(|error| format!("`{name}`: {error}"))?;
-        if hash(&bytes) != entry.sha256 {
+        if sha256(&bytes) != entry.sha256 {
             return Err(format!("`{name}` has another hash than the manifest says"));
         }
         Ok((name.clone(), bytes))
     };
     manifest.files.iter().map(read).collect()
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

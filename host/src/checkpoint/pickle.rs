@@ -8,6 +8,9 @@ use tch::Kind;
 
 const MOST_NODES: usize = 4_000_000; // a checkpoint of 1,000 tensors has 20,000
 const MOST_STACK: usize = 1_000_000;
+const MOST_ARGUMENTS: usize = 16; // PyTorch's functions take 3 to 7
+const MOST_AXES: usize = 16; // convolutions have 4
+const KEY_BYTES: usize = 64; // PyTorch numbers storages, in older files by address
 
 /// A value's place in the arena.
 pub type Id = usize;
@@ -86,8 +89,15 @@ impl Pickle {
     /// # Errors
     /// Whatever is not plain data, by name; damage.
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
-        let mut machine =
-            Machine { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+        let mut machine = Machine {
+            bytes,
+            at: 0,
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            copied: 0,
+        };
         let root = machine.run()?;
         Ok(Self { nodes: machine.nodes, root, length: machine.at })
     }
@@ -129,6 +139,8 @@ struct Machine<'a> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
+    /// Items that were copied from one value into another.
+    copied: usize,
 }
 
 impl Machine<'_> {
@@ -197,15 +209,15 @@ impl Machine<'_> {
                 b']' => self.push(Node::List(Vec::new()))?,
                 b'}' => self.push(Node::Dict(Vec::new()))?,
                 b't' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Node::Tuple(items))?;
                 }
                 b'l' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Node::List(items))?;
                 }
                 b'd' => {
-                    let pairs = pairs(&self.to_mark()?)?;
+                    let pairs = pairs(&self.since_mark()?)?;
                     self.push(Node::Dict(pairs))?;
                 }
                 0x85..=0x87 => {
@@ -219,7 +231,7 @@ impl Machine<'_> {
                     self.append(&[item])?;
                 }
                 b'e' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.append(&items)?;
                 }
                 b's' => {
@@ -227,7 +239,7 @@ impl Machine<'_> {
                     self.set(&[key, value])?;
                 }
                 b'u' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.set(&items)?;
                 }
                 b'q' => {
@@ -248,7 +260,7 @@ impl Machine<'_> {
                     self.recall(number.into())?;
                 }
                 b'0' => drop(self.pop()?),
-                b'1' => drop(self.to_mark()?),
+                b'1' => drop(self.since_mark()?),
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
                     self.name(&module, &name)?;
@@ -352,7 +364,7 @@ impl Machine<'_> {
         Ok(self.stack.pop().expect("looked above"))
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>, Refusal> {
+    fn since_mark(&mut self) -> Result<Vec<Id>, Refusal> {
         let mark = self.marks.pop().ok_or_else(|| broken("a mark is missing"))?;
         Ok(self.stack.split_off(mark))
     }
@@ -410,15 +422,22 @@ impl Machine<'_> {
 
     fn reduce(&mut self) -> Result<(), Refusal> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
-        let Node::Tuple(arguments) = self.nodes[arguments].clone() else {
-            return Err(broken("arguments are no tuple"));
+        // Bounded before anything is copied: one tuple can be the arguments of any number of calls.
+        let arguments = match &self.nodes[arguments] {
+            Node::Tuple(arguments) if arguments.len() <= MOST_ARGUMENTS => arguments.clone(),
+            Node::Tuple(_) => return Err(broken("it calls with more arguments than anything takes")),
+            _ => return Err(broken("arguments are no tuple")),
         };
         match self.nodes[callable] {
             Node::Known(Known::OrderedDict) if arguments.is_empty() => self.push(Node::Dict(Vec::new())),
             Node::Known(Known::OrderedDict) => {
-                let Node::List(items) = self.nodes[arguments[0]].clone() else {
+                let Node::List(items) = &self.nodes[arguments[0]] else {
                     return Err(broken("a dictionary of what is no list"));
                 };
+                self.copied += items.len();
+                if self.copied > MOST_NODES {
+                    return Err(broken(format!("it copies more than {MOST_NODES} values")));
+                }
                 let pair = |id: &Id| match &self.nodes[*id] {
                     Node::Tuple(pair) | Node::List(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
                     _ => Err(broken("a dictionary's item is no pair")),
@@ -438,20 +457,18 @@ impl Machine<'_> {
     fn tensor(&mut self, arguments: &[Id]) -> Result<(), Refusal> {
         let &[storage, offset, size, stride, ..] = arguments else { return Err(broken("a tensor lacks its parts")) };
         let numbers = |id: Id| match &self.nodes[id] {
-            Node::Tuple(items) | Node::List(items) => items
+            Node::Tuple(items) | Node::List(items) if items.len() <= MOST_AXES => items
                 .iter()
                 .map(|&item| match self.nodes[item] {
                     Node::Int(number) if number >= 0 => Ok(number),
                     _ => Err(broken("a tensor's size is no whole number")),
                 })
                 .collect::<Result<Vec<i64>, _>>(),
-            _ => Err(broken("a tensor's size is no tuple")),
+            _ => Err(broken("a tensor's size is no short tuple")),
         };
         let (size, stride) = (numbers(size)?, numbers(stride)?);
         match (&self.nodes[storage], &self.nodes[offset]) {
-            (Node::Storage { .. }, &Node::Int(offset))
-                if offset >= 0 && size.len() == stride.len() && size.len() <= 16 =>
-            {
+            (Node::Storage { .. }, &Node::Int(offset)) if offset >= 0 && size.len() == stride.len() => {
                 self.push(Node::Tensor { storage, offset: offset as u64, size, stride })
             }
             _ => Err(broken("a tensor is not made of a storage, an offset, sizes and strides")),
@@ -474,7 +491,7 @@ impl Machine<'_> {
         let is_storage = matches!(part(0), Some(Node::Text(word)) if word == "storage");
         match (part(1), part(2), part(4)) {
             (Some(&Node::Known(Known::Storage(kind))), Some(Node::Text(key)), Some(&Node::Int(length)))
-                if is_storage && length >= 0 =>
+                if is_storage && length >= 0 && key.len() <= KEY_BYTES =>
             {
                 let key = key.clone();
                 self.push(Node::Storage { kind, key, length: length as u64 })
@@ -485,7 +502,7 @@ impl Machine<'_> {
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Refusal> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err(broken("a dictionary's key has no value"));
     }
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
@@ -547,6 +564,27 @@ mod tests {
         assert!(refusal(b"\x80\x02(ccollections\nOrderedDict\no.").contains("OBJ"));
         assert!(refusal(b"\x80\x02ccollections\nOrderedDict\n)\x81.").contains("NEWOBJ"));
         assert!(refusal(b"\x80\x02K\x01}b.").contains("BUILD"));
+    }
+
+    #[test]
+    fn what_is_used_again_and_again_is_not_copied_without_end() {
+        // A dictionary of the same 1,000 pairs, 10,000 times over.
+        let mut copies = b"\x80\x02ccollections\nOrderedDict\nq\x00](K\x01K\x01\x86q\x01".to_vec();
+        copies.extend(b"h\x01".repeat(999));
+        copies.extend(b"eq\x020");
+        copies.extend(b"h\x00h\x02\x85R0".repeat(10_000));
+        copies.extend(b"}.");
+        assert!(refusal(&copies).contains("copies more than"));
+        let mut arguments = b"\x80\x02ccollections\nOrderedDict\n(".to_vec();
+        arguments.extend(b"N".repeat(17));
+        arguments.extend(b"tR.");
+        assert!(refusal(&arguments).contains("more arguments than anything takes"));
+        let key = |length: u8| {
+            let key = [&[b'U', length][..], &vec![b'0'; length.into()]].concat();
+            [b"\x80\x02(U\x07storagectorch\nFloatStorage\n", &key[..], b"U\x03cpuK\x01tQ."].concat()
+        };
+        assert!(Pickle::read(&key(64)).is_ok());
+        assert!(refusal(&key(65)).contains("none to a storage"));
     }
 
     #[test]

@@ -13,6 +13,9 @@ const MASKS: &str = "g2l_loss.masks_r5";
 /// Classifiers on another representation, which later code no longer had.
 const OTHER_CLASSIFIERS: &str = "evaluator.block_bop_";
 const SHOWN: usize = 10; // names in a message
+/// Tensors that share a storage are copied each: of all of them no more than this many times the file.
+const MOST_COPIES: usize = 8;
+const MOST_TENSORS: usize = 100_000; // the largest published model has 600
 
 /// A published checkpoint.
 #[derive(Debug)]
@@ -77,6 +80,7 @@ impl Published {
             left_out: Vec::new(),
         };
         let mut unknown = Vec::new();
+        let mut copied = 0;
         for (name, node) in file.pickle.entries(model) {
             let within =
                 |prefix: &str| name.strip_prefix(prefix).map(|rest| rest.strip_prefix("module.").unwrap_or(rest));
@@ -93,12 +97,19 @@ impl Published {
                 }
             };
             let tensor = file.tensor(node).map_err(|reason| format!("its tensor `{name}`: {reason}"))?;
+            copied += tensor.numel() * tensor.kind().elt_size_in_bytes();
+            if copied > MOST_COPIES * bytes.len() || list.len() > MOST_TENSORS {
+                return Err(format!("its tensors are more than {MOST_COPIES} times as large as the file, or too many"));
+            }
             if list.insert(own.to_owned(), tensor).is_some() {
                 return Err(format!("it holds `{name}` twice"));
             }
         }
         if !unknown.is_empty() {
             return Err(format!("its model holds {}, which AMDIM does not have", listed(&unknown)));
+        }
+        if published.encoder.is_empty() {
+            return Err("its model holds no encoder".to_owned());
         }
         published.sizes = match file.pickle.get(root, "hyperparams") {
             Some(table) => stated(&file, table)?,

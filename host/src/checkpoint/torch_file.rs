@@ -63,10 +63,10 @@ impl TorchFile {
             if entry.compression() != CompressionMethod::Stored {
                 return Err(format!("its entry {index} is compressed, which `torch.save` never does"));
             }
-            total += entry.size();
+            total = u64::saturating_add(total, entry.size());
         }
-        if total > bytes.len() as u64 {
-            return Err("its entries are larger than the file".to_owned());
+        if total > bytes.len() as u64 || archive.has_overlapping_files().map_err(broken)? {
+            return Err("its entries are larger than the file, or lie in one another".to_owned());
         }
         let mut entry = |name: &str, most: u64| -> Result<Option<Vec<u8>>, String> {
             let mut entry = match archive.by_name(&format!("{prefix}{name}")) {
@@ -175,8 +175,12 @@ impl TorchFile {
         if numel > *length || (numel > 0 && last >= *length) {
             return Err(outside());
         }
-        let flat = Tensor::f_from_data_size(bytes, &[*length as i64], *kind);
-        let copy = flat.and_then(|flat| owned(&flat.f_as_strided(size, stride, *offset as i64)?));
+        // Only what the tensor reaches is touched: any number of them may lie in one storage.
+        let reached = if numel == 0 { 0..0 } else { *offset..last + 1 };
+        let count = (reached.end - reached.start) as i64;
+        let bytes = &bytes[(reached.start * element) as usize..(reached.end * element) as usize];
+        let flat = Tensor::f_from_data_size(bytes, &[count], *kind);
+        let copy = flat.and_then(|flat| owned(&flat.f_as_strided(size, stride, 0)?));
         copy.map_err(|error| error.to_string())
     }
 }

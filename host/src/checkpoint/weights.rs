@@ -23,13 +23,13 @@ impl Weights {
     /// # Errors
     /// What is there instead.
     pub fn read(path: &Path) -> Result<Self> {
-        let facts = fs::metadata(path).map_err(Error::io("read", path))?;
+        let facts = fs::metadata(path).map_err(|error| not_there(path, &error.to_string()))?;
         if facts.is_dir() { Self::of_folder(path) } else { Self::of_file(path) }
     }
 
     fn of_file(path: &Path) -> Result<Self> {
         let at = path.display().to_string();
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = read_source(path)?;
         if is_torch_file(&bytes) {
             let Published { encoder, sizes, .. } = read_published(path, &bytes)?;
             return Ok(Self { tensors: encoder, sizes: Some(sizes), at });
@@ -64,6 +64,23 @@ impl Weights {
         let tensors = read_tensors(bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
         Ok(Self { tensors, sizes: None, at })
     }
+}
+
+/// The bytes of a file of weights.
+///
+/// # Errors
+/// No such file, or one that has no end.
+pub fn read_source(path: &Path) -> Result<Vec<u8>> {
+    let facts = fs::metadata(path).map_err(|error| not_there(path, &error.to_string()))?;
+    if !facts.is_file() {
+        return Err(not_there(path, "it is no regular file"));
+    }
+    fs::read(path).map_err(|error| not_there(path, &error.to_string()))
+}
+
+fn not_there(path: &Path, reason: &str) -> Error {
+    let fault = Fault::new(format!("weights can't be read from `{}`: {reason}", path.display()));
+    Error::Checkpoint { fault: fault.hint("name a run directory, one of its checkpoints, or a file of weights") }
 }
 
 /// Reads a published checkpoint's bytes.

@@ -3,14 +3,15 @@
 use super::say;
 use crate::{
     checkpoint::{
-        CheckpointSet, Found, Published, Verified, Weights, is_torch_file, read_published, read_tensors, write_tensors,
+        CheckpointSet, Found, Published, Verified, Weights, is_torch_file, read_published, read_source, read_tensors,
+        write_tensors,
     },
     error::{Error, Fault, Result},
+    hash::sha256,
     record::write_whole,
 };
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -152,7 +153,7 @@ type Parts = (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>, HashMap<String
 /// The encoder's and the classifiers' tensors under their own names, and what is known of them.
 fn parts(source: &Path) -> Result<Parts> {
     if source.is_file() {
-        let bytes = fs::read(source).map_err(Error::io("read", source))?;
+        let bytes = read_source(source)?;
         if is_torch_file(&bytes) {
             let published = read_published(source, &bytes)?;
             let sizes = json!(published.sizes).to_string();
@@ -179,11 +180,11 @@ fn parts(source: &Path) -> Result<Parts> {
 
 fn import(file: &Path, out: &Path) -> Result<()> {
     refuse_existing(out)?;
-    let bytes = fs::read(file).map_err(Error::io("read", file))?;
+    let bytes = read_source(file)?;
     let Published { sizes, encoder, classifiers, counters, left_out } = read_published(file, &bytes)?;
     let source = json!({
         "file": file.file_name().unwrap_or_default().to_string_lossy(),
-        "sha256": Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "sha256": sha256(&bytes),
         "hyperparams": sizes,
         "counters": counters,
         "left_out": left_out,

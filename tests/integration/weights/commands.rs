@@ -4,6 +4,7 @@ use crate::{
     support::{
         binary::{errors, run},
         figures::figure,
+        python::python_with,
         workspace::shared,
     },
     training::{assert_ok, train},
@@ -11,7 +12,7 @@ use crate::{
 use infomax::checkpoint::{read_tensors, write_tensors};
 use std::{
     collections::HashMap,
-    env, fs,
+    fs,
     path::Path,
     process::{Command, Output},
 };
@@ -155,21 +156,27 @@ fn export_under_published_names_and_import_give_equal_tensors() {
     }
 }
 
-/// A Python that can import these packages; says so where there is none.
-fn python(packages: &str) -> Option<String> {
-    let python = env::var("INFOMAX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
+#[test]
+fn paths_that_hold_no_weights_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["nowhere", "/dev/zero"] {
+        for command in ["export", "import"] {
+            let output = run(folder.path(), &["checkpoint", command, path, "--out", "out"]);
+            let text = errors(&output, folder.path());
+            assert_eq!(output.status.code(), Some(5), "{command} {path}: {text}");
+            assert!(
+                text.contains(&format!("weights can't be read from `{path}`")) && text.contains("hint: "),
+                "{text}"
+            );
+        }
     }
-    eprintln!("SKIPPED: `{python}` can't import {packages}; set INFOMAX_PYTHON to one that can");
-    None
+    assert!(!folder.path().join("out").exists());
 }
 
 /// The lines that the README gives.
 #[test]
 fn encoder_file_is_usable_alone_from_python() {
-    let Some(python) = python("safetensors, torch") else { return };
+    let Some(python) = python_with("safetensors, torch") else { return };
     let folder = tempfile::tempdir().unwrap();
     assert_ok(&train(folder.path(), "run", &[]));
     let script = "from safetensors.torch import load_file\n\

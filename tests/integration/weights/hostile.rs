@@ -1,6 +1,6 @@
 //! Files that are not what they say, or mean harm: refused by what is in them, nothing executed, memory bounded.
 
-use super::pickles::{archive, archive_with, pickle, storages, stream};
+use super::pickles::{Saved, archive, archive_with, pickle, pickle_of_one, storages, stream};
 use crate::support::{ended::infomax, figures::figure};
 use infomax::checkpoint::{Published, read_tensors};
 use infomax_sdk::Key;
@@ -15,7 +15,7 @@ fn export(folder: &Path, bytes: &[u8]) -> crate::support::ended::Ended {
 
 /// A text in a pickle.
 fn word(text: &str) -> Vec<u8> {
-    [&[b'X'], &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+    [b"X".as_slice(), &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
 /// Pickles that would run a command if anything in them were executed.
@@ -111,7 +111,7 @@ fn k16_other_files_are_named_for_what_they_are() {
 fn k16_damaged_and_swollen_files_are_refused_in_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let usual = export(folder.path(), b"").peak_mib;
-    let tensors = [super::pickles::Saved::new("encoder.layer_list.0.conv.weight", &[4], vec![0.0; 4])];
+    let tensors = [Saved::new("encoder.layer_list.0.conv.weight", &[4], vec![0.0; 4])];
     let good = archive(&pickle(&tensors), &storages(&tensors));
     for bytes in [&good, &stream(&tensors)] {
         for length in (0..bytes.len()).step_by(10) {
@@ -129,7 +129,30 @@ fn k16_damaged_and_swollen_files_are_refused_in_bounded_memory() {
     let marks = [b"\x80\x02".as_slice(), &[b'('; 3_000_000]].concat();
     let numbers = [b"\x80\x02]".as_slice(), &b"K\x01a".repeat(5_000_000)].concat();
     let compressed = archive_with(&pickle(&tensors), &storages(&tensors), &[], CompressionMethod::Stored);
-    for (name, bytes) in [("laughs", laughs), ("huge", huge), ("long", long), ("marks", marks), ("numbers", numbers)] {
+    // What is used again is not copied again: a dictionary of the same pairs, calls with the same arguments, a storage's
+    // name, and tensors of one storage.
+    let ordered = b"\x80\x02ccollections\nOrderedDict\nq\x000";
+    let pairs = [&b"h\x01".repeat(100_000)[..], b"eq\x020", &b"h\x00h\x02\x85R0".repeat(100_000), b"}."].concat();
+    let pairs = [&ordered[..], b"](K\x01K\x01\x86q\x01", &pairs].concat();
+    let calls = [&b"N".repeat(500_000)[..], b"tq\x030", &b"h\x00h\x03R0".repeat(100_000), b"}."].concat();
+    let arguments = [&ordered[..], b"(", &calls].concat();
+    let name = [&b"X"[..], &1_000_000u32.to_le_bytes(), &b"0".repeat(1_000_000), b"q\x040"].concat();
+    let reference = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nh\x04X\x03\x00\x00\x00cpuK\x01tQ0".repeat(20_000);
+    let keys = [b"\x80\x02", &name[..], &reference, b"}."].concat();
+    let tensor = |i| Saved::new(&format!("encoder.t{i}"), &[1_000_000], vec![0.0]);
+    let shared: Vec<Saved> = (0..2000).map(tensor).collect();
+    let shared = archive(&pickle_of_one(&shared, 1_000_000), &[vec![0u8; 4_000_000]]);
+    for (name, bytes) in [
+        ("laughs", laughs),
+        ("huge", huge),
+        ("long", long),
+        ("marks", marks),
+        ("numbers", numbers),
+        ("pairs", pairs),
+        ("arguments", arguments),
+        ("keys", keys),
+        ("shared", shared),
+    ] {
         for bytes in [bytes.clone(), archive(&bytes, &[])] {
             let ended = export(folder.path(), &bytes);
             assert_eq!(ended.code, 5, "{name}: {}", ended.seen());
@@ -192,8 +215,8 @@ fn k17_malicious_safetensors_are_refused_in_bounded_memory() {
 #[test]
 fn d21_damaged_weights_never_panic() {
     let tensors = [
-        super::pickles::Saved::new("encoder.module.layer_list.0.conv.weight", &[2, 3, 1, 1], vec![1.0; 6]),
-        super::pickles::Saved::new("evaluator.block_glb_lin.block_forward.2.weight", &[2, 2], vec![2.0; 4]),
+        Saved::new("encoder.module.layer_list.0.conv.weight", &[2, 3, 1, 1], vec![1.0; 6]),
+        Saved::new("evaluator.block_glb_lin.block_forward.2.weight", &[2, 2], vec![2.0; 4]),
     ];
     let zip = archive(&pickle(&tensors), &storages(&tensors));
     let old = stream(&tensors);

@@ -50,6 +50,15 @@ fn tuple(out: &mut Vec<u8>, numbers: &[i64]) {
 
 /// The older layout with these tensors: `{model: OrderedDict, info_epochs, …}`.
 pub fn pickle(tensors: &[Saved]) -> Vec<u8> {
+    written(tensors, None)
+}
+
+/// The same with all tensors in one storage of a length.
+pub fn pickle_of_one(tensors: &[Saved], length: i64) -> Vec<u8> {
+    written(tensors, Some(length))
+}
+
+fn written(tensors: &[Saved], shared: Option<i64>) -> Vec<u8> {
     let mut out = b"\x80\x02}(".to_vec();
     text(&mut out, "model");
     out.extend(b"ccollections\nOrderedDict\n)R(");
@@ -58,9 +67,9 @@ pub fn pickle(tensors: &[Saved]) -> Vec<u8> {
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut out, "storage");
         out.extend(b"ctorch\nFloatStorage\n");
-        text(&mut out, &key.to_string());
+        text(&mut out, &shared.map_or(key, |_| 0).to_string());
         text(&mut out, "cpu");
-        number(&mut out, tensor.storage.len() as i64);
+        number(&mut out, shared.unwrap_or(tensor.storage.len() as i64));
         out.extend(b"tQ");
         number(&mut out, tensor.offset);
         tuple(&mut out, &tensor.size);

@@ -163,6 +163,8 @@ fn what_the_layouts_do_not_have_is_named() {
     let mut tensors = tiny();
     (tensors[0].size, tensors[0].stride) = (vec![1 << 30], vec![0]);
     assert!(refusal(&tensors).contains("outside of its storage"));
+    let nothing = [Saved::new("g2l_loss.masks_r5", &[1], vec![0.0])];
+    assert!(refusal(&nothing).contains("its model holds no encoder"));
     let other = archive(b"\x80\x02}(X\x05\x00\x00\x00epochK\x03u.", &[]);
     assert!(Published::read(&other).unwrap_err().contains("it holds `epoch`, not one of the two layouts"));
 }
