@@ -3,6 +3,7 @@
 use crate::{
     support::{
         binary::{errors, run},
+        python::python_with,
         workspace::root,
     },
     training::{assert_ok, train},
@@ -10,7 +11,7 @@ use crate::{
 use infomax::{checkpoint::read_tensors, evaluator::LogisticRegression};
 use serde_json::Value;
 use std::{
-    env, fs,
+    fs,
     path::Path,
     process::{Command, Output},
 };
@@ -91,33 +92,28 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
         (vec!["evaluate", "runs/run", "--checkpoint", "14"], 5),
         (vec!["evaluate", "runs/run", "--checkpoint", "best"], 5),
         (vec!["evaluate", "runs"], 2),
+        (vec!["evaluate", "runs/run", "--set", "evaluation.knn_k=20"], 2),
         (vec!["evaluate", "runs/run", "--label-fraction", "2"], 2),
         (vec!["evaluate", "runs/run", "--checkpoint", "newest"], 2),
     ] {
         let output = run(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", errors(&output, folder.path()));
     }
+    // What is wrong with a setting is said, not that other builds lie beside the run's.
+    let output = run(folder.path(), &["evaluate", "runs/run", "--set", "evaluation.knn_k=20"]);
+    assert!(errors(&output, folder.path()).contains("`evaluation.knn_k` has no effect"));
+    let both = ["evaluate", "runs/run", "--set", "evaluation.knn=true", "--set", "evaluation.knn_k=20"];
+    assert_ok(&run(folder.path(), &both));
     fs::write(folder.path().join("names.txt"), "nothing.png\n").unwrap();
     let output = run(folder.path(), &["evaluate", "runs/run", "--label-list", "names.txt"]);
     assert_eq!(output.status.code(), Some(4));
     insta::assert_snapshot!(errors(&output, folder.path()));
 }
 
-/// A Python that can import these packages; says so where there is none.
-fn python(packages: &str) -> Option<String> {
-    let python = env::var("INFOMAX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    eprintln!("SKIPPED: `{python}` can't import {packages}; set INFOMAX_PYTHON to one that can");
-    None
-}
-
 /// On the same exported features: the objective, the accuracy, and the neighbours' votes.
 #[test]
 fn scikit_learn_agrees_on_exported_features() {
-    let Some(python) = python("sklearn, safetensors, numpy") else { return };
+    let Some(python) = python_with("sklearn, safetensors, numpy") else { return };
     let folder = tempfile::tempdir().unwrap();
     assert_ok(&train(folder.path(), "run", &SETTINGS));
     for split in ["train", "test"] {

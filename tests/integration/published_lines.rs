@@ -88,7 +88,7 @@ fn published_command_lines_pre_train_and_then_train_classifiers() {
         let tensors = |run: &Path| read_tensors(&fs::read(run.join("encoder.safetensors")).unwrap()).unwrap().tensors;
         assert!(tensors(&first) == tensors(&second), "the encoder stays as it was");
         let rows = metrics(&second);
-        let last = rows.iter().filter(|row| row.get("loss/linear").is_some()).next_back().unwrap();
+        let last = rows.iter().rfind(|row| row.get("loss/linear").is_some()).unwrap();
         assert_eq!(last["step"].as_u64(), Some(30), "fifteen epochs of two updates");
         assert!(last.get("loss/g2l_1t5").is_none());
         assert!(rows.last().unwrap().get("linear_top1").is_some() && rows.last().unwrap().get("mlp_top1").is_some());

@@ -40,7 +40,7 @@ pub struct Evaluate {
     /// Config files whose dataset takes the place of the run's: an encoder trained on one, judged on another
     #[arg(long, value_name = "CONFIG")]
     dataset: Vec<PathBuf>,
-    /// Set a value of the run's config, such as `dataset.config.root=…` or `evaluation.knn_k=20`
+    /// Set a value of the run's config, such as `dataset.config.root=…`, or `evaluation.knn=true` and `evaluation.knn_k=20`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Use this share of the training labels too, of each class alike; more than one may be given

@@ -132,9 +132,8 @@ impl Train {
         if refused.is_empty() {
             return Ok(());
         }
-        let value = |value: &Option<Value>| value.as_ref().map_or("not set".to_owned(), Value::to_string);
         let lines =
-            refused.iter().map(|c| format!("\n  `{}`: {} then, {} now", c.key, value(&c.before), value(&c.after)));
+            refused.iter().map(|c| format!("\n  `{}`: {} then, {} now", c.key, told(&c.before), told(&c.after)));
         let message = format!("{} of the run's settings are others now:{}", refused.len(), lines.collect::<String>());
         let names = refused.iter().map(|c| format!("--override {}", c.key)).collect::<Vec<_>>().join(" ");
         let hint = format!("begin another run with them, or go on all the same with `{names}`");
@@ -153,8 +152,7 @@ impl Train {
         write_whole(&path, resolved.toml.as_bytes())?;
         adopt_origins(&self.changes, &resolved.origins, run)?;
         for change in &self.changes {
-            let value = |value: &Option<Value>| value.as_ref().map_or("not set".to_owned(), Value::to_string);
-            log::info!("`{}` was {}, is {} from here on", change.key, value(&change.before), value(&change.after));
+            log::info!("`{}` was {}, is {} from here on", change.key, told(&change.before), told(&change.after));
         }
         Ok(())
     }
@@ -308,6 +306,11 @@ impl Train {
             let _ = fs::remove_dir_all(run);
         }
     }
+}
+
+/// A setting's value, for messages.
+fn told(value: &Option<Value>) -> String {
+    value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string)
 }
 
 /// The GPUs that this process may use.

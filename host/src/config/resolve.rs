@@ -15,8 +15,8 @@ use super::{
     tables::{Optimizer, Train},
     validate,
 };
+use crate::hash::sha256;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// What an experiment is put together from; later ones win: defaults, files, environment, flags, `--set`.
@@ -98,7 +98,7 @@ pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<R
     let mut acting = survey.value.clone();
     effect::leave_out(&mut acting);
     let toml = canonical::write(&survey.whole, &acting);
-    let digest = Sha256::digest(&toml).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = sha256(&toml);
     let mut blank = json!({"dataset": {}, "augmentation": {}, "encoder": {}, "loss": {}});
     defaults::fill(&survey.whole, &survey.whole, &mut blank);
     let origins = merge::origins(&acting, &blank, &survey.layers);

@@ -3,13 +3,15 @@
 //! What is hashed is what the dataset read, under the name that it gave, cut off at its own field `root`: the host knows
 //! nothing of folders and splits, and the manifest can't disagree with what is read later.
 
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    record::write_whole,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt::Write,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -84,9 +86,7 @@ impl HashManifest {
     /// The system's, with the path.
     pub fn write(&self) -> Result<&Path> {
         let text = serde_json::to_vec(&Text { version: VERSION, files: &self.files }).expect("a map of strings");
-        let temporary = self.target.with_extension("json.tmp");
-        fs::write(&temporary, text).map_err(Error::io("write", &temporary))?;
-        fs::rename(&temporary, &self.target).map_err(Error::io("write", &self.target))?;
+        write_whole(&self.target, &text)?;
         Ok(&self.target)
     }
 }

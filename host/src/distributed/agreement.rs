@@ -2,7 +2,10 @@
 //! then that their parameters are still equal, to the bit.
 
 use super::group::Group;
-use crate::error::{Error, Fault, Result};
+use crate::{
+    config::leaves,
+    error::{Error, Fault, Result},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor};
@@ -25,24 +28,12 @@ const OWN: [&str; 9] = [
 
 /// The values of a resolved config that must be equal on all ranks, by key.
 pub fn comparable(config: &Value) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
-    collect("", config, &mut facts);
+    let values = leaves(config).into_iter();
+    let mut facts: BTreeMap<String, String> = values.map(|(key, value)| (key, value.to_string())).collect();
     let own =
         |key: &str| OWN.iter().any(|own| key == *own || key.strip_prefix(own).is_some_and(|k| k.starts_with('.')));
     facts.retain(|key, _| !own(key));
     facts
-}
-
-fn collect(key: &str, value: &Value, facts: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(table) => {
-            for (name, value) in table {
-                let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-                collect(&below, value, facts);
-            }
-        }
-        other => drop(facts.insert(key.to_owned(), other.to_string())),
-    }
 }
 
 /// Makes sure that every rank brings the same facts.

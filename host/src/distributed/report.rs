@@ -1,9 +1,11 @@
 //! How a rank ended, in a file that its supervisor reads: the first of many failures is the one to tell.
 
-use crate::error::{Error, Fault};
+use crate::{
+    error::{Error, Fault},
+    record::write_whole,
+};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
     path::PathBuf,
     sync::{
         OnceLock,
@@ -48,8 +50,7 @@ impl Report {
     pub fn deliver(&self) -> bool {
         let Some(file) = FILE.get() else { return false };
         let text = serde_json::to_vec(self).expect("a report is plain data");
-        let part = file.with_extension("part");
-        fs::write(&part, text).and_then(|()| fs::rename(&part, file)).is_ok()
+        write_whole(file, &text).is_ok()
     }
 }
 

@@ -6,14 +6,14 @@ use super::Opened;
 use crate::{
     augmentation::ForeignAugmentation,
     checkpoint::{read_tensors, write_tensors},
-    dataset::{BatchMaker, OrderedWorkers, Stage},
+    dataset::{BatchMaker, EvalBatch, OrderedWorkers, Stage},
     error::{Error, Result},
+    hash::sha256,
     record::write_whole,
     train::Normalisation,
 };
 use infomax_sdk::Mode;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use tch::{Kind, TchError, Tensor};
 
@@ -48,10 +48,10 @@ impl Features {
         let bytes = write_tensors(&list, HashMap::new()).map_err(failed)?;
         // A run that may not be written to is looked at all the same.
         let folder = path.parent().expect("it lies in the run");
-        if fs::create_dir_all(folder).is_ok() {
-            if let Err(error) = write_whole(&path, &bytes) {
-                log::warn!("features are not kept: {error}");
-            }
+        if fs::create_dir_all(folder).is_ok()
+            && let Err(error) = write_whole(&path, &bytes)
+        {
+            log::warn!("features are not kept: {error}");
         }
         Ok(features)
     }
@@ -69,7 +69,7 @@ impl Features {
             // One at a time, so that a bad image that is left out is known by its position.
             let range = batch * size..((batch + 1) * size).min(length);
             let mut positions = Vec::new();
-            let mut whole = maker.eval([])?;
+            let mut whole = EvalBatch { view: Vec::new(), labels: Vec::new() };
             for position in range {
                 let one = maker.eval([position])?;
                 if one.labels.first().is_some_and(|label| *label >= 0) {
@@ -142,9 +142,8 @@ fn kept_at(opened: &Opened, split: &str) -> PathBuf {
         augmentation.config,
         format!("{:?}", opened.device),
     ]);
-    let hash = Sha256::digest(depends.to_string());
-    let short: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    opened.run.join("features").join(format!("{split}-{short}.safetensors"))
+    let hash = sha256(depends.to_string());
+    opened.run.join("features").join(format!("{split}-{}.safetensors", &hash[..16]))
 }
 
 /// Kept features, where they are whole.

@@ -4,7 +4,7 @@
 use super::Features;
 use crate::{
     error::{Error, Result},
-    evaluator::{LogisticRegression, Neighbours, feature_std, rankme, uniformity},
+    evaluator::{LogisticRegression, Neighbours, spread},
 };
 use infomax_sdk::Key;
 use serde::Serialize;
@@ -16,9 +16,6 @@ const STRENGTHS: [f64; 7] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 const CHOSEN_ON: f64 = 0.1;
 /// Enough to tell strengths apart, each from where the last one ended; and to the optimum with the chosen one.
 const ITERATIONS: [u64; 2] = [50, 1000];
-const KNN_QUERIES: i64 = 500; // at a time, as in training
-const COLLAPSE_IMAGES: i64 = 10_000;
-const UNIFORMITY_IMAGES: i64 = 2_048;
 const STD_EPS: f64 = 1e-6; // a channel that never changes stays 0
 
 /// What is measured besides the linear classifier.
@@ -55,22 +52,17 @@ pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<
         let neighbours =
             Neighbours::new(&train.x_nd, &train.labels_n, settings.classes, settings.knn_k, settings.knn_temperature)?;
         let count = test.x_nd.size()[0];
-        let mut right = 0;
-        for start in (0..count).step_by(KNN_QUERIES as usize) {
-            let length = KNN_QUERIES.min(count - start);
-            let class_q = neighbours.classify(&test.x_nd.f_narrow(0, start, length)?)?;
-            right += correct(&class_q, &test.labels_n.f_narrow(0, start, length)?)?;
-        }
-        let seen = evenly(&test.x_nd, COLLAPSE_IMAGES)?;
+        let right = neighbours.correct(&test.x_nd, &test.labels_n)?;
+        let [(_, feature_std), (_, rankme), (_, uniformity)] = spread(&test.x_nd)?;
         Ok(Measured {
             train_images: train.x_nd.size()[0],
             test_images: count,
             linear_top1,
             linear_c,
             knn_top1: 100.0 * right as f64 / count as f64,
-            feature_std: feature_std(&seen)?,
-            rankme: rankme(&seen)?,
-            uniformity: uniformity(&evenly(&test.x_nd, UNIFORMITY_IMAGES)?)?,
+            feature_std,
+            rankme,
+            uniformity,
         })
     };
     tch::no_grad(others).map_err(Error::torch("measure the representation"))
@@ -131,14 +123,4 @@ fn scaled(x_nd: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor, TchError
 
 fn correct(class_n: &Tensor, labels_n: &Tensor) -> Result<i64, TchError> {
     class_n.f_eq_tensor(labels_n)?.f_sum(Kind::Int64)?.f_int64_value(&[])
-}
-
-/// At most so many rows, spread over all of them.
-fn evenly(x_nd: &Tensor, most: i64) -> Result<Tensor, TchError> {
-    let n = x_nd.size()[0];
-    if n <= most {
-        return Ok(x_nd.shallow_clone());
-    }
-    let rows: Vec<i64> = (0..most).map(|i| i * n / most).collect();
-    x_nd.f_index_select(0, &Tensor::f_from_slice(&rows)?)
 }

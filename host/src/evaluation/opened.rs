@@ -50,7 +50,6 @@ impl Opened {
             let fault = Fault::new(format!("`{}` is not a run: it has no `config.toml`", run.display()));
             return Err(Error::config(fault.hint("name a run directory, such as `runs/shapes-demo-1`")));
         }
-        let checkpoint = checkpoint(run, which)?;
         // The run's own builds first; others' components only where it has none of that name.
         let own = vec![run.join("plugins")];
         let all = || own.iter().cloned().chain(search_folders(&[], None)).collect();
@@ -60,10 +59,14 @@ impl Opened {
         let mut registry = Registry::search(own.clone(), &[], None);
         let mut resolved = within(&registry);
         if resolved.is_err() {
-            registry = Registry::search(all(), &[], None);
-            resolved = within(&registry);
+            let wider = Registry::search(all(), &[], None);
+            // Where that does not help, what the run's own builds say is what is wrong.
+            if let Ok(found) = within(&wider) {
+                (registry, resolved) = (wider, Ok(found));
+            }
         }
         let Resolved { mut experiment, .. } = resolved.map_err(|faults| Error::Config { faults })?;
+        let checkpoint = checkpoint(run, which, experiment.checkpoint.best_metric.name())?;
         for (kind, path) in [
             (Kind::Dataset, &mut experiment.dataset.path),
             (Kind::Augmentation, &mut experiment.augmentation.path),
@@ -106,7 +109,7 @@ impl Opened {
     /// How many classes the data have.
     ///
     /// # Errors
-    /// None.
+    /// Data without classes.
     pub fn classes(&self) -> Result<i64> {
         let classes = self.source.facts().class_names.len();
         if classes >= 2 {
@@ -118,7 +121,7 @@ impl Opened {
     }
 }
 
-fn checkpoint(run: &Path, which: Which) -> Result<Verified> {
+fn checkpoint(run: &Path, which: Which, best_metric: &str) -> Result<Verified> {
     let set = CheckpointSet::new(run.join("checkpoints"));
     let fail = |message: String, hint: &str| Error::Checkpoint { fault: Fault::new(message).hint(hint) };
     let list = "`infomax checkpoint list RUN` says what there is";
@@ -129,14 +132,9 @@ fn checkpoint(run: &Path, which: Which) -> Result<Verified> {
             newest.ok_or_else(|| fail(format!("`{}` has no whole checkpoint", run.display()), list))
         }
         Which::Best => {
-            let metric = config::BestMetric::default().name();
-            let metrics = [metric, "mlp_top1", "knn_top1"];
-            let best = |metric: &str| {
-                let retention = Retention { best: 1, metric: metric.to_owned(), ..Retention::default() };
-                set.best(&retention).into_iter().next()
-            };
-            let path = metrics.into_iter().find_map(best).ok_or_else(|| {
-                let message = format!("`{}` has no checkpoint that was tested on held-out images", run.display());
+            let retention = Retention { best: 1, metric: best_metric.to_owned(), ..Retention::default() };
+            let path = set.best(&retention).into_iter().next().ok_or_else(|| {
+                let message = format!("`{}` has no checkpoint with a {best_metric} on held-out images", run.display());
                 fail(message, "train with `evaluation.holdout_fraction` and `checkpoint.keep_best`")
             })?;
             CheckpointSet::read(&path).map_err(|reason| fail(reason, list))

@@ -5,8 +5,33 @@
 use super::knn::unit;
 use tch::{Kind, TchError, Tensor};
 
+const COLLAPSE_IMAGES: i64 = 10_000; // bounds rankme's product
+const UNIFORMITY_IMAGES: i64 = 2_048; // bounds the matrix of pairs to 32 MB in f64
 const RANKME_EPS: f64 = 1e-7; // Garrido et al. 2023, equation 2
 const UNIFORMITY_T: f64 = 2.0; // Wang and Isola 2020, section 4.1.2
+
+/// `feature_std`, `rankme` and `uniformity` of a representation, over rows spread evenly where there are many.
+///
+/// # Errors
+/// libtorch's.
+pub fn spread(x_nd: &Tensor) -> Result<[(&'static str, f64); 3], TchError> {
+    let x_nd = evenly(x_nd, COLLAPSE_IMAGES)?;
+    Ok([
+        ("feature_std", feature_std(&x_nd)?),
+        ("rankme", rankme(&x_nd)?),
+        ("uniformity", uniformity(&evenly(&x_nd, UNIFORMITY_IMAGES)?)?),
+    ])
+}
+
+/// At most `most` rows, spread over all of them: a stage is often sorted by class.
+fn evenly(x_nd: &Tensor, most: i64) -> Result<Tensor, TchError> {
+    let n = x_nd.size()[0];
+    if n <= most {
+        return Ok(x_nd.shallow_clone());
+    }
+    let rows: Vec<i64> = (0..most).map(|i| i * n / most).collect();
+    x_nd.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to_device(x_nd.device())?)
+}
 
 /// The standard deviation of each channel of rows of length 1, on average, times √D: 1 where directions are spread
 /// evenly, 0 where all are alike.

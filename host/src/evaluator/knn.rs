@@ -7,6 +7,8 @@
 
 use tch::{Kind, TchError, Tensor};
 
+const QUERIES: i64 = 500; // at a time: with a bank of 50,000 their similarities take 100 MB
+
 /// Labelled representations that vote.
 pub struct Neighbours {
     bank_nd: Tensor,
@@ -24,6 +26,22 @@ impl Neighbours {
     pub fn new(bank_nd: &Tensor, labels_n: &Tensor, classes: i64, k: u64, temperature: f64) -> Result<Self, TchError> {
         let k = (k as i64).min(bank_nd.size()[0]);
         Ok(Self { bank_nd: unit(bank_nd)?, labels_n: labels_n.shallow_clone(), classes, k, temperature })
+    }
+
+    /// How many queries (Q, D) take the class of their labels (Q).
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn correct(&self, queries_qd: &Tensor, labels_q: &Tensor) -> Result<i64, TchError> {
+        let count = queries_qd.size()[0];
+        let mut correct = 0;
+        for start in (0..count).step_by(QUERIES as usize) {
+            let length = QUERIES.min(count - start);
+            let class_q = self.classify(&queries_qd.f_narrow(0, start, length)?)?;
+            let right = class_q.f_eq_tensor(&labels_q.f_narrow(0, start, length)?)?;
+            correct += right.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+        }
+        Ok(correct)
     }
 
     /// The class that each query's neighbours vote for, (Q).

@@ -8,6 +8,6 @@ mod knn;
 mod logistic_regression;
 
 pub use classifiers::{Classifiers, Logits, Plan};
-pub use collapse::{alignment, feature_std, rankme, uniformity};
+pub use collapse::{alignment, feature_std, rankme, spread, uniformity};
 pub use knn::Neighbours;
 pub use logistic_regression::LogisticRegression;

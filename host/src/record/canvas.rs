@@ -15,6 +15,22 @@ pub(super) fn register() -> Result<(), RecordError> {
     if done { Ok(()) } else { Err(RecordError::drawing("text", "the font is not one")) }
 }
 
+/// Draws on a white ground, several times as large and shrunk, for smooth lines and text, and encodes it as PNG.
+pub(super) fn drawn(
+    [width, height]: [u32; 2],
+    oversampling: u32,
+    what: &'static str,
+    draw: impl FnOnce(&mut [u8], (u32, u32)) -> Result<(), String>,
+) -> Result<Vec<u8>, RecordError> {
+    register()?;
+    let large = (width * oversampling, height * oversampling);
+    let mut pixels = vec![255; (large.0 * large.1 * 3) as usize];
+    draw(&mut pixels, large).map_err(|error| RecordError::drawing(what, error))?;
+    let large = image::RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");
+    let small = image::imageops::resize(&large, width, height, image::imageops::FilterType::CatmullRom);
+    encode_png(small.into_raw(), width, height, what)
+}
+
 /// Encodes 8-bit RGB as PNG.
 pub(super) fn encode_png(pixels: Vec<u8>, width: u32, height: u32, what: &'static str) -> Result<Vec<u8>, RecordError> {
     let picture =

@@ -66,16 +66,9 @@ impl Curves<'_> {
     /// # Errors
     /// A picture that can't be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
-        canvas::register()?;
-        let (width, height) = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING);
-        let mut pixels = vec![255; (width * height * 3) as usize];
-        {
-            let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-            self.draw(&root).map_err(|error| RecordError::drawing("the curves", error))?;
-        }
-        let large = image::RgbImage::from_raw(width, height, pixels).expect("the buffer has the picture's size");
-        let small = image::imageops::resize(&large, WIDTH, HEIGHT, image::imageops::FilterType::CatmullRom);
-        canvas::encode_png(small.into_raw(), WIDTH, HEIGHT, "the curves")
+        canvas::drawn([WIDTH, HEIGHT], OVERSAMPLING, "the curves", |pixels, size| {
+            self.draw(&BitMapBackend::with_buffer(pixels, size).into_drawing_area())
+        })
     }
 
     fn draw(&self, root: &Area<'_>) -> Result<(), String> {

@@ -47,13 +47,7 @@ impl Scatter<'_> {
     /// # Errors
     /// A picture that can't be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
-        canvas::register()?;
-        let (width, height) = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING);
-        let mut pixels = vec![255; (width * height * 3) as usize];
-        self.draw(&mut pixels, (width, height)).map_err(|error| RecordError::drawing("the map", error))?;
-        let large = image::RgbImage::from_raw(width, height, pixels).expect("the buffer has the picture's size");
-        let small = image::imageops::resize(&large, WIDTH, HEIGHT, image::imageops::FilterType::CatmullRom);
-        canvas::encode_png(small.into_raw(), WIDTH, HEIGHT, "the map")
+        canvas::drawn([WIDTH, HEIGHT], OVERSAMPLING, "the map", |pixels, size| self.draw(pixels, size))
     }
 
     fn draw(&self, pixels: &mut [u8], size: (u32, u32)) -> Result<(), String> {
@@ -108,7 +102,7 @@ impl Scatter<'_> {
         }
         use plotters::style::Color as _;
         let hue = class as f64 / self.class_names.len() as f64;
-        let (r, g, b) = HSLColor(hue, 0.6, if class % 2 == 0 { 0.42 } else { 0.6 }).to_backend_color().rgb;
+        let (r, g, b) = HSLColor(hue, 0.6, if class.is_multiple_of(2) { 0.42 } else { 0.6 }).to_backend_color().rgb;
         RGBColor(r, g, b)
     }
 }

@@ -6,16 +6,13 @@ use crate::{
     dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch},
     distributed::Group,
     error::{Error, Result},
-    evaluator::{Classifiers, Neighbours, alignment, feature_std, rankme, uniformity},
+    evaluator::{Classifiers, Neighbours, alignment, spread},
 };
 use infomax_sdk::{Key, Mode};
 use std::{sync::Arc, time::Duration};
 use tch::{Kind, TchError, Tensor};
 
 const REFRESH_BATCHES: u64 = 50; // published code, test_model
-const KNN_QUERIES: i64 = 500; // at a time: with a bank of 50,000 their similarities take 100 MB
-const COLLAPSE_IMAGES: i64 = 10_000; // bounds rankme's product
-const UNIFORMITY_IMAGES: i64 = 2_048; // bounds the matrix of pairs to 32 MB in f64
 const ALIGNMENT_IMAGES: u64 = 1_024;
 
 /// Tests an encoder and its classifiers on a stage.
@@ -100,15 +97,7 @@ impl Tester {
             results.push(("knn_top1".to_owned(), percent(correct)));
         }
         if let Some(pairs) = &self.collapse {
-            let measured = || -> Result<_, TchError> {
-                let x_nd = evenly(&represented.x_nd, COLLAPSE_IMAGES)?;
-                Ok([
-                    ("feature_std", feature_std(&x_nd)?),
-                    ("rankme", rankme(&x_nd)?),
-                    ("uniformity", uniformity(&evenly(&x_nd, UNIFORMITY_IMAGES)?)?),
-                ])
-            };
-            let measured = measured().map_err(Error::torch("measure the representation"))?;
+            let measured = spread(&represented.x_nd).map_err(Error::torch("measure the representation"))?;
             results.extend(measured.map(|(name, value)| (name.to_owned(), value)));
             results.extend(self.alignment(model, pairs)?.map(|value| ("alignment".to_owned(), value)));
         }
@@ -183,15 +172,9 @@ impl Tester {
         let Some(bank) = bank else { return Ok(None) };
         let vote = || -> Result<i64, TchError> {
             let neighbours = Neighbours::new(&bank.x_nd, &bank.labels_n, knn.classes, knn.k, knn.temperature)?;
-            let mut correct = 0;
             let own = self.group.share(queries.x_nd.size()[0] as usize);
-            for start in own.clone().step_by(KNN_QUERIES as usize) {
-                let (start, length) = (start as i64, KNN_QUERIES.min((own.end - start) as i64));
-                let class_q = neighbours.classify(&queries.x_nd.f_narrow(0, start, length)?)?;
-                let labels_q = queries.labels_n.f_narrow(0, start, length)?;
-                correct += class_q.f_eq_tensor(&labels_q)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-            }
-            Ok(correct)
+            let (start, length) = (own.start as i64, own.len() as i64);
+            neighbours.correct(&queries.x_nd.f_narrow(0, start, length)?, &queries.labels_n.f_narrow(0, start, length)?)
         };
         let correct = tch::no_grad(vote).map_err(Error::torch("find nearest neighbours"))?;
         self.over_ranks(correct, true).map(Some)
@@ -273,14 +256,4 @@ fn batches_of(
 /// N × C × H × W as N × D, f32.
 fn flat(x_nchw: &Tensor) -> Result<Tensor, TchError> {
     x_nchw.f_detach()?.f_flatten(1, -1)?.f_to_kind(Kind::Float)
-}
-
-/// At most `most` rows, spread over all of them: a stage is often sorted by class.
-fn evenly(x_nd: &Tensor, most: i64) -> Result<Tensor, TchError> {
-    let n = x_nd.size()[0];
-    if n <= most {
-        return Ok(x_nd.shallow_clone());
-    }
-    let rows: Vec<i64> = (0..most).map(|i| i * n / most).collect();
-    x_nd.f_index_select(0, &Tensor::from_slice(&rows).f_to_device(x_nd.device())?)
 }

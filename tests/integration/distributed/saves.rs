@@ -1,6 +1,7 @@
 //! What several processes save, and go on from: one of them writes for all, and all go on from what that one has.
 
 use super::launch::{free_port, losses, ranks, text};
+use crate::resume::exact::{copy, cut};
 use crate::support::{
     binary::{errors, infomax, run},
     figures::figure,
@@ -9,7 +10,7 @@ use infomax::checkpoint::CheckpointSet;
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 /// The processes of one run, as a launcher on two machines would start them: each with a folder of its own.
@@ -26,11 +27,6 @@ fn launched(folders: [&Path; 2], lists: [&[&str]; 2]) -> [Output; 2] {
     children.map(|child| child.wait_with_output().unwrap())
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
-}
-
 /// The second machine has an older checkpoint, and then one that the first does not have.
 #[test]
 fn r09_all_go_on_from_what_the_first_has() {
@@ -44,11 +40,9 @@ fn r09_all_go_on_from_what_the_first_has() {
     for (first, second) in cases {
         for (machine, last) in machines.iter().zip([first, second]) {
             let _ = fs::remove_dir_all(machine);
+            fs::create_dir_all(machine.join("runs")).unwrap();
             copy(&whole, &machine.join("runs/run"));
-            fs::remove_file(machine.join("runs/run/encoder.safetensors")).unwrap();
-            for step in [4, 8, 12].into_iter().filter(|step| *step > last) {
-                fs::remove_dir_all(machine.join(format!("runs/run/checkpoints/step-{step:09}"))).unwrap();
-            }
+            cut(&machine.join("runs/run"), last);
         }
         let list = ["train", "--resume", "runs/run"];
         let outputs = launched([&machines[0], &machines[1]], [&list, &list]);

@@ -2,7 +2,7 @@
 //! predictor.
 
 use super::small::{assert_ok, metrics, train};
-use crate::support::binary::run;
+use crate::{resume::exact::cut, support::binary::run};
 use infomax::checkpoint::{TensorFile, read_tensors};
 use std::{fs, path::Path};
 
@@ -15,17 +15,6 @@ fn last_tensors(run: &Path) -> [Vec<u8>; 3] {
     let paths = [run.join("encoder.safetensors"), checkpoint.join("encoder.safetensors")];
     let [end, encoder] = paths.map(|path| fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
     [end, encoder, fs::read(checkpoint.join("training.safetensors")).unwrap()]
-}
-
-/// Leaves a run as it was when it had made some updates.
-fn cut(run: &Path, step: u64) {
-    for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().into_owned() > format!("step-{step:09}") {
-            fs::remove_dir_all(path).unwrap();
-        }
-    }
-    fs::remove_file(run.join("encoder.safetensors")).unwrap();
 }
 
 /// Trains in one go and with interruptions, which must end alike; gives what the training state holds in the end.
