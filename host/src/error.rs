@@ -34,6 +34,10 @@ pub enum Error {
     Torch { action: &'static str, message: String },
     /// A signal asked for an end; the state is saved (exit code 75).
     Interrupted { step: u64, run: PathBuf },
+    /// A signal ended the work on a study; what is done is kept (exit code 75).
+    StudyInterrupted { left: usize, study: String },
+    /// Cells of a study failed, or can't be trained (exit code 9).
+    StudyFailed { failed: usize, cells: usize, study: String },
     /// Checks of this machine that failed (exit code 1).
     Selfcheck { failed: Vec<String> },
     /// The system allows this process too little (exit code 8).
@@ -150,7 +154,8 @@ impl Error {
             Self::Torch { message, .. } if memory_ran_out(message) => 8,
             Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } | Self::Selfcheck { .. } => 1,
             Self::Limit { .. } => 8,
-            Self::Interrupted { .. } => 75,
+            Self::Interrupted { .. } | Self::StudyInterrupted { .. } => 75,
+            Self::StudyFailed { .. } => 9,
         }
     }
 
@@ -186,6 +191,15 @@ impl Error {
             Self::Torch { action, message } => Fault::new(format!("can't {action}: {message}")),
             Self::Interrupted { step, run } => Fault::new(format!("interrupted after step {step}; the state is saved"))
                 .hint(format!("continue with `infomax train --resume {}`", run.display())),
+            Self::StudyInterrupted { left, study } => {
+                Fault::new(format!("interrupted; {left} cells are left, and what is done is kept"))
+                    .hint(format!("go on with `infomax ablate run {study}`"))
+            }
+            Self::StudyFailed { failed, cells, study } => {
+                Fault::new(format!("{failed} of the study's {cells} cells failed or can't be trained"))
+                    .at(study.clone())
+                    .hint("each is told above; after mending try the failed ones again with `--retry-failed`")
+            }
             Self::Selfcheck { failed } => {
                 Fault::new(format!("{} of the checks failed: {}", failed.len(), failed.join("; ")))
                     .hint("see the lines above; `infomax doctor` says what is installed")

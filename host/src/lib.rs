@@ -22,4 +22,5 @@ pub mod plugin;
 pub mod record;
 pub mod report;
 pub mod selfcheck;
+pub mod study;
 pub mod train;

@@ -19,5 +19,5 @@ pub use published::{Published, Sizes};
 pub use state::{RunState, Snapshot, restore, snapshot};
 pub use tensors::{TensorFile, read_tensors, write_tensors};
 pub use torch_file::is_torch_file;
-pub use weights::{Weights, read_published, read_source};
+pub use weights::{Weights, read_published, read_source, weights_digest};
 pub use writer::Writer;

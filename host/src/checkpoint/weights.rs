@@ -1,7 +1,10 @@
 //! An encoder's weights out of whatever holds them: a safetensors file, a published `.pth`, a checkpoint, or a run.
 
 use super::{CheckpointSet, Published, Sizes, is_torch_file, read_tensors};
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    hash::sha256,
+};
 use std::{collections::BTreeMap, fs, path::Path};
 use tch::Tensor;
 
@@ -39,31 +42,48 @@ impl Weights {
     }
 
     fn of_folder(path: &Path) -> Result<Self> {
-        let at = path.display().to_string();
-        let is_checkpoint = path.join("manifest.json").exists();
-        let checkpoint = if is_checkpoint {
-            let verified = CheckpointSet::read(path).map_err(|reason| damaged(&reason, &at))?;
-            Some(verified)
-        } else {
-            let (newest, skipped) = CheckpointSet::new(path.join("checkpoints")).newest();
-            skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
-            newest
-        };
-        let Some(checkpoint) = checkpoint else {
-            let file = path.join(ENCODER);
-            if file.is_file() {
-                return Self::of_file(&file);
-            }
-            let fault = Fault::new(format!("`{at}` is neither a checkpoint nor a run with one"));
-            let hint =
-                "name a run directory, one of its `checkpoints/step-…`, a `.safetensors` file or a published `.pth`";
-            return Err(Error::Checkpoint { fault: fault.hint(hint) });
-        };
-        let at = checkpoint.path.display().to_string();
-        let bytes = checkpoint.files.get(ENCODER).ok_or_else(|| damaged(&format!("it has no `{ENCODER}`"), &at))?;
-        let tensors = read_tensors(bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
+        let (bytes, at) = in_folder(path)?;
+        let tensors = read_tensors(&bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
         Ok(Self { tensors, sizes: None, at })
     }
+}
+
+/// The encoder's file of a checkpoint, or of a run: of its newest valid checkpoint, or the one that it left at its end.
+fn in_folder(path: &Path) -> Result<(Vec<u8>, String)> {
+    let at = path.display().to_string();
+    let is_checkpoint = path.join("manifest.json").exists();
+    let checkpoint = if is_checkpoint {
+        let verified = CheckpointSet::read(path).map_err(|reason| damaged(&reason, &at))?;
+        Some(verified)
+    } else {
+        let (newest, skipped) = CheckpointSet::new(path.join("checkpoints")).newest();
+        skipped.iter().for_each(|reason| log::warn!("checkpoint passed over: {reason}"));
+        newest
+    };
+    let Some(mut checkpoint) = checkpoint else {
+        let file = path.join(ENCODER);
+        if file.is_file() {
+            return Ok((read_source(&file)?, file.display().to_string()));
+        }
+        let fault = Fault::new(format!("`{at}` is neither a checkpoint nor a run with one"));
+        let hint = "name a run directory, one of its `checkpoints/step-…`, a `.safetensors` file or a published `.pth`";
+        return Err(Error::Checkpoint { fault: fault.hint(hint) });
+    };
+    let at = checkpoint.path.display().to_string();
+    let bytes = checkpoint.files.remove(ENCODER).ok_or_else(|| damaged(&format!("it has no `{ENCODER}`"), &at))?;
+    Ok((bytes, at))
+}
+
+/// The hash of what [`Weights::read`] would read.
+///
+/// # Errors
+/// As there.
+pub fn weights_digest(path: &Path) -> Result<String> {
+    let facts = fs::metadata(path).map_err(|error| not_there(path, &error.to_string()))?;
+    if !facts.is_dir() {
+        return read_source(path).map(sha256);
+    }
+    in_folder(path).map(|(bytes, _)| sha256(bytes))
 }
 
 /// The bytes of a file of weights.

@@ -130,6 +130,15 @@ impl ExperimentArguments {
         self.registry_for(&[file.to_owned()])
     }
 
+    /// The plugins that a study's experiments can use: those beside its file, and those that its bases add.
+    ///
+    /// # Errors
+    /// A lock file that can't be read.
+    pub fn registry_of_study(file: &Path, bases: &[PathBuf], set: &[String]) -> Result<Registry> {
+        let files: Vec<PathBuf> = [file.to_owned()].into_iter().chain(bases.iter().cloned()).collect();
+        Self { set: set.to_vec(), ..Self::default() }.registry_for(&files)
+    }
+
     fn registry_for(&self, files: &[PathBuf]) -> Result<Registry> {
         let folder = files.first().and_then(|file| file.parent()).map(Path::to_owned);
         let folder = folder.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod ablate;
 mod allocator;
 mod checkpoint;
 mod config;
@@ -43,6 +44,9 @@ enum Command {
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
+    /// Run studies: losses, encoders, views, with seeds, from one file
+    #[command(subcommand)]
+    Ablate(ablate::Ablate),
     /// Write a page on a run: results, curves, config, builds
     Report(report::Report),
     /// Look at what is installed here: what is wrong, and what to do
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),

@@ -36,6 +36,12 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Document, Vec<Fault>> {
     Ok(Document { layer, extends })
 }
 
+/// Reads a file whose `extends`, if it has one, is a value like any other.
+pub(super) fn read_plain(path: &Path, shown: &str) -> Result<Layer, Vec<Fault>> {
+    let text = text(path, shown).map_err(|fault| vec![fault])?;
+    parse(&text, shown)
+}
+
 fn text(path: &Path, shown: &str) -> Result<String, Fault> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing::fault(path, shown),

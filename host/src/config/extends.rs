@@ -60,7 +60,7 @@ impl Reading {
 
 /// The file that an entry of `extends` names: under the nearest folder `configs` above the file that says it, else beside
 /// that file. A name that starts with `./` or `../` is always seen from that file.
-fn locate(name: &str, said_in: &Path) -> PathBuf {
+pub fn locate(name: &str, said_in: &Path) -> PathBuf {
     let file = if name.ends_with(".toml") { name.to_owned() } else { format!("{name}.toml") };
     let absolute = std::path::absolute(said_in).unwrap_or_else(|_| said_in.to_path_buf());
     let own = absolute.parent().unwrap_or(Path::new("/"));

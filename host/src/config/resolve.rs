@@ -9,6 +9,7 @@ use super::{
     layer::{Layer, Place},
     merge::{self, Origins},
     overrides,
+    piece::Piece,
     published::{self, Flag, PublishedDataset, PublishedDefaults},
     rules,
     schema::{self, ComponentSchemas, KINDS},
@@ -19,11 +20,22 @@ use crate::hash::sha256;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// What lies over an experiment's files.
+#[derive(Clone, Debug)]
+pub enum Above {
+    /// A file, with what it extends.
+    File(PathBuf),
+    /// What a study says.
+    Piece(Piece),
+}
+
 /// What an experiment is put together from; later ones win: defaults, files, environment, flags, `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Config files, in order, each with what it extends.
     pub files: Vec<PathBuf>,
+    /// What a study lays over them, in order.
+    pub above: Vec<Above>,
     /// The published script's defaults, in the place of files.
     pub published: Option<PublishedDefaults>,
     /// Variables of the environment; only `INFOMAX__TABLE__KEY` is read.
@@ -168,6 +180,15 @@ fn layers(sources: &Sources) -> Result<Vec<Layer>, Vec<Fault>> {
         match extends::read(file) {
             Ok(read) => layers.extend(read),
             Err(found) => faults.extend(found),
+        }
+    }
+    for above in &sources.above {
+        match above {
+            Above::Piece(piece) => layers.push(piece.0.clone()),
+            Above::File(file) => match extends::read(file) {
+                Ok(read) => layers.extend(read),
+                Err(found) => faults.extend(found),
+            },
         }
     }
     let above = [

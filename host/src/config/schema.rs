@@ -3,6 +3,7 @@
 use super::{experiment::Experiment, fault::Fault};
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 /// The tables that name a component.
 pub const KINDS: [&str; 4] = ["dataset", "augmentation", "encoder", "loss"];
@@ -18,6 +19,11 @@ pub trait ComponentSchemas {
 
 /// The JSON Schema of the host's own tables; a component's `config` is any table.
 pub fn host_schema() -> Value {
+    static MADE: OnceLock<Value> = OnceLock::new();
+    MADE.get_or_init(make_host_schema).clone()
+}
+
+fn make_host_schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Experiment>().to_value();
     bound_numbers(&mut schema);
@@ -63,7 +69,7 @@ fn move_references(schema: &mut Value, place: &str) {
 }
 
 /// Gives every number the range of its Rust type, so that a value which can't be stored is refused here.
-fn bound_numbers(schema: &mut Value) {
+pub(super) fn bound_numbers(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(bound_numbers),
         Value::Object(fields) => {

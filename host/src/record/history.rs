@@ -87,13 +87,15 @@ impl History {
     }
 
     /// Notes how the part ended that was begun since a time (in seconds since 1970); a process that did not get so far as to train
-    /// leaves no trace.
+    /// leaves no trace, unless it finds the run finished: then the part before was killed at its very end.
     ///
     /// # Errors
     /// The system's, with the path.
     pub fn end<T>(run: &Path, since: u64, result: &Result<T>) -> Result<()> {
         let mut history = Self::read(run).unwrap_or_default();
-        let Some(part) = history.parts.last_mut().filter(|part| part.end.is_none() && part.began >= since) else {
+        let Some(part) =
+            history.parts.last_mut().filter(|part| part.end.is_none() && (result.is_ok() || part.began >= since))
+        else {
             return Ok(());
         };
         let how = match result.as_ref().map_err(Error::exit_code) {
@@ -143,7 +145,7 @@ mod tests {
         let mut history = History::default();
         history.begin(run, 0).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None);
-        History::end(run, u64::MAX, &Ok(())).unwrap();
+        History::end(run, u64::MAX, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None, "it is another process's");
         History::end(run, 0, &diverged).unwrap();
         History::end(run, 0, &Ok(())).unwrap();

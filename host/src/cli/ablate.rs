@@ -1,0 +1,234 @@
+//! `infomax ablate`: a study from one file, planned, trained, and reported.
+
+use super::say;
+use crate::{
+    cli::experiment::ExperimentArguments,
+    config::Fault,
+    error::{Error, Result},
+    plugin::Registry,
+    study::{
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, drive, planned, slots, to_text, verdict,
+        write_slurm,
+    },
+    train::Signals,
+};
+use clap::{Args, Subcommand, ValueEnum};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+/// Subcommands of `infomax ablate`.
+#[derive(Debug, Subcommand)]
+pub enum Ablate {
+    /// Show every cell of a study: whether it can be trained, what is done, what the rest will take
+    Plan(PlanCommand),
+    /// Train what is missing of a study; run it again after any interruption
+    Run(RunCommand),
+}
+
+/// Which study.
+#[derive(Debug, Args)]
+struct StudyArguments {
+    /// The study file
+    #[arg(value_name = "STUDY")]
+    file: PathBuf,
+    /// Set a value in every cell: `--set dataset.config.root=/data`; wins over the study
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How long another machine's work on a cell counts without a sign of life
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..))]
+    lease_seconds: u64,
+}
+
+/// Arguments of `infomax ablate plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: infomax ablate plan configs/studies/shapes-losses.toml")]
+pub struct PlanCommand {
+    #[command(flatten)]
+    study: StudyArguments,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write the missing cells as a SLURM array
+    #[arg(long, value_name = "FILE")]
+    slurm: Option<PathBuf>,
+    /// Tasks of the array at once
+    #[arg(long, value_name = "N", requires = "slurm")]
+    at_once: Option<usize>,
+    /// A further `#SBATCH` line of the array: `--sbatch "--partition=gpu"`
+    #[arg(long, value_name = "OPTION", requires = "slurm", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Arguments of `infomax ablate run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: infomax ablate run configs/studies/shapes-losses.toml --workers 2")]
+pub struct RunCommand {
+    #[command(flatten)]
+    study: StudyArguments,
+    /// Cells at once; one per GPU, or as many as the cores hold, where not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    workers: Option<u64>,
+    /// Devices that the cells take turns on: `cuda:0,cuda:1`, `cpu`
+    #[arg(long, value_name = "DEVICES", value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Try cells again that failed before
+    #[arg(long)]
+    retry_failed: bool,
+    /// Don't wait for cells that others work on
+    #[arg(long)]
+    no_wait: bool,
+    /// Train these cells only: a number, or an id
+    #[arg(long, value_name = "CELL")]
+    cell: Vec<String>,
+}
+
+impl Ablate {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// Whatever fails, with its exit code.
+    pub fn run(self) -> Result<()> {
+        match self {
+            Self::Plan(plan) => plan.run(),
+            Self::Run(run) => run.run(),
+        }
+    }
+}
+
+impl StudyArguments {
+    fn registry(&self, study: &Study) -> Result<Registry> {
+        ExperimentArguments::registry_of_study(study.file(), &study.base, &self.set)
+    }
+
+    fn plan(&self) -> Result<(Plan, Registry)> {
+        let study = Study::read(&self.file)?;
+        let registry = self.registry(&study)?;
+        let plan = Plan::new(study, &registry, &self.set, Duration::from_secs(self.lease_seconds))?;
+        Ok((plan, registry))
+    }
+}
+
+impl PlanCommand {
+    fn run(self) -> Result<()> {
+        let (plan, _) = self.study.plan()?;
+        let cells = planned(&plan)?;
+        match self.format {
+            Format::Table => {
+                say(&to_text(&plan, &cells));
+                changes(&plan).iter().for_each(|note| say(note));
+            }
+            Format::Json => say(&serde_json::to_string_pretty(&cells).expect("plain data")),
+        }
+        if let Some(to) = &self.slurm {
+            let missing: Vec<usize> = cells.iter().filter(|cell| is_to_do(cell)).map(|cell| cell.number).collect();
+            if missing.is_empty() {
+                return Err(Error::config(Fault::new("no cell is missing: there is nothing to submit")));
+            }
+            if missing.len() < cells.iter().filter(|cell| cell.state != "done").count() {
+                log::info!("cells that failed, are impossible or are under way are left out");
+            }
+            let array = Array { at_once: self.at_once, options: self.sbatch.clone(), set: self.study.set.clone() };
+            // Where SLURM writes the tasks' output.
+            let logs = plan.store.beside("studies");
+            std::fs::create_dir_all(&logs).map_err(Error::io("make the folder", &logs))?;
+            write_slurm(&plan, &missing, &array, to)?;
+            eprintln!("{}: {} tasks; submit it with `sbatch {}`", to.display(), missing.len(), to.display());
+        }
+        Ok(())
+    }
+}
+
+fn is_to_do(cell: &PlannedCell) -> bool {
+    matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none()
+}
+
+fn changes(plan: &Plan) -> Vec<String> {
+    Ledger::read(plan).map(|before| before.changes(plan)).unwrap_or_default()
+}
+
+impl RunCommand {
+    fn run(self) -> Result<()> {
+        let (mut plan, registry) = self.study.plan()?;
+        let only = self.only(&plan)?;
+        let slots = slots(&plan, self.workers.map(|count| count as usize), &self.devices)?;
+        let folders = std::env::join_paths(registry.folders());
+        let folders = folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })?;
+        let signals = Signals::listen()?;
+        let mut live = Live::new(slots.len());
+        changes(&plan).iter().for_each(|note| live.note(note));
+        let mut work = Work {
+            slots,
+            folders,
+            only,
+            retry_failed: self.retry_failed,
+            waits: !self.no_wait,
+            signals,
+            live: &mut live,
+        };
+        let summary = loop {
+            Ledger::of(&plan).write(&plan)?;
+            let summary = drive(&plan, &mut work)?;
+            // A rung that is done decides on the next one.
+            let rungs = plan.rungs.iter().filter(|rung| rung.is_known).count();
+            if summary.was_interrupted || rungs == plan.rungs.len() {
+                break summary;
+            }
+            plan = self.study.plan()?.0;
+            if plan.rungs.iter().filter(|rung| rung.is_known).count() <= rungs {
+                break summary;
+            }
+        };
+        live.finish();
+        tell(&plan, &summary);
+        verdict(&plan, &summary)
+    }
+
+    /// The numbers of the cells that are asked for.
+    fn only(&self, plan: &Plan) -> Result<BTreeSet<usize>> {
+        let find = |wanted: &String| {
+            let is = |cell: &&crate::study::Cell| {
+                cell.number.to_string() == *wanted || cell.ready.as_ref().is_ok_and(|ready| ready.id == *wanted)
+            };
+            plan.cells.iter().find(is).map(|cell| cell.number).ok_or_else(|| {
+                let fault = Fault::new(format!("the study has no cell `{wanted}`"));
+                Error::config(fault.hint("`infomax ablate plan` lists numbers and ids; an edited study has others"))
+            })
+        };
+        self.cell.iter().map(find).collect()
+    }
+}
+
+/// Says how a study ended.
+fn tell(plan: &Plan, summary: &Summary) {
+    let Summary { done, trained, failed, impossible, left, .. } = summary;
+    let mut text = format!("{done} cells are done, {trained} of them trained now");
+    if *left > 0 {
+        text += &format!("; {left} are left");
+    }
+    say(&text);
+    for cell in &plan.cells {
+        if let Some(failure) = failed.get(&cell.number) {
+            say(&format!(
+                "cell {} failed, {}: {}\n{}",
+                cell.number,
+                failure.how(),
+                plan.title(cell),
+                crate::study::indented(&failure.told)
+            ));
+        }
+        if let (true, Err(faults)) = (impossible.contains(&cell.number), &cell.ready) {
+            let faults: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
+            say(&format!(
+                "cell {} is impossible: {}\n{}",
+                cell.number,
+                plan.title(cell),
+                crate::study::indented(&faults.join("\n"))
+            ));
+        }
+    }
+}

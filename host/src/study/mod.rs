@@ -1,0 +1,34 @@
+//! Studies: many experiments from one file. A study file (`file`) spans points over axes (`axes`, `points`, `rungs`); with each
+//! seed a point is a cell, which is checked and named by what its result depends on (`plan`, `identity`); cells lie in folders
+//! that all studies share (`store`), one process works on each at a time (`lease`), and a driver trains what is missing
+//! (`driver`, over `slots` and `process`), here or as a SLURM array (`slurm`).
+
+mod axes;
+mod driver;
+mod estimate;
+mod file;
+mod identity;
+mod lease;
+mod ledger;
+mod live;
+mod plan;
+mod points;
+mod process;
+mod rungs;
+mod slots;
+mod slurm;
+mod store;
+mod table;
+
+pub use driver::{Summary, Work, drive, verdict};
+pub use estimate::Estimate;
+pub use file::Study;
+pub use identity::CellIdentity;
+pub use ledger::Ledger;
+pub use live::{Live, indented};
+pub use plan::{Cell, Plan, Ready};
+pub use rungs::Rung;
+pub use slots::{Slot, slots};
+pub use slurm::{Array, write as write_slurm};
+pub use store::{CellState, Failure, Store};
+pub use table::{PlannedCell, planned, to_text};

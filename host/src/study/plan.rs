@@ -1,0 +1,250 @@
+//! Every cell of a study, checked before anything is trained: its config resolved, its components asked whether they fit, and
+//! its identity, which says what is done already.
+
+use super::{
+    axes::{Axis, axes},
+    file::{CellOrder, SearchKind, Study},
+    identity::CellIdentity,
+    points::{Point, baseline, points},
+    rungs::{self, Rung},
+    store::Store,
+};
+use crate::{
+    checkpoint::weights_digest,
+    config::{Above, Experiment, Fault, KINDS, Piece, Resolved, Sources, resolve},
+    dataset::ForeignDataset,
+    error::{Error, Result},
+    plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
+    train::Setup,
+};
+use infomax_sdk::{Key, requests::Request};
+use serde_json::Value;
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+/// A study with all its cells.
+pub struct Plan {
+    pub study: Study,
+    pub axes: Vec<Axis>,
+    pub points: Vec<Point>,
+    /// The point that others are compared with.
+    pub baseline: usize,
+    /// In the order in which they are to be trained.
+    pub cells: Vec<Cell>,
+    /// Of a search by halving: what is known of each rung.
+    pub rungs: Vec<Rung>,
+    pub store: Store,
+}
+
+/// A point with a seed.
+pub struct Cell {
+    /// As tables and messages count, from 1.
+    pub number: usize,
+    /// Which of the plan's points.
+    pub point: usize,
+    pub seed: u64,
+    /// Of a search by halving, from 0.
+    pub rung: Option<usize>,
+    /// What is to be trained, or why it can't be.
+    pub ready: Result<Ready, Vec<Fault>>,
+}
+
+/// A cell that can be trained.
+#[derive(Clone)]
+pub struct Ready {
+    /// The cell's name.
+    pub id: String,
+    pub identity: CellIdentity,
+    /// The resolved config.
+    pub toml: String,
+    /// Threads inside one operation; 0: as many as there are cores.
+    pub threads: u32,
+    /// Processes that train together.
+    pub processes: u64,
+    /// Whether it may run on a GPU.
+    pub may_use_gpu: bool,
+    /// The library of each component.
+    pub libraries: Vec<Candidate>,
+}
+
+impl Plan {
+    /// Plans a study; `set` are the `--set`s, which hold for every cell.
+    ///
+    /// # Errors
+    /// What is wrong with the study as a whole; what is wrong with a cell stands at the cell.
+    pub fn new(study: Study, registry: &Registry, set: &[String], lifetime: Duration) -> Result<Self> {
+        let axes = axes(&study)?;
+        let points = points(&study, &axes)?;
+        let baseline = baseline(&study, &axes, &points)?;
+        let mut planner = Planner::new(&study, registry, set);
+        // Who is to share cells must agree on where they lie; a base that can't be resolved is a fault of the study.
+        let first = planner.resolve(&points[0], study.text.seeds[0], None);
+        let run_directory =
+            first.as_ref().map_or_else(|_| PathBuf::from("runs"), |r| r.experiment.record.run_directory.clone());
+        let store = Store::new(&run_directory, lifetime);
+        let (chosen, rungs) = match study.text.search.kind {
+            SearchKind::Halving => rungs::chosen(&study, points.len(), &store, |point, seed, rung| {
+                planner.cell(&points[point], seed, Some(rung)).map(|ready| ready.id)
+            })?,
+            _ => (every(&study, points.len()), Vec::new()),
+        };
+        let cells = chosen.into_iter().enumerate().map(|(index, (point, seed, rung))| Cell {
+            number: index + 1,
+            point,
+            seed,
+            rung,
+            ready: planner.cell(&points[point], seed, rung),
+        });
+        let cells: Vec<Cell> = cells.collect();
+        if cells.iter().all(|cell| cell.ready.is_err())
+            && let Some(Err(faults)) = cells.first().map(|cell| &cell.ready)
+        {
+            return Err(Error::Config { faults: faults.clone() });
+        }
+        Ok(Self { cells, study, axes, points, baseline, rungs, store })
+    }
+
+    /// A cell as messages name it: `loss amdim · encoder resnet18 · seed 2`.
+    pub fn title(&self, cell: &Cell) -> String {
+        let labels = self
+            .axes
+            .iter()
+            .zip(self.points[cell.point].labels())
+            .map(|(axis, label)| format!("{} {label}", axis.name));
+        let rung = cell.rung.map(|rung| format!("rung {}", rung + 1));
+        labels.chain(rung).chain([format!("seed {}", cell.seed)]).collect::<Vec<_>>().join(" · ")
+    }
+}
+
+/// Every point with every seed, in the study's order.
+fn every(study: &Study, points: usize) -> Vec<(usize, u64, Option<usize>)> {
+    let seeds = &study.text.seeds;
+    let mut all: Vec<_> = match study.text.order {
+        CellOrder::PointFirst => {
+            (0..points).flat_map(|point| seeds.iter().map(move |&seed| (point, seed, None))).collect()
+        }
+        _ => seeds.iter().flat_map(|&seed| (0..points).map(move |point| (point, seed, None))).collect(),
+    };
+    if study.text.order == CellOrder::Shuffled {
+        Key::new(0).purpose("order").purpose(&study.name).rng().shuffle(&mut all);
+    }
+    all
+}
+
+/// Resolves and checks cells, asking each thing once.
+struct Planner<'a> {
+    study: &'a Study,
+    registry: &'a Registry,
+    set: &'a [String],
+    config: Piece,
+    /// By all that they depend on: what the components say to one another, their libraries and the data's fingerprint.
+    checked: HashMap<String, Result<Checked, Vec<Fault>>>,
+    fingerprints: HashMap<String, String>,
+    weights: HashMap<PathBuf, String>,
+}
+
+#[derive(Clone)]
+struct Checked {
+    libraries: Vec<Candidate>,
+    data: String,
+}
+
+impl<'a> Planner<'a> {
+    fn new(study: &'a Study, registry: &'a Registry, set: &'a [String]) -> Self {
+        let config = study.piece.below(&["config"]);
+        let (checked, fingerprints, weights) = Default::default();
+        Self { study, registry, set, config, checked, fingerprints, weights }
+    }
+
+    fn resolve(&self, point: &Point, seed: u64, rung: Option<usize>) -> Result<Resolved, Vec<Fault>> {
+        let study = self.study;
+        let mut own = Piece::default();
+        own.set("train.seed", &Value::from(seed), &study.piece, &["seeds"]).expect("a key");
+        for (unit, amount) in study.text.budget.given() {
+            let amount = rung.map_or(amount, |rung| rungs::budget(study, amount, rung));
+            own.set(&format!("train.{unit}"), &Value::from(amount), &study.piece, &["budget", unit]).expect("a key");
+        }
+        let config = (!self.config.values().is_empty()).then(|| Above::Piece(self.config.clone()));
+        let above = config.into_iter().chain(point.above().cloned()).chain([Above::Piece(own)]).collect();
+        let sources = Sources { files: study.base.clone(), above, set: self.set.to_vec(), ..Sources::default() };
+        resolve(&sources, &Schemas(self.registry))
+    }
+
+    fn cell(&mut self, point: &Point, seed: u64, rung: Option<usize>) -> Result<Ready, Vec<Fault>> {
+        let resolved = self.resolve(point, seed, rung)?;
+        let experiment = &resolved.experiment;
+        if self.study.text.search.kind != SearchKind::Grid && experiment.evaluation.holdout_fraction == 0.0 {
+            let fault = self.study.fault("a search would choose by the test split", &["search"]);
+            return Err(vec![
+                fault.hint("hold images out of training to choose by: `config.evaluation.holdout_fraction = 0.1`"),
+            ]);
+        }
+        let checked = self.check(experiment)?;
+        let identity = CellIdentity {
+            infomax: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch: LIBTORCH.to_owned(),
+            settings: CellIdentity::settings(&resolved.value()),
+            plugins: KINDS
+                .iter()
+                .zip(&checked.libraries)
+                .map(|(kind, c)| ((*kind).to_owned(), c.sha256.clone()))
+                .collect(),
+            data: checked.data.clone(),
+            weights: experiment
+                .encoder
+                .weights
+                .clone()
+                .map(|path| self.digest(path))
+                .transpose()
+                .map_err(|e| e.faults())?,
+        };
+        Ok(Ready {
+            id: identity.id(),
+            identity,
+            threads: experiment.train.threads,
+            processes: experiment.distributed.nproc,
+            may_use_gpu: experiment.train.device != crate::config::Device::Cpu,
+            toml: resolved.toml,
+            libraries: checked.libraries,
+        })
+    }
+
+    /// Whether the components fit, and what they are.
+    fn check(&mut self, experiment: &Experiment) -> Result<Checked, Vec<Fault>> {
+        let asked = (
+            &experiment.dataset,
+            &experiment.augmentation,
+            &experiment.encoder,
+            &experiment.loss,
+            experiment.train.batch_size,
+        );
+        let key = serde_json::to_string(&asked).expect("tables are plain data");
+        if let Some(known) = self.checked.get(&key) {
+            return known.clone();
+        }
+        let checked = self.ask(experiment).map_err(|error| error.faults());
+        self.checked.insert(key, checked.clone());
+        checked
+    }
+
+    fn ask(&mut self, experiment: &Experiment) -> Result<Checked> {
+        let setup = Setup::new(experiment, self.registry, "cpu")?;
+        let libraries = setup.components().map(|component| component.library.candidate.clone()).to_vec();
+        let key = format!("{} {}", libraries[Kind::Dataset as usize].sha256, experiment.dataset.config);
+        if let Some(known) = self.fingerprints.get(&key) {
+            return Ok(Checked { libraries, data: known.clone() });
+        }
+        let request = Request { config: experiment.dataset.config.clone(), ..Request::default() };
+        let data = ForeignDataset::create(&setup.dataset, &request)?.facts()?.fingerprint;
+        self.fingerprints.insert(key, data.clone());
+        Ok(Checked { libraries, data })
+    }
+
+    fn digest(&mut self, path: PathBuf) -> Result<String> {
+        if let Some(known) = self.weights.get(&path) {
+            return Ok(known.clone());
+        }
+        let digest = weights_digest(&path)?;
+        self.weights.insert(path, digest.clone());
+        Ok(digest)
+    }
+}

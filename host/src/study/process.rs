@@ -1,0 +1,178 @@
+//! One cell's process: `infomax train` on the cell's config, with the builds that were planned, on its slot's device and cores.
+
+use super::{
+    lease::Lease,
+    plan::Ready,
+    slots::Slot,
+    store::{OUTPUT, RUN, Store},
+};
+use crate::{
+    config::shown,
+    error::{Error, Result},
+    plugin::lock::Lock,
+    record::write_whole,
+};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Instant,
+};
+
+/// Variables by which a launcher would make the cell one of its own processes.
+const OF_LAUNCHERS: [&str; 10] = [
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "SLURM_PROCID",
+    "SLURM_NTASKS",
+    "SLURM_LOCALID",
+    "SLURM_STEP_ID",
+];
+
+/// A cell under way.
+pub struct Process {
+    child: Child,
+    pub lease: Lease,
+    pub began: Instant,
+}
+
+impl Process {
+    /// Starts a cell, or goes on with it.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn start(store: &Store, cell: &Ready, slot: &Slot, lease: Lease, folders: &OsString) -> Result<Self> {
+        let folder = store.folder(&cell.id);
+        store.write_identity(&cell.id, &cell.identity)?;
+        let run = store.run(&cell.id);
+        let mut arguments: Vec<OsString> = vec!["train".into()];
+        // A run that was killed before its config was written has nothing to go on with.
+        if run.join("config.toml").exists() {
+            arguments.extend(["--resume".into(), run.clone().into()]);
+        } else {
+            let _ = fs::remove_dir_all(&run);
+            let config = folder.join("config.toml");
+            write_whole(&config, cell.toml.as_bytes())?;
+            arguments.push(config.into());
+            if is_one_build_each(cell) {
+                Lock::write(&folder, &cell.libraries)?;
+                arguments.push("--locked".into());
+            }
+            let text = |value: &Path| shown(&value.to_string_lossy().into());
+            for (key, value) in [("run_directory", text(&folder)), ("name", text(Path::new(RUN)))] {
+                arguments.extend(["--set".into(), format!("record.{key}={value}").into()]);
+            }
+        }
+        if let Some(device) = &slot.device {
+            arguments.extend(["--set".into(), format!("train.device={device}").into()]);
+        }
+        let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;
+        let mut command = Command::new(&executable);
+        command.args(arguments).env("INFOMAX_PLUGIN_PATH", folders);
+        let of_configs =
+            std::env::vars_os().map(|(name, _)| name).filter(|n| n.to_string_lossy().starts_with("INFOMAX__"));
+        of_configs.chain(OF_LAUNCHERS.map(OsString::from)).for_each(|name| {
+            command.env_remove(name);
+        });
+        let path = folder.join(OUTPUT);
+        let output = File::create(&path).map_err(Error::io("write", &path))?;
+        let same = output.try_clone().map_err(Error::io("write", &path))?;
+        command.stdin(Stdio::null()).stdout(Stdio::from(output)).stderr(Stdio::from(same));
+        // A group of its own: the terminal's Ctrl-C reaches the driver alone, which passes it on.
+        command.process_group(0);
+        let (parent, lock, cores) = (std::process::id(), lease.descriptor(), core_set(&slot.cores));
+        // SAFETY: between fork and exec the closure makes a few system calls and touches no memory of other threads.
+        unsafe {
+            command.pre_exec(move || {
+                let last = || Err(std::io::Error::last_os_error());
+                // The lease lasts as long as the cell's process, even where the driver is killed.
+                if libc::fcntl(lock, libc::F_SETFD, 0) != 0 {
+                    return last();
+                }
+                // Without its driver the cell ends as at any signal: its state is saved.
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
+                    return last();
+                }
+                if let Some(cores) = &cores {
+                    libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cores); // slower where it fails, not wrong
+                }
+                // Had the driver ended before the line above, nobody would tell.
+                if libc::getppid() as u32 == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+            });
+        }
+        let child = command.spawn().map_err(Error::io("start", &executable))?;
+        Ok(Self { child, lease, began: Instant::now() })
+    }
+
+    /// How the process ended, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().map_err(Error::io("wait for a cell of", "/proc/self"))
+    }
+
+    /// Asks the process to save its state and end.
+    pub fn ask_to_end(&self) {
+        // SAFETY: the child has not been waited for, so its number is still its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+    }
+
+    /// Ends the process at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a lock file, which knows plugins by name, can say which libraries are meant.
+fn is_one_build_each(cell: &Ready) -> bool {
+    let other = |a: &crate::plugin::Candidate, b: &crate::plugin::Candidate| {
+        a.manifest.name == b.manifest.name && a.sha256 != b.sha256
+    };
+    !cell.libraries.iter().any(|a| cell.libraries.iter().any(|b| other(a, b)))
+}
+
+fn core_set(cores: &[usize]) -> Option<libc::cpu_set_t> {
+    // SAFETY: an all-zero set is valid, and each core is below the set's size.
+    (!cores.is_empty()).then(|| unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        cores.iter().for_each(|&core| libc::CPU_SET(core, &mut set));
+        set
+    })
+}
+
+/// The last line that a cell's process wrote; `from` bytes at its end are looked at.
+pub fn last_line(output: &Path, from: u64) -> Option<String> {
+    let mut file = File::open(output).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(from))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(from).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// What a cell's process said of its failure: from the first line that is an error, or else its last lines.
+pub fn last_words(output: &Path) -> String {
+    const LINES: usize = 12;
+    let bytes = fs::read(output).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let start =
+        lines.iter().rposition(|line| line.starts_with("error:")).unwrap_or_else(|| lines.len().saturating_sub(3));
+    lines[start..].iter().take(LINES).copied().collect::<Vec<_>>().join("\n")
+}
