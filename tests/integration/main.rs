@@ -17,6 +17,7 @@ mod records;
 mod reference;
 mod resume;
 mod stages;
+mod studies;
 mod support;
 mod tools;
 mod training;

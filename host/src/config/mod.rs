@@ -39,7 +39,7 @@ pub use merge::{Origin, Origins};
 pub use origins_file::{adopt_origins, read_origins, write_origins};
 pub use piece::Piece;
 pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};
-pub use resolve::{Above, Resolved, Sources, read_resolved, resolve, survey};
+pub use resolve::{Resolved, Sources, read_resolved, resolve, survey};
 pub use resume::{fixed_on_resume, free_on_resume, refused};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};

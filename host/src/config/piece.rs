@@ -2,7 +2,7 @@
 //! wrong with them is told where it stands.
 
 use super::{
-    document,
+    document, extends,
     fault::Fault,
     layer::{KeyPath, Layer, Place},
     merge::place_of,
@@ -22,6 +22,14 @@ impl Piece {
     /// A file that can't be read, or is not TOML.
     pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         document::read_plain(path, &path.display().to_string()).map(Self)
+    }
+
+    /// Reads a config file with what it extends, as an experiment's files are read.
+    ///
+    /// # Errors
+    /// Files that can't be read, or are not TOML.
+    pub fn read_config(path: &Path) -> Result<Vec<Self>, Vec<Fault>> {
+        extends::read(path).map(|layers| layers.into_iter().map(Self).collect())
     }
 
     /// All values.

@@ -20,22 +20,13 @@ use crate::hash::sha256;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What lies over an experiment's files.
-#[derive(Clone, Debug)]
-pub enum Above {
-    /// A file, with what it extends.
-    File(PathBuf),
-    /// What a study says.
-    Piece(Piece),
-}
-
 /// What an experiment is put together from; later ones win: defaults, files, environment, flags, `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Config files, in order, each with what it extends.
     pub files: Vec<PathBuf>,
     /// What a study lays over them, in order.
-    pub above: Vec<Above>,
+    pub above: Vec<Piece>,
     /// The published script's defaults, in the place of files.
     pub published: Option<PublishedDefaults>,
     /// Variables of the environment; only `INFOMAX__TABLE__KEY` is read.
@@ -51,7 +42,7 @@ pub struct Sources {
 impl Sources {
     /// Whether they name no experiment at all.
     pub fn are_bare(&self) -> bool {
-        self.files.is_empty() && self.published.is_none()
+        self.files.is_empty() && self.above.is_empty() && self.published.is_none()
     }
 
     /// Takes the variables of this process that are config.
@@ -182,15 +173,7 @@ fn layers(sources: &Sources) -> Result<Vec<Layer>, Vec<Fault>> {
             Err(found) => faults.extend(found),
         }
     }
-    for above in &sources.above {
-        match above {
-            Above::Piece(piece) => layers.push(piece.0.clone()),
-            Above::File(file) => match extends::read(file) {
-                Ok(read) => layers.extend(read),
-                Err(found) => faults.extend(found),
-            },
-        }
-    }
+    layers.extend(sources.above.iter().map(|piece| piece.0.clone()));
     let above = [
         sources.published.map(published::defaults),
         Some(overrides::environment(&sources.environment)),

@@ -7,11 +7,12 @@ use super::{
     nearest, schema,
 };
 use jsonschema::{
-    ValidationError,
+    ValidationError, Validator,
     error::ValidationErrorKind,
     paths::{Location, LocationSegment},
 };
 use serde_json::{Map, Value};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Faults that are listed; a file that is no config at all has thousands.
 const MOST_FAULTS: usize = 100;
@@ -27,7 +28,7 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
             Fault { message, at: Some(bad.at.clone()), hint: meaning(whole, &bad.path) }
         });
     }
-    match jsonschema::options().build(whole) {
+    match validator(whole) {
         Ok(validator) => {
             for error in validator.iter_errors(value) {
                 check.describe(&error, &mut faults);
@@ -36,6 +37,24 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
         Err(error) => faults.push(|| Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
     }
     faults.finish()
+}
+
+/// Schemas made ready before; a study's cells share a few of them.
+const KEPT: usize = 64;
+
+/// A schema made ready, which takes longer than checking a config by it.
+fn validator(whole: &Value) -> Result<Arc<Validator>, String> {
+    static READY: Mutex<Vec<(Value, Arc<Validator>)>> = Mutex::new(Vec::new());
+    let mut ready = READY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, validator)) = ready.iter().find(|(schema, _)| schema == whole) {
+        return Ok(validator.clone());
+    }
+    let validator = Arc::new(jsonschema::options().build(whole).map_err(|error| error.to_string())?);
+    if ready.len() == KEPT {
+        ready.remove(0);
+    }
+    ready.push((whole.clone(), validator.clone()));
+    Ok(validator)
 }
 
 /// Each fault once, since a value may break two keywords of its schema, and no more than can be read: the rest is counted,

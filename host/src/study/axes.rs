@@ -6,7 +6,7 @@
 
 use super::file::{SearchKind, Study};
 use crate::{
-    config::{Above, Fault, KINDS, Piece, shown},
+    config::{Fault, KINDS, Piece, shown},
     error::{Error, Result},
 };
 use infomax_sdk::KeyedRng;
@@ -37,7 +37,7 @@ pub struct Choice {
     /// A number or a truth value where the axis is one key, or else the label.
     pub value: Value,
     /// What it sets.
-    pub above: Vec<Above>,
+    pub above: Vec<Piece>,
 }
 
 /// A range of numbers for one key.
@@ -104,7 +104,7 @@ fn list(study: &Study, name: &str, values: &[Value]) -> Result<Vec<Choice>, Faul
         let mut above = Vec::new();
         match value {
             Value::String(text) if is_component && text.contains('/') => {
-                above.push(Above::File(study.fragment(text)));
+                above.extend(fragment(study, text, &path)?);
             }
             Value::String(_) if is_component => piece.set(&format!("{name}.name"), value, &study.piece, &path)?,
             Value::Object(_) if is_component => piece.set(name, value, &study.piece, &path)?,
@@ -125,7 +125,7 @@ fn list(study: &Study, name: &str, values: &[Value]) -> Result<Vec<Choice>, Faul
             _ => piece.set(name, value, &study.piece, &path)?,
         }
         if !piece.values().is_empty() {
-            above.push(Above::Piece(piece));
+            above.push(piece);
         }
         let label = label(value, values);
         let value =
@@ -150,9 +150,26 @@ fn point(study: &Study, axis: &str, label: &str, piece: &Value) -> Result<Choice
         }
         Some(_) => return Err(study.fault("`extends` takes a list of file names", &[&path[..], &["extends"]].concat())),
     };
-    let mut above: Vec<Above> = fragments.iter().map(|name| Above::File(study.fragment(name))).collect();
-    above.push(Above::Piece(study.piece.below(&path).without("extends")));
+    let mut above = Vec::new();
+    for name in &fragments {
+        above.extend(fragment(study, name, &path)?);
+    }
+    above.push(study.piece.below(&path).without("extends"));
     Ok(Choice { label: label.to_owned(), value: label.into(), above })
+}
+
+/// The layers of a fragment that the study names.
+fn fragment(study: &Study, name: &str, path: &[&str]) -> Result<Vec<Piece>, Fault> {
+    Piece::read_config(&study.fragment(name)).map_err(|faults| {
+        let first = faults.into_iter().next().unwrap_or_default();
+        Fault {
+            at: study
+                .piece
+                .place(path)
+                .map(|at| first.at.map_or(at.clone(), |inner| format!("{inner}, named at {at}"))),
+            ..first
+        }
+    })
 }
 
 /// What a value is called: a component by its name, where that tells it from the others.
@@ -257,6 +274,6 @@ impl Range {
         };
         let mut piece = Piece::default();
         piece.set(name, &value, &self.study, &["axes", name])?;
-        Ok(Choice { label: shown(&value), value, above: vec![Above::Piece(piece)] })
+        Ok(Choice { label: shown(&value), value, above: vec![piece] })
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     checkpoint::weights_digest,
-    config::{Above, Experiment, Fault, KINDS, Piece, Resolved, Sources, resolve},
+    config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, resolve},
     dataset::ForeignDataset,
     error::{Error, Result},
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
@@ -75,7 +75,7 @@ impl Plan {
         let axes = axes(&study)?;
         let points = points(&study, &axes)?;
         let baseline = baseline(&study, &axes, &points)?;
-        let mut planner = Planner::new(&study, registry, set);
+        let mut planner = Planner::new(&study, registry, set)?;
         // Who is to share cells must agree on where they lie; a base that can't be resolved is a fault of the study.
         let first = planner.resolve(&points[0], study.text.seeds[0], None);
         let run_directory =
@@ -135,6 +135,8 @@ struct Planner<'a> {
     study: &'a Study,
     registry: &'a Registry,
     set: &'a [String],
+    /// The layers of the base.
+    base: Vec<Piece>,
     config: Piece,
     /// By all that they depend on: what the components say to one another, their libraries and the data's fingerprint.
     checked: HashMap<String, Result<Checked, Vec<Fault>>>,
@@ -149,10 +151,14 @@ struct Checked {
 }
 
 impl<'a> Planner<'a> {
-    fn new(study: &'a Study, registry: &'a Registry, set: &'a [String]) -> Self {
+    fn new(study: &'a Study, registry: &'a Registry, set: &'a [String]) -> Result<Self> {
+        let mut base = Vec::new();
+        for file in &study.base {
+            base.extend(Piece::read_config(file).map_err(|faults| Error::Config { faults })?);
+        }
         let config = study.piece.below(&["config"]);
         let (checked, fingerprints, weights) = Default::default();
-        Self { study, registry, set, config, checked, fingerprints, weights }
+        Ok(Self { study, registry, set, base, config, checked, fingerprints, weights })
     }
 
     fn resolve(&self, point: &Point, seed: u64, rung: Option<usize>) -> Result<Resolved, Vec<Fault>> {
@@ -163,9 +169,8 @@ impl<'a> Planner<'a> {
             let amount = rung.map_or(amount, |rung| rungs::budget(study, amount, rung));
             own.set(&format!("train.{unit}"), &Value::from(amount), &study.piece, &["budget", unit]).expect("a key");
         }
-        let config = (!self.config.values().is_empty()).then(|| Above::Piece(self.config.clone()));
-        let above = config.into_iter().chain(point.above().cloned()).chain([Above::Piece(own)]).collect();
-        let sources = Sources { files: study.base.clone(), above, set: self.set.to_vec(), ..Sources::default() };
+        let above = self.base.iter().chain([&self.config]).chain(point.above()).cloned().chain([own]).collect();
+        let sources = Sources { above, set: self.set.to_vec(), ..Sources::default() };
         resolve(&sources, &Schemas(self.registry))
     }
 

@@ -5,7 +5,7 @@ use super::{
     file::{SearchKind, Study},
 };
 use crate::{
-    config::{Above, shown},
+    config::{Piece, shown},
     error::{Error, Result},
 };
 use infomax_sdk::Key;
@@ -36,7 +36,7 @@ impl Point {
     }
 
     /// What the point lays over the base.
-    pub fn above(&self) -> impl Iterator<Item = &Above> {
+    pub fn above(&self) -> impl Iterator<Item = &Piece> {
         self.choices.iter().flat_map(|choice| &choice.above)
     }
 

@@ -1,0 +1,9 @@
+//! Studies through the real binary: what is planned, trained once each, resumed, edited, searched.
+
+mod edits;
+mod failures;
+mod interrupted;
+mod plans;
+mod searches;
+mod several;
+mod small;

@@ -1,0 +1,124 @@
+//! What `plan` shows and refuses, and what makes cells the same.
+
+use super::small::{ablate, cells, counts, planned, results, run, states, study, times_finished, write};
+use crate::support::workspace::built;
+use std::{fs, path::Path};
+
+const LOSSES: &str = "[axes]\nloss = [\"amdim\", \"nt-xent\"]\n";
+
+#[test]
+fn a_study_trains_what_is_missing_and_nothing_twice() {
+    let folder = study("seeds = [1, 2]", LOSSES);
+    let folder = folder.path();
+    assert_eq!(states(folder), counts(&[("missing", 4)]));
+    let out = run(folder, &["--workers", "2"]);
+    assert!(out.contains("4 cells are done, 4 of them trained now"), "{out}");
+    assert_eq!(states(folder), counts(&[("done", 4)]));
+    assert!(planned(folder).iter().all(|cell| cell["seconds"].as_f64().unwrap() > 0.0));
+    let out = run(folder, &[]);
+    assert!(out.contains("4 cells are done, 0 of them trained now"), "{out}");
+    assert!(cells(folder).iter().all(|cell| times_finished(cell) == 1));
+    // Another study has two of the same cells, and one of its own.
+    let text = fs::read_to_string(folder.join("small.toml")).unwrap();
+    fs::write(folder.join("other.toml"), text.replace("[1, 2]", "[2]").replace("\"nt-xent\"", "\"nt-xent\", \"dcl\""))
+        .unwrap();
+    let other = crate::support::ended::infomax(folder, &["ablate", "run", "other.toml"]);
+    assert!(other.out.contains("3 cells are done, 1 of them trained now"), "{}", other.seen());
+    // A cell is what `train` makes of the same config.
+    let cell = &cells(folder)[0];
+    let config = cell.join("config.toml").to_string_lossy().into_owned();
+    let alone = crate::support::ended::infomax(folder, &["train", &config, "--set", "record.name=alone"]);
+    assert_eq!(alone.code, 0, "{}", alone.seen());
+    let same = |file: &str| {
+        fs::read(cell.join("run").join(file)).unwrap() == fs::read(folder.join("runs/alone").join(file)).unwrap()
+    };
+    assert!(same("encoder.safetensors"));
+}
+
+#[test]
+fn the_plan_shows_every_cell_with_what_is_wrong() {
+    let axes = "[axes]\nloss = [\"amdim\", \"nt-xent\", \"nt-xnt\"]\n[axes.encoder]\nsmall = {}\nresnet = { encoder = { name = \"resnet18\", config = { width = 4 } } }\n";
+    let folder = study("exclude = [{ loss = \"nt-xnt\", encoder = \"resnet\" }]", axes);
+    let ended = ablate(folder.path(), "plan", &[]);
+    assert_eq!(ended.code, 0, "{}", ended.seen());
+    insta::with_settings!({filters => vec![
+        (r"[0-9a-f]{16}", "[id]"),
+        (r"\S+/libinfomax", "[folder]/libinfomax"),
+    ]}, {
+        insta::assert_snapshot!(ended.seen());
+    });
+}
+
+#[test]
+fn faults_of_a_study_are_told_with_their_places() {
+    let told = |head: &str, axes: &str| {
+        let folder = study(head, axes);
+        let ended = ablate(folder.path(), "plan", &[]);
+        assert_eq!(ended.code, 2, "{}", ended.seen());
+        ended.err.replace(&*crate::support::workspace::root().to_string_lossy(), "[workspace]")
+    };
+    let cases = [
+        ("seedz = [1]", LOSSES),
+        ("exclude = [{ loss = \"byol\" }]", LOSSES),
+        ("baseline = { encoder = \"amdim\" }", LOSSES),
+        ("", "[axes]\n\"optimizer.lr\" = { min = 1e-4, max = 1e-2 }\n"),
+        ("", "[axes]\n\"optimizer.lrr\" = [1e-4, 1e-2]\n"),
+        ("", "[axes]\n\"optimizer.lr, train.batch_size\" = [[1e-4, 4], [1e-3]]\n"),
+        ("", "[axes]\nloss = [\"methods/nothing\"]\n"),
+        ("search = { kind = \"random\", samples = 2 }", LOSSES),
+        ("budget = { steps = 3, epochs = 1 }", LOSSES),
+    ];
+    let all: Vec<String> = cases.iter().map(|(head, axes)| told(head, axes)).collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn the_seed_the_budget_and_the_build_make_a_cell_and_threads_do_not() {
+    let ids = |folder: &Path, more: &[&str]| {
+        let ended = ablate(folder, "plan", &[&["--format", "json"], more].concat());
+        let cells: Vec<serde_json::Value> =
+            serde_json::from_str(&ended.out).unwrap_or_else(|_| panic!("{}", ended.seen()));
+        cells.iter().map(|cell| cell["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let folder = study("", LOSSES);
+    let folder = folder.path();
+    let first = ids(folder, &[]);
+    for same in ["train.threads=2", "train.workers=3", "record.plot=true", "checkpoint.keep=5", "train.device=cpu"] {
+        assert_eq!(ids(folder, &["--set", same]), first, "{same}");
+    }
+    for other in [
+        "train.seed=3",
+        "train.steps=3",
+        "dataset.config.seed=2",
+        "evaluation.knn=true",
+        "dataset.config.train_length=41",
+    ] {
+        assert!(ids(folder, &["--set", other]).iter().zip(&first).all(|(a, b)| a != b), "{other}");
+    }
+    // Two builds of a component stand in one study.
+    let library = |name: &str| {
+        let path = folder.join(name);
+        let mut bytes = fs::read(built().join("libinfomax_losses.so")).unwrap();
+        // A byte of the version's text that nothing else reads: another build.
+        let version =
+            bytes.windows(7).rposition(|window| window == b"rustc 1").expect("the compiler's name stands in it");
+        bytes[version] = if name.contains('b') { b'R' } else { b'r' };
+        fs::write(&path, bytes).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let (a, b) = (library("a.so"), library("b.so"));
+    write(
+        folder,
+        "",
+        &format!(
+            "[axes]\nloss = [{{ name = \"nt-xent\", path = \"{a}\" }}, {{ name = \"nt-xent\", path = \"{b}\" }}]\n"
+        ),
+    );
+    let ids = ids(folder, &[]);
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(ids[0], first[1], "the same build from another place");
+    let out = run(folder, &[]);
+    assert!(out.contains("2 cells are done, 2 of them trained now"), "{out}");
+    let results: Vec<_> = cells(folder).iter().map(|cell| results(cell)).collect();
+    assert_eq!(results[0], results[1], "the builds compute alike");
+}
