@@ -2,6 +2,7 @@
 
 mod allocator;
 mod checkpoint;
+mod compare;
 mod config;
 mod data;
 mod doctor;
@@ -43,6 +44,8 @@ enum Command {
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
+    /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
+    Compare(compare::Compare),
     /// Write a page on a run: results, curves, config, builds
     Report(report::Report),
     /// Look at what is installed here: what is wrong, and what to do
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
