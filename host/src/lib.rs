@@ -5,6 +5,7 @@
 pub mod augmentation;
 pub mod checkpoint;
 pub mod cli;
+pub mod comparison;
 pub mod config;
 pub mod dataset;
 pub mod distributed;

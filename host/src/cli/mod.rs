@@ -3,6 +3,7 @@
 mod ablate;
 mod allocator;
 mod checkpoint;
+mod compare;
 mod config;
 mod data;
 mod doctor;
@@ -44,6 +45,8 @@ enum Command {
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
+    /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
+    Compare(compare::Compare),
     /// Run studies: losses, encoders, views, with seeds, from one file
     #[command(subcommand)]
     Ablate(ablate::Ablate),
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),
         Command::Doctor(doctor) => doctor.run(),

@@ -6,9 +6,9 @@ use crate::{
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas},
-    record::{History, RunDirectory, now, write_whole},
+    record::{History, Memory, RunDirectory, now, write_whole},
     report,
-    train::{Outcome, RunOptions, Signals, open_cuda, train},
+    train::{Outcome, RunOptions, Signals, open_cuda, resolve_device, train},
 };
 use clap::Args;
 use serde_json::Value;
@@ -263,10 +263,15 @@ impl Train {
         let _ = open_cuda(resolved.experiment.train.device);
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
         let supervised = self.rank_of.is_some();
+        let local_rank = place.as_ref().map_or(0, |place| place.local_rank);
         let options =
             RunOptions { name, resume: self.resume.is_some(), overrides: self.overrides.clone(), place, signals };
         let outcome = train(resolved, registry, run, &options);
         let Some(run) = run else { return outcome.map(drop) };
+        let device = resolve_device(resolved.experiment.train.device, local_rank).unwrap_or(tch::Device::Cpu);
+        if let Err(error) = History::note_memory(run, since, Memory::of_this_process(device)) {
+            log::warn!("{error}");
+        }
         let sheet = run.join("views.png");
         let result = outcome.and_then(|outcome| {
             if resolved.experiment.record.contact_sheet && !sheet.exists() {

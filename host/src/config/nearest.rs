@@ -13,7 +13,7 @@ pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 /// A sentence that proposes the nearest name, or lists the known ones where none is near.
-pub(super) fn proposal<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub(crate) fn proposal<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(name) = nearest(given, known.clone()) {
         return Some(format!("did you mean `{name}`?"));
     }

@@ -1,6 +1,6 @@
 //! `history.json`: the parts in which a run was trained, one a process, and how each ended.
 
-use super::{run_directory::utc, whole_file::write_whole};
+use super::{memory::Memory, run_directory::utc, whole_file::write_whole};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +25,9 @@ pub struct Part {
     pub began: u64,
     /// Updates that had been done.
     pub from_step: u64,
+    /// The most that the process held, rank 0's of several; none where it could not tell any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// None while it goes on, and where the process ended without a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
@@ -82,8 +85,24 @@ impl History {
     /// # Errors
     /// The system's, with the path.
     pub fn begin(&mut self, run: &Path, step: u64) -> Result<()> {
-        self.parts.push(Part { began: now(), from_step: step, end: None });
+        self.parts.push(Part { began: now(), from_step: step, memory: None, end: None });
         self.write(run)
+    }
+
+    /// The most memory that any part of the run has held; none where no part told.
+    pub fn memory(&self) -> Option<Memory> {
+        self.parts.iter().filter_map(|part| part.memory).reduce(Memory::max)
+    }
+
+    /// Notes how much memory the process held that trained since a time (in seconds since 1970), before its part is ended.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn note_memory(run: &Path, since: u64, memory: Memory) -> Result<()> {
+        let mut history = Self::read(run).unwrap_or_default();
+        let Some(part) = history.open_part(since) else { return Ok(()) };
+        part.memory = Some(memory);
+        history.write(run)
     }
 
     /// Notes how the part ended that was begun since a time (in seconds since 1970); a process that did not get so far as to train
@@ -93,11 +112,9 @@ impl History {
     /// The system's, with the path.
     pub fn end<T>(run: &Path, since: u64, result: &Result<T>) -> Result<()> {
         let mut history = Self::read(run).unwrap_or_default();
-        let Some(part) =
-            history.parts.last_mut().filter(|part| part.end.is_none() && (result.is_ok() || part.began >= since))
-        else {
-            return Ok(());
-        };
+        // A run that is finished has no other process at work on it.
+        let since = if result.is_ok() { 0 } else { since };
+        let Some(part) = history.open_part(since) else { return Ok(()) };
         let how = match result.as_ref().map_err(Error::exit_code) {
             Ok(_) => Ending::Finished,
             Err(6) => Ending::Diverged,
@@ -111,6 +128,11 @@ impl History {
         });
         part.end = Some(End { at: now(), how, told, hint });
         history.write(run)
+    }
+
+    /// The last part, where it goes on and was begun since a time.
+    fn open_part(&mut self, since: u64) -> Option<&mut Part> {
+        self.parts.last_mut().filter(|part| part.end.is_none() && part.began >= since)
     }
 
     fn write(&self, run: &Path) -> Result<()> {
@@ -153,7 +175,12 @@ mod tests {
         assert_eq!((end.how, end.told.as_deref()), (Ending::Diverged, Some("too large (step 3)")));
         let mut history = History::read(run).unwrap();
         history.begin(run, 2).unwrap();
+        let memory = Memory { process_bytes: 7, device_bytes: None };
+        History::note_memory(run, u64::MAX, Memory { process_bytes: 9, ..memory }).unwrap();
+        History::note_memory(run, 0, memory).unwrap();
         History::end(run, 0, &Ok(())).unwrap();
+        History::note_memory(run, 0, Memory { process_bytes: 8, ..memory }).unwrap();
+        assert_eq!(History::read(run).unwrap().memory(), Some(memory), "another's and one told too late don't count");
         let parts = History::read(run).unwrap().parts;
         assert_eq!(parts.len(), 2);
         assert_eq!((parts[1].from_step, parts[1].end.as_ref().unwrap().how), (2, Ending::Finished));

@@ -1,9 +1,6 @@
 //! The commands that go on with a run and that repeat it.
 
-use super::{
-    facts::{Facts, State},
-    settings::shown,
-};
+use super::{facts::Facts, settings::shown, state::State};
 use crate::record::Ending;
 
 /// A command and what it does.

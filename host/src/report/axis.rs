@@ -65,6 +65,11 @@ impl Axis {
         self.is_logarithmic
     }
 
+    /// Whether a value lies outside the range.
+    pub fn is_beyond(&self, value: f64) -> bool {
+        value < self.low || value > self.high
+    }
+
     /// Where a value lies: 0 at the low end, 1 at the high one.
     pub fn place(&self, value: f64) -> f64 {
         let place = if self.is_logarithmic {

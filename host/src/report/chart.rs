@@ -2,18 +2,13 @@
 
 use super::{
     axis::Axis,
+    frame::Frame,
     text::number,
     thin::{Point, picked, running_mean, thinned},
 };
 use maud::{Markup, html};
-use std::fmt::Write;
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 38.0;
+const FRAME: Frame = Frame { width: 560.0, height: 260.0, left: 62.0, right: 14.0, top: 12.0, bottom: 38.0 };
 
 /// Colours that the style sheet has.
 const COLOURS: usize = 7;
@@ -75,8 +70,8 @@ impl Chart {
                     span.what { (self.title) }
                     span.unit { (unit) }
                 }
-                svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{} by step", self.title)) {
-                    (grid(&x, &y))
+                svg viewBox=(FRAME.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
+                    (FRAME.grid(&x, &y, "step"))
                     @for level in &self.levels { (self.level(level, &y)) }
                     @for (index, series) in self.series.iter().enumerate() { (curve(series, index, &x, &y)) }
                 }
@@ -94,39 +89,13 @@ impl Chart {
 
     fn level(&self, level: &Level, y: &Axis) -> Markup {
         let colour = self.series.iter().position(|series| series.name == level.name).unwrap_or(COLOURS - 1);
-        let height = at_y(y, level.value);
+        let height = FRAME.at_y(y, level.value);
         html! {
             path class=(format!("level c{}", colour % COLOURS))
-                d=(format!("M{LEFT} {height:.1}H{}", WIDTH - RIGHT)) {
+                d=(format!("M{} {height:.1}H{}", FRAME.left, FRAME.right_end())) {
                 title { (level.name) ", untrained encoder: " (number(level.value)) }
             }
         }
-    }
-}
-
-fn at_x(axis: &Axis, step: f64) -> f64 {
-    LEFT + axis.place(step) * (WIDTH - LEFT - RIGHT)
-}
-
-fn at_y(axis: &Axis, value: f64) -> f64 {
-    HEIGHT - BOTTOM - axis.place(value) * (HEIGHT - TOP - BOTTOM)
-}
-
-fn grid(x: &Axis, y: &Axis) -> Markup {
-    let floor = HEIGHT - BOTTOM;
-    html! {
-        @for (value, say) in &y.ticks {
-            @let height = at_y(y, *value);
-            path.grid d=(format!("M{LEFT} {height:.1}H{}", WIDTH - RIGHT)) {}
-            text.tick x=(LEFT - 8.0) y=(format!("{:.1}", height + 4.0)) text-anchor="end" { (say) }
-        }
-        @for (step, say) in &x.ticks {
-            @let place = at_x(x, *step);
-            path.axis d=(format!("M{place:.1} {floor}v4")) {}
-            text.tick x=(format!("{place:.1}")) y=(floor + 17.0) text-anchor="middle" { (say) }
-        }
-        path.axis d=(format!("M{LEFT} {floor}H{}", WIDTH - RIGHT)) {}
-        text.tick x=(WIDTH - RIGHT) y=(HEIGHT - 4.0) text-anchor="end" { "step" }
     }
 }
 
@@ -138,7 +107,7 @@ fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
     let is_long = finite.len() >= SMOOTHED_FROM;
     let raw = pieces.iter().map(|piece| {
         let stretches = (STRETCHES * piece.len() / finite.len().max(1)).max(1);
-        path(&thinned(piece, stretches), x, y)
+        FRAME.path(&thinned(piece, stretches), x, y)
     });
     let raw: String = raw.collect();
     let mean = if is_long { running_mean(&finite, STRETCHES * 2) } else { finite.clone() };
@@ -147,17 +116,17 @@ fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
         g class=(colour) {
             path class=(if is_long { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
             @if is_long {
-                path.line d=(path(&mean, x, y)) { title { (series.name) ", running mean" } }
+                path.line d=(FRAME.path(&mean, x, y)) { title { (series.name) ", running mean" } }
             }
             @for (step, value) in picked(&mean, SPEAKING) {
-                @let (cx, cy) = (format!("{:.1}", at_x(x, step)), format!("{:.1}", at_y(y, value)));
+                @let (cx, cy) = (format!("{:.1}", FRAME.at_x(x, step)), format!("{:.1}", FRAME.at_y(y, value)));
                 @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
                 circle.point cx=(cx) cy=(cy) r="7" {
                     title { (series.name) " " (number(value)) " at step " (step) }
                 }
             }
             @for (step, _) in picked(&missing, MARKED) {
-                path.bad d=(format!("M{:.1} {}v-10", at_x(x, step), HEIGHT - BOTTOM)) {
+                path.bad d=(format!("M{:.1} {}v-10", FRAME.at_x(x, step), FRAME.floor())) {
                     title { (series.name) " is not finite at step " (step) }
                 }
             }
@@ -170,15 +139,6 @@ fn pieces(points: &[Point]) -> Vec<Vec<Point>> {
     let parts = points.split(|point| !point.1.is_finite()).filter(|piece| !piece.is_empty());
     let parts: Vec<Vec<Point>> = parts.map(<[Point]>::to_vec).collect();
     if parts.len() > PIECES { vec![parts.concat()] } else { parts }
-}
-
-fn path(points: &[Point], x: &Axis, y: &Axis) -> String {
-    let mut text = String::new();
-    for (index, &(step, value)) in points.iter().enumerate() {
-        let command = if index == 0 { 'M' } else { 'L' };
-        let _ = write!(text, "{command}{:.1} {:.1}", at_x(x, step), at_y(y, value));
-    }
-    text
 }
 
 #[cfg(test)]

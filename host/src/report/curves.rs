@@ -2,7 +2,8 @@
 
 use super::{
     chart::{Chart, Level, Series},
-    facts::{Facts, UNTRAINED, is_training},
+    facts::Facts,
+    results::{UNTRAINED, is_training},
     text::is_accuracy,
 };
 use std::collections::BTreeMap;

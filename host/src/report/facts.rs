@@ -1,10 +1,14 @@
 //! What a run directory tells, however little of it is there; whatever can't be read becomes a notice.
 
-use super::settings::{Settings, read_settings};
+use super::{
+    results::{Outcome, outcomes, pace, seconds},
+    settings::{Settings, read_settings},
+    state::{State, state},
+};
 use crate::{
     checkpoint::CheckpointSet,
-    record::{Ending, Hardware, History, Part, Row, excerpt, is_held, read_metrics_to_damage, without_home},
-    train::{ENCODER, Identity, METRICS},
+    record::{Hardware, History, Part, Row, excerpt, read_metrics_to_damage, without_home},
+    train::{Identity, METRICS},
 };
 use std::{env, fs, path::Path};
 
@@ -12,30 +16,6 @@ use std::{env, fs, path::Path};
 const SHEET_ROWS: u32 = 5;
 /// Of the contact sheet as PNG; in the page it takes a third more.
 const SHEET_BYTES: usize = 600_000;
-
-/// How a run stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// A process trains it now.
-    Running,
-    /// It ended in this way.
-    Ended(Ending),
-    /// Its process ended without a word: killed, or a machine that went down.
-    Lost,
-    /// Nothing tells.
-    Unknown,
-}
-
-/// A result: the untrained encoder's, the last, the best.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    pub name: String,
-    pub untrained: Option<f64>,
-    /// With its step.
-    pub last: Option<(u64, f64)>,
-    /// With its step; of accuracies only, since nobody can say what is best of the others.
-    pub best: Option<(u64, f64)>,
-}
 
 /// A checkpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,15 +95,12 @@ impl Facts {
 
     /// Time spent on training, tests included; none before the first row.
     pub fn seconds(&self) -> Option<f64> {
-        self.rows.last().map(|row| row.seconds).filter(|seconds| seconds.is_finite())
+        seconds(&self.rows)
     }
 
     /// The median pace of the rows.
     pub fn images_per_second(&self) -> Option<f64> {
-        let paces = self.rows.iter().filter_map(|row| row.get("images_per_second"));
-        let mut paces: Vec<f64> = paces.filter(|pace| pace.is_finite()).collect();
-        paces.sort_by(f64::total_cmp);
-        paces.get(paces.len() / 2).copied()
+        pace(&self.rows)
     }
 }
 
@@ -159,74 +136,4 @@ fn shown_path(run: &Path) -> String {
     let here = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
     let below = whole.strip_prefix(&here).ok().filter(|path| !path.as_os_str().is_empty());
     below.map_or_else(|| name(run), |path| path.to_string_lossy().into_owned())
-}
-
-fn state(run: &Path, history: &History) -> State {
-    match history.parts.last().map(|part| &part.end) {
-        Some(Some(end)) => State::Ended(end.how),
-        Some(None) if is_held(run) => State::Running,
-        Some(None) => State::Lost,
-        None if is_held(run) => State::Running,
-        None if run.join(ENCODER).exists() => State::Ended(Ending::Finished),
-        None => State::Unknown,
-    }
-}
-
-/// Training rows have a learning rate; all others hold results.
-pub fn is_training(row: &Row) -> bool {
-    row.get("lr").is_some()
-}
-
-/// Before the name of a result of the untrained encoder.
-pub const UNTRAINED: &str = "untrained_";
-
-fn outcomes(rows: &[Row]) -> Vec<Outcome> {
-    let mut found: Vec<Outcome> = Vec::new();
-    for row in rows.iter().filter(|row| !is_training(row)) {
-        for (key, value) in &row.values {
-            let (name, is_untrained) = key.strip_prefix(UNTRAINED).map_or((key.as_str(), false), |name| (name, true));
-            let index = found.iter().position(|outcome| outcome.name == name).unwrap_or_else(|| {
-                found.push(Outcome { name: name.to_owned(), untrained: None, last: None, best: None });
-                found.len() - 1
-            });
-            let outcome = &mut found[index];
-            if is_untrained {
-                outcome.untrained = Some(*value);
-                continue;
-            }
-            outcome.last = Some((row.step, *value));
-            let is_better = outcome.best.is_none_or(|(_, best)| *value > best);
-            if super::text::is_accuracy(name) && value.is_finite() && is_better {
-                outcome.best = Some((row.step, *value));
-            }
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(step: u64, values: &[(&str, f64)]) -> Row {
-        let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        Row { step, epoch: 0, seconds: 1.0, values }
-    }
-
-    #[test]
-    fn outcomes_are_the_untrained_the_last_and_the_best() {
-        let rows = [
-            row(0, &[("untrained_linear_top1", 10.0)]),
-            row(1, &[("loss", 3.0), ("lr", 0.1)]),
-            row(1, &[("linear_top1", 30.0), ("rankme", 4.0)]),
-            row(2, &[("linear_top1", 40.0), ("rankme", 5.0)]),
-            row(3, &[("linear_top1", 35.0), ("rankme", 3.0)]),
-            row(4, &[("linear_top1", f64::NAN)]),
-        ];
-        let outcomes = outcomes(&rows);
-        assert_eq!(outcomes.len(), 2);
-        assert_eq!((outcomes[0].untrained, outcomes[0].best), (Some(10.0), Some((2, 40.0))));
-        assert_eq!(outcomes[0].last.unwrap().0, 4);
-        assert_eq!((outcomes[1].last, outcomes[1].best), (Some((3, 3.0)), None));
-    }
 }

@@ -6,10 +6,23 @@ mod axis;
 mod chart;
 mod curves;
 mod facts;
+mod frame;
+mod markup;
 mod page;
+mod results;
 mod settings;
+mod state;
 mod text;
 mod thin;
+
+pub(crate) use axis::Axis;
+pub(crate) use frame::Frame;
+pub(crate) use markup::{base64, breakable, prose, sentence};
+pub(crate) use page::STYLE;
+pub(crate) use results::{UNTRAINED, is_training, outcomes, pace, seconds};
+pub(crate) use state::{State, state};
+pub(crate) use text::{grouped, is_accuracy, number, result, size};
+pub(crate) use thin::{picked, thinned};
 
 use crate::{error::Result, record::write_whole};
 use std::path::Path;

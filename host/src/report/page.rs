@@ -3,18 +3,22 @@
 use super::{
     again::commands,
     curves::charts,
-    facts::{Facts, Outcome, State},
+    facts::Facts,
+    markup::{base64, breakable, prose, sentence},
+    results::Outcome,
     settings::{Setting, Table},
+    state::State,
     text::{grouped, number, result, size},
 };
 use crate::{
-    record::{End, Ending, Part, duration, utc, without_home},
+    record::{End, Ending, Memory, Part, duration, utc, without_home},
     train::Identity,
 };
 use infomax_sdk::DatasetFacts;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = include_str!("style.css");
+/// What all pages look like.
+pub const STYLE: &str = include_str!("style.css");
 /// Whatever a class or a file is called, a browser fetches and runs nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 /// Names of classes that are listed.
@@ -69,6 +73,7 @@ fn head(facts: &Facts) -> Markup {
     let end = facts.parts.last().and_then(|part| part.end.as_ref());
     let planned = facts.settings.get("train.steps").and_then(serde_json::Value::as_u64);
     let best = facts.outcomes.iter().find_map(|outcome| Some((&outcome.name, outcome.best?)));
+    let memory = facts.parts.iter().filter_map(|part| part.memory).reduce(Memory::max);
     let skipped = facts.rows.iter().rev().find_map(|row| row.get("skipped_steps")).filter(|count| *count > 0.0);
     html! {
         header {
@@ -92,6 +97,10 @@ fn head(facts: &Facts) -> Markup {
                 @if let Some(seconds) = facts.seconds() { (figure(&duration(seconds), "wall time")) }
                 @if let Some(pace) = facts.images_per_second() {
                     (figure(&pace_text(pace), "images/s, median"))
+                }
+                @if let Some(memory) = memory {
+                    @let what = if memory.device_bytes.is_some() { "peak memory of the GPU" } else { "peak memory" };
+                    (figure(&size(memory.device_bytes.unwrap_or(memory.process_bytes)), what))
                 }
                 @if let Some(count) = skipped {
                     (figure(&grouped(count as u64), "steps without an update"))
@@ -118,22 +127,6 @@ fn badge(state: &State) -> (&'static str, &'static str) {
         State::Ended(Ending::Failed) => ("failed", "poor"),
         State::Lost => ("ended without a word", "poor"),
         State::Unknown => ("not known to have begun", "fair"),
-    }
-}
-
-/// A message as a sentence.
-fn sentence(message: &str) -> String {
-    let message = without_home(message);
-    let mut rest = message.chars();
-    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
-}
-
-/// A message whose values stand in backticks.
-fn prose(message: &str) -> Markup {
-    html! {
-        @for (index, part) in message.split('`').enumerate() {
-            @if index % 2 == 1 { code { (part) } } @else { (part) }
-        }
     }
 }
 
@@ -286,12 +279,6 @@ fn setting_row(setting: &Setting) -> Markup {
             }
         }
     }
-}
-
-/// A long word with places where a line may end.
-fn breakable(text: &str) -> Markup {
-    let mut pieces = text.split_inclusive(['.', '/', '_', '=']).peekable();
-    html! { @while let Some(piece) = pieces.next() { (piece) @if pieces.peek().is_some() { wbr; } } }
 }
 
 fn builds(facts: &Facts) -> Markup {
@@ -475,30 +462,10 @@ fn date(seconds: u64) -> String {
     utc(seconds).replace('T', " ").chars().take(16).collect()
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let number = group.iter().enumerate().fold(0_u32, |n, (i, &byte)| n | u32::from(byte) << (16 - 8 * i));
-        for i in 0..4 {
-            let letter = LETTERS[(number >> (18 - 6 * i) & 63) as usize];
-            text.push(if i <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::{MetricsFile, Row};
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
-        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
-    }
 
     /// A run of 200,000 rows of 14 numbers.
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     native::precision::device_memory,
     plugin::Registry,
+    record::peak_resident_bytes,
     train::{Arithmetic, Model, Setup, Stepper, device_name},
 };
 use serde_json::json;
@@ -65,14 +66,8 @@ pub fn check(registry: &Registry, device: Device) -> Result<Vec<Check>> {
         let peak = memory.peak as f64 / f64::from(1 << 20);
         checks.push(Check::figure("peak memory of the device, MiB", peak, "over all precisions"));
     }
-    checks.extend(resident().map(|mib| Check::figure("peak memory of the process, MiB", mib, "resident")));
+    let mib = |bytes| bytes as f64 / f64::from(1 << 20);
+    let resident = peak_resident_bytes().map(mib);
+    checks.extend(resident.map(|mib| Check::figure("peak memory of the process, MiB", mib, "resident")));
     Ok(checks)
-}
-
-/// The most memory that this process has held, in MiB.
-fn resident() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,7 +1,7 @@
 //! Studies: many experiments from one file. A study file (`file`) spans points over axes (`axes`, `points`, `rungs`); with each
 //! seed a point is a cell, which is checked and named by what its result depends on (`plan`, `identity`); cells lie in folders
 //! that all studies share (`store`), one process works on each at a time (`lease`), and a driver trains what is missing
-//! (`driver`, over `slots` and `process`), here or as a SLURM array (`slurm`).
+//! (`driver`, over `slots` and `process`), here or as a SLURM array (`slurm`). `members` hands the cells to the comparison.
 
 mod axes;
 mod driver;
@@ -11,6 +11,7 @@ mod identity;
 mod lease;
 mod ledger;
 mod live;
+mod members;
 mod plan;
 mod points;
 mod process;
@@ -21,11 +22,11 @@ mod store;
 mod table;
 
 pub use driver::{Summary, Work, drive, verdict};
-pub use estimate::Estimate;
 pub use file::Study;
 pub use identity::CellIdentity;
 pub use ledger::Ledger;
 pub use live::{Live, indented};
+pub use members::compare;
 pub use plan::{Cell, Plan, Ready};
 pub use rungs::Rung;
 pub use slots::{Slot, slots};

@@ -7,6 +7,7 @@ use super::{
     lease::{Asked, Lease, LeaseHolder},
 };
 use crate::{
+    comparison::{memory_bytes, read_figures},
     error::{Error, Result},
     record::{End, Ending, History, read_metrics, write_whole},
     train::METRICS,
@@ -139,8 +140,9 @@ impl Store {
 
     /// What a finished cell has taken.
     pub fn cost(&self, id: &str) -> Cost {
-        let rows = read_metrics(&self.run(id).join(METRICS)).unwrap_or_default();
-        Cost { seconds: rows.last().map(|row| row.seconds).filter(|seconds| seconds.is_finite()), bytes: None }
+        let Ok(figures) = read_figures(&self.run(id)) else { return Cost::default() };
+        let bytes = figures.memory.and_then(memory_bytes).map(|bytes| bytes as f64);
+        Cost { seconds: figures.wall_seconds, bytes }
     }
 
     /// Asks for a cell; its folder is made.
