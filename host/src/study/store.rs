@@ -112,7 +112,7 @@ impl Store {
     /// A folder that can't be read.
     pub fn state(&self, id: &str) -> Result<CellState> {
         if !self.folder(id).is_dir() {
-            return Ok(CellState::Missing { steps: 0 });
+            return Ok(CellState::Missing { has_begun: false });
         }
         if let Some(holder) = Lease::holder(&self.folder(id), self.lifetime)? {
             return Ok(CellState::Running(holder));
@@ -124,7 +124,7 @@ impl Store {
         if let Some(failure) = self.failure(id)? {
             return Ok(CellState::Failed(failure));
         }
-        Ok(CellState::Missing { steps: history.parts.last().map_or(0, |part| part.from_step) })
+        Ok(CellState::Missing { has_begun: !history.parts.is_empty() })
     }
 
     /// Whether a cell's run is finished.

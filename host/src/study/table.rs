@@ -51,7 +51,7 @@ pub fn planned(plan: &Plan) -> Result<Vec<PlannedCell>> {
             (_, Some(CellState::Done)) => ("done", None),
             (_, Some(CellState::Failed(failure))) => ("failed", Some(format!("{}\n{}", failure.how(), failure.told))),
             (_, Some(CellState::Running(holder))) => ("running", Some(holder.to_string())),
-            (_, Some(CellState::Missing { steps: 1.. })) => ("interrupted", None),
+            (_, Some(CellState::Missing { has_begun: true })) => ("interrupted", None),
             _ => ("missing", None),
         };
         let is_possible = cell.ready.is_ok();
