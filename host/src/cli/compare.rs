@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    comparison::{Baseline, Comparison, Member, Options, to_terminal},
+    comparison::{Baseline, Comparison, Format, Member, Options, check_out},
     error::{Error, Fault, Result},
 };
 use clap::Args;
@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 
 /// Arguments of `infomax compare`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: infomax compare runs/shapes-demo-*")]
+#[command(after_help = "Example: infomax compare runs/shapes-demo-1 runs/shapes-demo-2 --out comparison.html")]
 pub struct Compare {
     /// Run directories; runs that differ in `train.seed` alone are one row
     #[arg(required = true, value_name = "RUN")]
@@ -24,21 +24,35 @@ pub struct Compare {
     /// The run whose settings are the baseline; the first one where not given
     #[arg(long, value_name = "RUN")]
     baseline: Option<PathBuf>,
+    /// The form of what is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Files to write besides: a page (`.html`), a picture (`.png`), `.md`, `.csv`, `.tex`, `.json`, `.txt`
+    #[arg(long, value_name = "FILE")]
+    out: Vec<PathBuf>,
 }
 
 impl Compare {
-    /// Prints the comparison.
+    /// Prints the comparison, and writes it where it is asked to.
     ///
     /// # Errors
     /// A folder that holds no run, a metric that none has, a file that can't be written.
     pub fn run(self) -> Result<()> {
+        self.out.iter().try_for_each(|path| check_out(path))?;
         let members = Member::read_all(&self.runs)?;
         let baseline = self.baseline.as_ref().map(|run| self.place(run)).transpose()?.map(Baseline::Member);
         let further = (!self.further.is_empty()).then(|| self.further.clone());
         let options = Options { metric: self.metric.clone(), further, baseline, notes: Vec::new() };
         let title = format!("{} run{}", members.len(), if members.len() == 1 { "" } else { "s" });
         let comparison = Comparison::of(&title, members, &options)?;
-        say(&to_terminal(&comparison));
+        say(comparison.to_text(self.format).trim_end());
+        for path in &self.out {
+            comparison.write(path)?;
+        }
+        if self.format == Format::Table && !self.out.is_empty() {
+            let names: Vec<String> = self.out.iter().map(|path| path.display().to_string()).collect();
+            say(&format!("\n{}", names.join(", ")));
+        }
         Ok(())
     }
 
