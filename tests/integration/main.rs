@@ -1,6 +1,7 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
 mod checkpoint_faults;
+mod comparison;
 mod config_commands;
 mod config_faults;
 mod conformance;

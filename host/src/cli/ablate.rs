@@ -1,13 +1,14 @@
 //! `infomax ablate`: a study from one file, planned, trained, and reported.
 
-use super::say;
+use super::{say, told::Told};
 use crate::{
     cli::experiment::ExperimentArguments,
+    comparison::Format,
     config::Fault,
     error::{Error, Result},
     plugin::Registry,
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, drive, planned, slots, to_text, verdict,
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, planned, slots, to_text, verdict,
         write_slurm,
     },
     train::Signals,
@@ -22,6 +23,8 @@ pub enum Ablate {
     Plan(PlanCommand),
     /// Train what is missing of a study; run it again after any interruption
     Run(RunCommand),
+    /// Tell what a study came to: means over seeds, differences to the baseline and how sure they are, what failed
+    Report(ReportCommand),
 }
 
 /// Which study.
@@ -40,13 +43,13 @@ struct StudyArguments {
 
 /// Arguments of `infomax ablate plan`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: infomax ablate plan configs/studies/shapes-losses.toml")]
+#[command(after_help = "Example: infomax ablate plan configs/studies/shapes-six.toml")]
 pub struct PlanCommand {
     #[command(flatten)]
     study: StudyArguments,
     /// How to show it
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Table)]
+    format: PlanFormat,
     /// Write the missing cells as a SLURM array
     #[arg(long, value_name = "FILE")]
     slurm: Option<PathBuf>,
@@ -59,14 +62,14 @@ pub struct PlanCommand {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum PlanFormat {
     Table,
     Json,
 }
 
 /// Arguments of `infomax ablate run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: infomax ablate run configs/studies/shapes-losses.toml --workers 2")]
+#[command(after_help = "Example: infomax ablate run configs/studies/shapes-six.toml --workers 2")]
 pub struct RunCommand {
     #[command(flatten)]
     study: StudyArguments,
@@ -87,6 +90,24 @@ pub struct RunCommand {
     cell: Vec<String>,
 }
 
+/// Arguments of `infomax ablate report`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: infomax ablate report configs/studies/shapes-six.toml --out shapes.html")]
+pub struct ReportCommand {
+    #[command(flatten)]
+    study: StudyArguments,
+    #[command(flatten)]
+    told: Told,
+}
+
+impl ReportCommand {
+    fn run(self) -> Result<()> {
+        self.told.check()?;
+        let (plan, _) = self.study.plan()?;
+        self.told.tell(&compare(&plan, self.told.metric.as_deref(), self.told.further())?)
+    }
+}
+
 impl Ablate {
     /// Does what was asked for.
     ///
@@ -96,6 +117,7 @@ impl Ablate {
         match self {
             Self::Plan(plan) => plan.run(),
             Self::Run(run) => run.run(),
+            Self::Report(report) => report.run(),
         }
     }
 }
@@ -118,11 +140,11 @@ impl PlanCommand {
         let (plan, _) = self.study.plan()?;
         let cells = planned(&plan)?;
         match self.format {
-            Format::Table => {
+            PlanFormat::Table => {
                 say(&to_text(&plan, &cells));
                 changes(&plan).iter().for_each(|note| say(note));
             }
-            Format::Json => say(&serde_json::to_string_pretty(&cells).expect("plain data")),
+            PlanFormat::Json => say(&serde_json::to_string_pretty(&cells).expect("plain data")),
         }
         if let Some(to) = &self.slurm {
             let missing: Vec<usize> = cells.iter().filter(|cell| is_to_do(cell)).map(|cell| cell.number).collect();
@@ -185,6 +207,9 @@ impl RunCommand {
         };
         live.finish();
         tell(&plan, &summary);
+        if summary.done > 0 && !summary.was_interrupted {
+            say(&format!("\n{}", compare(&plan, None, None)?.to_text(Format::Table).trim_end()));
+        }
         verdict(&plan, &summary)
     }
 

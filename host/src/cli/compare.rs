@@ -1,8 +1,8 @@
 //! `infomax compare`.
 
-use super::say;
+use super::told::Told;
 use crate::{
-    comparison::{Baseline, Comparison, Member, Options, to_terminal},
+    comparison::{Baseline, Comparison, Member, Options},
     error::{Error, Fault, Result},
 };
 use clap::Args;
@@ -10,36 +10,31 @@ use std::{fs, path::PathBuf};
 
 /// Arguments of `infomax compare`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: infomax compare runs/shapes-demo-*")]
+#[command(after_help = "Example: infomax compare runs/shapes-demo-1 runs/shapes-demo-2 --out comparison.html")]
 pub struct Compare {
     /// Run directories; runs that differ in `train.seed` alone are one row
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// What is compared: `linear_top1`, `knn_top1`, `loss`, …
-    #[arg(long, value_name = "METRIC")]
-    metric: Option<String>,
-    /// Further metrics as columns, in place of the other accuracies
-    #[arg(long, value_name = "METRIC")]
-    further: Vec<String>,
     /// The run whose settings are the baseline; the first one where not given
     #[arg(long, value_name = "RUN")]
     baseline: Option<PathBuf>,
+    #[command(flatten)]
+    told: Told,
 }
 
 impl Compare {
-    /// Prints the comparison.
+    /// Prints the comparison, and writes it where it is asked to.
     ///
     /// # Errors
     /// A folder that holds no run, a metric that none has, a file that can't be written.
     pub fn run(self) -> Result<()> {
+        self.told.check()?;
         let members = Member::read_all(&self.runs)?;
         let baseline = self.baseline.as_ref().map(|run| self.place(run)).transpose()?.map(Baseline::Member);
-        let further = (!self.further.is_empty()).then(|| self.further.clone());
-        let options = Options { metric: self.metric.clone(), further, baseline, notes: Vec::new() };
+        let (metric, further) = (self.told.metric.clone(), self.told.further());
+        let options = Options { metric, further, baseline, notes: Vec::new() };
         let title = format!("{} run{}", members.len(), if members.len() == 1 { "" } else { "s" });
-        let comparison = Comparison::of(&title, members, &options)?;
-        say(&to_terminal(&comparison));
-        Ok(())
+        self.told.tell(&Comparison::of(&title, members, &options)?)
     }
 
     /// Which of the runs a path names.

@@ -17,6 +17,7 @@ mod preview;
 mod published;
 mod report;
 mod selfcheck;
+mod told;
 mod train;
 
 use crate::{distributed::Report, error::Error};

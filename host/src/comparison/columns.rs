@@ -43,7 +43,7 @@ pub fn columns(groups: &[Settings]) -> (Vec<Column>, Vec<String>) {
     let (follow, shown): (Vec<&String>, Vec<&String>) =
         keys.into_iter().filter(|key| differ(key)).partition(|key| follows_from_name(key, groups));
     let mut shown: Vec<&String> = shown;
-    shown.sort_by_key(|key| (place(key), key.as_str()));
+    shown.sort_by_key(|key| (place(key), !key.ends_with(".name"), key.as_str()));
     let columns = shown.iter().map(|key| Column { key: (*key).clone(), short: short(key, &shown) }).collect();
     (columns, follow.into_iter().cloned().collect())
 }

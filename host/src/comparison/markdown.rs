@@ -20,12 +20,28 @@ pub fn to_markdown(comparison: &Comparison) -> String {
     let mut list = |items: Vec<String>| {
         if !items.is_empty() {
             text.push('\n');
-            items.iter().for_each(|item| text.push_str(&format!("- {}\n", escaped(item))));
+            items.iter().for_each(|item| text.push_str(&format!("- {}\n", spans(item))));
         }
     };
     list(comparison.shortfalls().collect());
     list(comparison.notes.clone());
     text
+}
+
+/// A message whose values stand in backticks.
+fn spans(text: &str) -> String {
+    let mut out = String::new();
+    for (index, part) in text.split('`').enumerate() {
+        let part = part.replace(['\n', '\r'], " ");
+        match (index % 2 == 1, part.is_empty()) {
+            (true, false) => out.push_str(&format!("`{part}`")),
+            (false, false) => out.push_str(&escaped(&part)),
+            // Two backticks beside one another would begin something else.
+            (_, true) if index > 0 => out.push(' '),
+            _ => {}
+        }
+    }
+    out.trim_end().to_owned()
 }
 
 /// A text that Markdown shows as it is: no cell ends in it, nothing becomes a link, a tag or a style.
@@ -52,13 +68,15 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use super::{escaped, spans};
 
     #[test]
     fn text_stays_text() {
         assert_eq!(escaped("linear_top1 (%)"), "linear_top1 (%)");
         assert_eq!(escaped("+1.00 [+0.50, +1.50]"), "+1.00 [+0.50, +1.50]");
         assert_eq!(escaped("a|b\nc <img> *x* _y_"), r"a\|b c &lt;img> \*x\* \_y\_");
+        assert_eq!(spans("the `a_<b>` of <c>"), "the `a_<b>` of &lt;c>");
+        assert_eq!(spans("``<b>` `a``b`"), " &lt;b>` `a b");
         assert_eq!(escaped("[x](http://y) `z`"), r"[x\](http://y) \`z\`");
     }
 }

@@ -5,7 +5,9 @@
 mod bands;
 mod columns;
 mod csv;
+mod effects;
 mod figures;
+mod format;
 mod group;
 mod json;
 mod latex;
@@ -13,6 +15,7 @@ mod markdown;
 mod member;
 mod notes;
 mod page;
+mod picture;
 pub mod statistics;
 mod table;
 mod terminal;
@@ -20,12 +23,14 @@ mod terminal;
 pub use columns::{Column, Settings};
 pub use csv::to_csv;
 pub use figures::{At, Figures, Metric, read_figures};
+pub use format::{Format, check_out};
 pub use group::{Counts, Group};
 pub use json::to_json;
 pub use latex::to_latex;
 pub use markdown::to_markdown;
 pub use member::{Member, Outcome, SEED, on_all_cores};
 pub use page::to_page;
+pub use picture::to_png;
 pub use table::{Cell, Heading, Table, memory_bytes};
 pub use terminal::to_terminal;
 
@@ -214,3 +219,6 @@ fn test(groups: &mut [Group], baseline: usize) {
     let corrected = holm(&tests.iter().map(|test| test.p).collect::<Vec<_>>());
     tests.iter_mut().zip(corrected).for_each(|(test, p)| test.p_holm = p);
 }
+
+#[cfg(test)]
+mod tests;

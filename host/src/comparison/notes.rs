@@ -116,7 +116,8 @@ fn tests(comparison: &Comparison) -> Option<String> {
             ways.push(" Welch's t-test of all values (unpaired) where fewer than two seeds are common");
         }
         text.push_str(&ways.join(";"));
-        text.push_str(&format!("; p (Holm): corrected for {} tests", tests.len()));
+        let s = if tests.len() == 1 { "" } else { "s" };
+        text.push_str(&format!("; p (Holm): corrected for {} test{s}", tests.len()));
     }
     text.push('.');
     if has(NoTest::OneValue) {

@@ -150,8 +150,8 @@ fn summary_cell(metric: &str, summary: Option<Summary>) -> Cell {
 }
 
 fn seeds_cell(group: &Group) -> Cell {
-    let (count, all) = (group.counts.done, group.counts.all());
-    let text = if count == all { count.to_string() } else { format!("{count} of {all}") };
+    let (count, lacking) = (group.values.len(), group.counts.all() - group.counts.done);
+    let text = if lacking == 0 { count.to_string() } else { format!("{count} of {}", count + lacking) };
     Cell { text, number: Some(count as f64) }
 }
 

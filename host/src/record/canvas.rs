@@ -5,7 +5,7 @@ use plotters::style::{FontStyle, register_font};
 use std::sync::OnceLock;
 
 /// The name that pictures use.
-pub(super) const FAMILY: &str = "sans-serif";
+pub(crate) const FAMILY: &str = "sans-serif";
 
 /// Makes the font known to plotters, once.
 pub(super) fn register() -> Result<(), RecordError> {
@@ -16,7 +16,7 @@ pub(super) fn register() -> Result<(), RecordError> {
 }
 
 /// Draws on a white ground, several times as large and shrunk, for smooth lines and text, and encodes it as PNG.
-pub(super) fn drawn(
+pub(crate) fn drawn(
     [width, height]: [u32; 2],
     oversampling: u32,
     what: &'static str,

@@ -1,7 +1,7 @@
 //! What a run leaves behind: its locked directory, metrics, event files, curves, a sheet of views, its history and machine, and what
 //! it says as it goes.
 
-mod canvas;
+pub(crate) mod canvas;
 mod contact_sheet;
 mod error;
 mod hardware;

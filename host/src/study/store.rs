@@ -39,7 +39,7 @@ pub struct Store {
 pub enum CellState {
     /// Nothing was done, or what was done can go on.
     Missing {
-        steps: u64,
+        has_begun: bool,
     },
     /// Somebody works on it.
     Running(LeaseHolder),

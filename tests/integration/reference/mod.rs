@@ -4,5 +4,5 @@ mod configs;
 mod experiments;
 mod methods;
 mod resume;
-mod small;
+pub mod small;
 mod weights;

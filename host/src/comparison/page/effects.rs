@@ -3,8 +3,9 @@
 use crate::{
     comparison::{
         Comparison, Group,
+        effects::{axis, is_clear, order, shortened, value_text},
         statistics::Inference,
-        table::{difference_text, summary_text, with_unit},
+        table::with_unit,
     },
     report::{Axis, Frame},
 };
@@ -65,52 +66,20 @@ pub fn section(comparison: &Comparison) -> Markup {
     }
 }
 
-/// The largest difference first; groups without values last.
-fn order(comparison: &Comparison) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..comparison.groups.len()).collect();
-    let difference = |index: usize| match comparison.groups[index].difference {
-        _ if index == comparison.baseline => 0.0,
-        Some(difference) => difference.mean,
-        None => f64::NEG_INFINITY,
-    };
-    order.sort_by(|&a, &b| difference(b).total_cmp(&difference(a)));
-    order
-}
-
-/// Wide enough for every mean and for intervals, but for those of two seeds that would drown all others.
-fn axis(comparison: &Comparison) -> Axis {
-    let found = || comparison.groups.iter().filter_map(|group| group.difference);
-    let means: Vec<f64> = found().map(|difference| difference.mean).chain([0.0]).collect();
-    let (low, high) = means.iter().fold((0.0_f64, 0.0_f64), |(low, high), mean| (low.min(*mean), high.max(*mean)));
-    let mut reaches: Vec<f64> = found()
-        .filter_map(|difference| Some((difference.inference.ok()?.interval[1] - difference.mean).abs()))
-        .filter(|reach| reach.is_finite())
-        .collect();
-    reaches.sort_by(f64::total_cmp);
-    let usual = reaches.get(reaches.len() / 2).copied().unwrap_or(0.0);
-    let most = (high - low).max(3.0 * usual).max(1e-9);
-    let ends = found().flat_map(|difference| {
-        let interval = difference.inference.map_or([difference.mean; 2], |test| test.interval);
-        interval.map(|end| end.clamp(low - most, high + most))
-    });
-    Axis::around(ends.chain(means.iter().copied()).filter(|value| value.is_finite()))
-}
-
 fn row(comparison: &Comparison, index: usize, y: f64, frame: &Frame, x: &Axis) -> Markup {
     let group = &comparison.groups[index];
     let is_baseline = index == comparison.baseline;
     let mean = group.difference.map(|difference| difference.mean);
     let test = group.difference.and_then(|difference| difference.inference.ok());
-    let is_clear = test.is_some_and(|test| test.interval[0] > 0.0 || test.interval[1] < 0.0);
     let end = frame.right_end() + 14.0;
     html! {
         g.effect data-group=(index) {
             title { (group.label) ": " (value_text(comparison, index)) }
             rect.ground x="0" y=(y - ROW / 2.0) width=(WIDTH) height=(ROW) {}
-            text.label x=(LEFT - 14.0) y=(y + 4.5) text-anchor="end" { (shortened(&group.label)) }
+            text.label x=(LEFT - 14.0) y=(y + 4.5) text-anchor="end" { (shortened(&group.label, LABEL)) }
             @if is_baseline {
                 (spread(group, y, frame, x))
-                text.value x=(end) y=(y + 4.5) { (summary_text(&comparison.metric, group.last)) " (baseline)" }
+                text.value x=(end) y=(y + 4.5) { (value_text(comparison, index)) }
             } @else {
                 @if let Some(Inference { interval: [low, high], .. }) = test {
                     @let (from, to) = (frame.at_x(x, low), frame.at_x(x, high));
@@ -122,7 +91,7 @@ fn row(comparison: &Comparison, index: usize, y: f64, frame: &Frame, x: &Axis) -
                     }
                 }
                 @if let Some(mean) = mean {
-                    circle.mean.hollow[!is_clear] cx=(format!("{:.1}", frame.at_x(x, mean))) cy=(y) r="5" {}
+                    circle.mean.hollow[!is_clear(group)] cx=(format!("{:.1}", frame.at_x(x, mean))) cy=(y) r="5" {}
                 }
                 text.value x=(end) y=(y + 4.5) { (value_text(comparison, index)) }
             }
@@ -139,18 +108,6 @@ fn spread(group: &Group, y: f64, frame: &Frame, x: &Axis) -> Markup {
             path.seed d=(format!("M{at:.1} {}v10", y - 5.0)) {}
         }
     }
-}
-
-fn value_text(comparison: &Comparison, index: usize) -> String {
-    let group = &comparison.groups[index];
-    difference_text(&comparison.metric, group).unwrap_or_else(|| "no value".to_owned())
-}
-
-fn shortened(label: &str) -> String {
-    if label.chars().count() <= LABEL {
-        return label.to_owned();
-    }
-    label.chars().take(LABEL - 1).chain(['…']).collect()
 }
 
 /// What the picture shows, for those who don't see it.

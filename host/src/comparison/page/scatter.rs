@@ -9,6 +9,8 @@ use crate::{
 use maud::{Markup, html};
 
 const FRAME: Frame = Frame { width: 1100.0, height: 420.0, left: 62.0, right: 20.0, top: 12.0, bottom: 38.0 };
+/// Of more groups only those in colour show their seeds.
+const CROWD: usize = 24;
 
 struct Mark {
     group: usize,
@@ -73,7 +75,8 @@ fn marks(comparison: &Comparison, emphasis: &Emphasis) -> Vec<Mark> {
             Some(Mark { group, name: format!("{}, {}", row.label, member.name), seconds, value, is_mean: false })
         });
         let seeds: Vec<Mark> = seeds.collect();
-        if row.counts.done > 1 {
+        let is_crowded = comparison.groups.len() > CROWD && !emphasis.is_coloured(group);
+        if row.counts.done > 1 && !is_crowded {
             marks.extend(seeds);
         }
         if let (Some(seconds), Some(value)) = (row.wall_seconds, row.last) {
