@@ -8,13 +8,13 @@ use crate::{
     error::{Error, Result},
     plugin::Registry,
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, planned, slots, to_text, verdict,
-        write_slurm,
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, measure, planned, slots, to_text,
+        verdict, write_slurm,
     },
     train::Signals,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, time::Duration};
 
 /// Subcommands of `infomax ablate`.
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,9 @@ pub struct PlanCommand {
     /// How to show it
     #[arg(long, value_enum, default_value_t = PlanFormat::Table)]
     format: PlanFormat,
+    /// Begin a cell of each point that nothing is known of, for this long, to see what the study will take; they go on from there
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20")]
+    measure: Option<u64>,
     /// Write the missing cells as a SLURM array
     #[arg(long, value_name = "FILE")]
     slurm: Option<PathBuf>,
@@ -137,7 +140,12 @@ impl StudyArguments {
 
 impl PlanCommand {
     fn run(self) -> Result<()> {
-        let (plan, _) = self.study.plan()?;
+        let (plan, registry) = self.study.plan()?;
+        if let Some(seconds) = self.measure {
+            let slots = slots(&plan, None, &[])?;
+            let (folders, signals) = (folders(&registry)?, Signals::listen()?);
+            measure(&plan, &slots[0], &folders, Duration::from_secs(seconds), &signals, |text| eprintln!("{text}"))?;
+        }
         let cells = planned(&plan)?;
         match self.format {
             PlanFormat::Table => {
@@ -165,6 +173,12 @@ impl PlanCommand {
     }
 }
 
+/// The plugin folders, for the cells' processes.
+fn folders(registry: &Registry) -> Result<OsString> {
+    let folders = std::env::join_paths(registry.folders());
+    folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })
+}
+
 fn is_to_do(cell: &PlannedCell) -> bool {
     matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none()
 }
@@ -178,8 +192,7 @@ impl RunCommand {
         let (mut plan, registry) = self.study.plan()?;
         let only = self.only(&plan)?;
         let slots = slots(&plan, self.workers.map(|count| count as usize), &self.devices)?;
-        let folders = std::env::join_paths(registry.folders());
-        let folders = folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })?;
+        let folders = folders(&registry)?;
         let signals = Signals::listen()?;
         let mut live = Live::new(slots.len());
         changes(&plan).iter().for_each(|note| live.note(note));

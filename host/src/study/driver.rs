@@ -243,28 +243,28 @@ impl Driver<'_, '_> {
         let ready = self.ready(position).clone();
         let title = plan.title(cell);
         let seconds = ended.process.began.elapsed().as_secs_f64();
-        let output = plan.store.folder(&ready.id).join(OUTPUT);
-        if status.code() == Some(75) && ended.was_killed_for.is_none() {
-            self.work.live.stopped(slot, cell.number, &title);
-            let times = self.interruptions.entry(position).or_default();
-            *times += 1;
-            if self.is_stopping || *times <= MOST_INTERRUPTIONS {
-                self.tries.remove(&position);
-                self.pending.insert(0, position);
+        let tries = self.tries.get(&position).copied().unwrap_or(1);
+        let failure = match look_at(plan, &ready, status, ended.was_killed_for, tries) {
+            Ended::Done => {
+                self.summary.done += 1;
+                self.summary.trained += 1;
+                let result = last_value(plan, &ready.id);
+                self.work.live.done(slot, cell.number, &title, seconds, result.as_deref());
                 return Ok(());
             }
-        }
-        let told = if status.success() { wrong_result(plan, &ready) } else { Some(last_words(&output)) };
-        let told = ended.was_killed_for.map(|reason| format!("error: {reason}")).or(told);
-        let Some(told) = told else {
-            self.summary.done += 1;
-            self.summary.trained += 1;
-            let result = last_value(plan, &ready.id);
-            self.work.live.done(slot, cell.number, &title, seconds, result.as_deref());
-            return Ok(());
+            Ended::Interrupted(failure) => {
+                self.work.live.stopped(slot, cell.number, &title);
+                let times = self.interruptions.entry(position).or_default();
+                *times += 1;
+                if self.is_stopping || *times <= MOST_INTERRUPTIONS {
+                    self.tries.remove(&position);
+                    self.pending.insert(0, position);
+                    return Ok(());
+                }
+                failure
+            }
+            Ended::Failed(failure) => failure,
         };
-        let tries = self.tries.get(&position).copied().unwrap_or(1);
-        let failure = Failure { tries, exit_code: status.code(), signal: status.signal(), told, at: now() };
         plan.store.write_failure(&ready.id, &failure)?;
         self.work.live.failed(slot, cell.number, &title, &failure);
         if tries <= plan.study.text.retries && !self.is_stopping {
@@ -289,6 +289,25 @@ impl Driver<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// How a cell's process ended.
+pub enum Ended {
+    Done,
+    /// Its state is saved; a failure where that happens again and again.
+    Interrupted(Failure),
+    Failed(Failure),
+}
+
+/// Judges a cell whose process has ended: by its exit code, and by what it left.
+pub fn look_at(plan: &Plan, cell: &Ready, status: ExitStatus, killed_for: Option<&str>, tries: u64) -> Ended {
+    let output = plan.store.folder(&cell.id).join(OUTPUT);
+    let wrong = if status.success() { wrong_result(plan, cell) } else { Some(last_words(&output)) };
+    let told = killed_for.map(|reason| format!("error: {reason}")).or(wrong);
+    let Some(told) = told else { return Ended::Done };
+    let failure = Failure { tries, exit_code: status.code(), signal: status.signal(), told, at: now() };
+    let is_interrupted = status.code() == Some(75) && killed_for.is_none();
+    if is_interrupted { Ended::Interrupted(failure) } else { Ended::Failed(failure) }
 }
 
 /// What is wrong with a cell whose process ended well.

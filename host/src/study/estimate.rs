@@ -1,4 +1,4 @@
-//! How long the missing cells will take: by the cells that are done, those of the same point first.
+//! What the missing cells will take: by the cells that are done or under way, those of the same point first.
 
 use super::{plan::Plan, store::CellState};
 use std::collections::BTreeMap;
@@ -17,11 +17,20 @@ type Measured = (usize, Option<usize>, Option<f64>, Option<f64>);
 
 /// The estimates of all cells, in the plan's order.
 pub fn estimates(plan: &Plan, states: &[Option<CellState>]) -> Vec<Estimate> {
-    let done = plan.cells.iter().zip(states).filter(|(_, state)| matches!(state, Some(CellState::Done)));
-    let measured: Vec<Measured> = done
-        .filter_map(|(cell, _)| {
-            let cost = plan.store.cost(&cell.ready.as_ref().ok()?.id);
-            Some((cell.point, cell.rung, cost.seconds, cost.bytes))
+    let measured: Vec<Measured> = plan
+        .cells
+        .iter()
+        .zip(states)
+        .filter_map(|(cell, state)| {
+            let ready = cell.ready.as_ref().ok()?;
+            if matches!(state, None | Some(CellState::Missing { has_begun: false } | CellState::Failed(_))) {
+                return None;
+            }
+            let cost = plan.store.cost(&ready.id);
+            // What is under way goes on as it began; what a test at the end takes is not known then.
+            let rest = if *state == Some(CellState::Done) { 1.0 } else { ready.steps? as f64 / cost.steps as f64 };
+            let seconds = cost.seconds.map(|seconds| seconds * rest).filter(|seconds| seconds.is_finite());
+            Some((cell.point, cell.rung, seconds, cost.bytes))
         })
         .collect();
     let mut by_point: BTreeMap<(usize, Option<usize>), Vec<&Measured>> = BTreeMap::new();

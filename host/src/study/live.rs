@@ -117,8 +117,9 @@ impl Live {
 
     /// Takes the table away.
     pub fn finish(&mut self) {
-        if let Some(table) = &self.table {
-            let _ = table.all.clear();
+        if let Some(table) = self.table.take() {
+            table.rows.iter().for_each(|(bar, _)| bar.finish_and_clear());
+            table.total.finish_and_clear();
         }
     }
 

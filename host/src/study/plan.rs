@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     checkpoint::weights_digest,
-    config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, resolve},
+    config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
     dataset::ForeignDataset,
     error::{Error, Result},
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
-    train::Setup,
+    train::{BudgetPlan, Setup},
 };
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
@@ -60,6 +60,8 @@ pub struct Ready {
     pub threads: u32,
     /// Processes that train together.
     pub processes: u64,
+    /// Optimizer updates planned; none where the budget is in seconds.
+    pub steps: Option<u64>,
     /// Whether it may run on a GPU.
     pub may_use_gpu: bool,
     /// The library of each component.
@@ -130,6 +132,17 @@ fn every(study: &Study, points: usize) -> Vec<(usize, u64, Option<usize>)> {
     all
 }
 
+impl Data {
+    /// The updates that an experiment on this data makes.
+    fn steps(&self, experiment: &Experiment) -> Option<u64> {
+        let train = &experiment.train;
+        let images = if train.stage == Stage::Pretrain { self.pretrain } else { self.train };
+        let held_out = (self.train as f64 * experiment.evaluation.holdout_fraction).round() as u64;
+        let steps_per_epoch = images.saturating_sub(held_out) / train.batch_size;
+        BudgetPlan::new(train.budget(), train.batch_size, steps_per_epoch).steps
+    }
+}
+
 /// Resolves and checks cells, asking each thing once.
 struct Planner<'a> {
     study: &'a Study,
@@ -140,14 +153,23 @@ struct Planner<'a> {
     config: Piece,
     /// By all that they depend on: what the components say to one another, their libraries and the data's fingerprint.
     checked: HashMap<String, Result<Checked, Vec<Fault>>>,
-    fingerprints: HashMap<String, String>,
+    data: HashMap<String, Data>,
     weights: HashMap<PathBuf, String>,
 }
 
 #[derive(Clone)]
 struct Checked {
     libraries: Vec<Candidate>,
-    data: String,
+    data: Data,
+}
+
+/// What a dataset says of itself.
+#[derive(Clone)]
+struct Data {
+    fingerprint: String,
+    /// Images to learn from, without labels and with them.
+    pretrain: u64,
+    train: u64,
 }
 
 impl<'a> Planner<'a> {
@@ -157,8 +179,8 @@ impl<'a> Planner<'a> {
             base.extend(Piece::read_config(file).map_err(|faults| Error::Config { faults })?);
         }
         let config = study.piece.below(&["config"]);
-        let (checked, fingerprints, weights) = Default::default();
-        Ok(Self { study, registry, set, base, config, checked, fingerprints, weights })
+        let (checked, data, weights) = Default::default();
+        Ok(Self { study, registry, set, base, config, checked, data, weights })
     }
 
     fn resolve(&self, point: &Point, seed: u64, rung: Option<usize>) -> Result<Resolved, Vec<Fault>> {
@@ -193,7 +215,7 @@ impl<'a> Planner<'a> {
                 .zip(&checked.libraries)
                 .map(|(kind, c)| ((*kind).to_owned(), c.sha256.clone()))
                 .collect(),
-            data: checked.data.clone(),
+            data: checked.data.fingerprint.clone(),
             weights: experiment
                 .encoder
                 .weights
@@ -207,6 +229,7 @@ impl<'a> Planner<'a> {
             identity,
             threads: experiment.train.threads,
             processes: experiment.distributed.nproc,
+            steps: checked.data.steps(experiment),
             may_use_gpu: experiment.train.device != crate::config::Device::Cpu,
             toml: resolved.toml,
             libraries: checked.libraries,
@@ -235,12 +258,15 @@ impl<'a> Planner<'a> {
         let setup = Setup::new(experiment, self.registry, "cpu")?;
         let libraries = setup.components().map(|component| component.library.candidate.clone()).to_vec();
         let key = format!("{} {}", libraries[Kind::Dataset as usize].sha256, experiment.dataset.config);
-        if let Some(known) = self.fingerprints.get(&key) {
+        if let Some(known) = self.data.get(&key) {
             return Ok(Checked { libraries, data: known.clone() });
         }
         let request = Request { config: experiment.dataset.config.clone(), ..Request::default() };
-        let data = ForeignDataset::create(&setup.dataset, &request)?.facts()?.fingerprint;
-        self.fingerprints.insert(key, data.clone());
+        let facts = ForeignDataset::create(&setup.dataset, &request)?.facts()?;
+        let images = |splits: &[usize]| splits.iter().map(|&split| facts.splits[split].length).sum();
+        let (pretrain, train) = (images(&facts.roles.pretrain), images(&facts.roles.train));
+        let data = Data { fingerprint: facts.fingerprint, pretrain, train };
+        self.data.insert(key, data.clone());
         Ok(Checked { libraries, data })
     }
 

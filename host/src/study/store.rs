@@ -50,6 +50,8 @@ pub enum CellState {
 /// What a cell has taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
+    /// Updates done.
+    pub steps: u64,
     /// Of training, tests included.
     pub seconds: Option<f64>,
     /// Of memory, at most.
@@ -138,11 +140,11 @@ impl Store {
         rows.iter().rev().find_map(|row| row.get(metric)).filter(|value| value.is_finite())
     }
 
-    /// What a finished cell has taken.
+    /// What a cell has taken so far.
     pub fn cost(&self, id: &str) -> Cost {
         let Ok(figures) = read_figures(&self.run(id)) else { return Cost::default() };
         let bytes = figures.memory.and_then(memory_bytes).map(|bytes| bytes as f64);
-        Cost { seconds: figures.wall_seconds, bytes }
+        Cost { steps: figures.steps, seconds: figures.wall_seconds, bytes }
     }
 
     /// Asks for a cell; its folder is made.

@@ -20,6 +20,7 @@ mod step;
 mod supervised;
 mod untrained;
 
+pub use budget::Plan as BudgetPlan;
 pub use device::{device_name, open_cuda, resolve_device};
 pub use engine::{ENCODER, Outcome, RunOptions, train};
 pub use identity::{Identity, PluginIdentity};

@@ -120,3 +120,21 @@ fn the_seed_the_budget_and_the_build_make_a_cell_and_threads_do_not() {
     let results: Vec<_> = cells(folder).iter().map(|cell| results(cell)).collect();
     assert_eq!(results[0], results[1], "the builds compute alike");
 }
+
+#[test]
+fn measuring_begins_cells_that_go_on() {
+    let folder = study("seeds = [1, 2]\nbudget = { steps = 300 }", LOSSES);
+    let folder = folder.path();
+    assert!(planned(folder).iter().all(|cell| cell["seconds"].is_null()));
+    let plan = ablate(folder, "plan", &["--measure", "1"]);
+    assert_eq!(plan.code, 0, "{}", plan.seen());
+    assert_eq!(plan.err.matches("measuring cell").count(), 2, "one of each point: {}", plan.seen());
+    let cells = planned(folder);
+    for cell in &cells {
+        assert!(cell["seconds"].as_f64().unwrap() > 0.0 && cell["bytes"].as_f64().unwrap() > 1e7, "{cell}");
+    }
+    assert_eq!(states(folder), counts(&[("interrupted", 2), ("missing", 2)]));
+    assert_eq!(ablate(folder, "plan", &["--measure", "1"]).err.matches("measuring cell").count(), 0, "it is known");
+    run(folder, &[]);
+    assert!(crate::studies::small::cells(folder).iter().all(|cell| times_finished(cell) == 1));
+}
