@@ -4,6 +4,7 @@ use super::{
     Comparison, Group, Member, Outcome, Settings,
     statistics::{CONFIDENCE, Difference, Inference, NoTest},
 };
+use crate::record::without_home;
 use serde_json::{Map, Value, json};
 
 /// One object: what was compared, the groups, the runs.
@@ -84,7 +85,7 @@ fn run(comparison: &Comparison, member: &Member) -> Value {
                 json!({ "untrained": metric.untrained, "last": finite(metric.last), "best": finite(metric.best) });
             (name.clone(), value)
         });
-        value["run"] = json!(figures.run);
+        value["run"] = json!(without_home(&figures.run.display().to_string()));
         value["steps"] = json!(figures.steps);
         value["wall_seconds"] = json!(figures.wall_seconds);
         value["images_per_second"] = json!(figures.images_per_second);

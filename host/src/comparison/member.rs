@@ -116,7 +116,12 @@ impl Member {
         let config = read_resolved(&run.join("config.toml")).map_err(|faults| Error::Config { faults })?;
         let mut settings = leaves(&config);
         let seed = settings.remove(SEED).and_then(|seed| seed.as_u64());
-        Ok(Self { name: run.display().to_string(), settings, seed, outcome: Outcome::read(run, Some(&config)) })
+        Ok(Self {
+            name: without_home(&run.display().to_string()),
+            settings,
+            seed,
+            outcome: Outcome::read(run, Some(&config)),
+        })
     }
 
     /// Reads many runs, on all cores, in their order.
