@@ -34,6 +34,7 @@ pub use experiment::{Component, DatasetTable, EncoderTable, Experiment};
 pub use explain::{Explained, Fate, Field, Said, Survey};
 pub use fault::Fault;
 pub use merge::{Origin, Origins};
+pub use nearest::nearest;
 pub use origins_file::{adopt_origins, read_origins, write_origins};
 pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};
 pub use resolve::{Resolved, Sources, read_resolved, resolve, survey};
