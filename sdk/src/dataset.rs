@@ -34,6 +34,16 @@ pub trait Dataset: Send + Sync + Sized + 'static {
 
     /// Where an image comes from, for messages: a path, or `file.bin, record 17`.
     fn locate(&self, split: usize, index: u64) -> String;
+
+    /// The labels of a split's images, in their order, where they are known without reading those; empty where they are
+    /// not. The host reads every image to learn them then.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        let _ = split;
+        Ok(Vec::new())
+    }
 }
 
 /// An image with its label.

@@ -3,19 +3,25 @@
 use crate::{
     support::{
         binary::{errors, run},
+        image_tree::ImageTree,
         python::python_with,
         workspace::root,
     },
     training::{assert_ok, train},
 };
-use infomax::{checkpoint::read_tensors, evaluator::LogisticRegression};
+use infomax::{
+    checkpoint::{read_tensors, write_tensors},
+    evaluator::{LogisticRegression, Samples},
+};
 use serde_json::Value;
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     fs,
     path::Path,
     process::{Command, Output},
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 const SETTINGS: [&str; 3] = ["dataset.config.train_length=200", "dataset.config.test_length=100", "train.device=cpu"];
 
@@ -92,7 +98,8 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
         (vec!["evaluate", "runs/run", "--checkpoint", "14"], 5),
         (vec!["evaluate", "runs/run", "--checkpoint", "best"], 5),
         (vec!["evaluate", "runs"], 2),
-        (vec!["evaluate", "runs/run", "--set", "evaluation.knn_k=20"], 2),
+        (vec!["evaluate", "runs/run", "--set", "evaluation.knn=false", "--set", "evaluation.knn_k=20"], 2),
+        (vec!["evaluate", "runs/run", "--k", "0"], 2),
         (vec!["evaluate", "runs/run", "--label-fraction", "2"], 2),
         (vec!["evaluate", "runs/run", "--checkpoint", "newest"], 2),
     ] {
@@ -100,14 +107,82 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", errors(&output, folder.path()));
     }
     // What is wrong with a setting is said, not that other builds lie beside the run's.
-    let output = run(folder.path(), &["evaluate", "runs/run", "--set", "evaluation.knn_k=20"]);
-    assert!(errors(&output, folder.path()).contains("`evaluation.knn_k` has no effect"));
-    let both = ["evaluate", "runs/run", "--set", "evaluation.knn=true", "--set", "evaluation.knn_k=20"];
-    assert_ok(&run(folder.path(), &both));
+    let output = run(folder.path(), &["evaluate", "runs/run", "--set", "optimizer.momentum=0.5"]);
+    assert!(errors(&output, folder.path()).contains("`optimizer.momentum` has no effect"));
+    // Neighbours vote in any case, so that their number is followed, whatever the run itself measured.
+    let mut with_k = Vec::new();
+    for k in [
+        &["--k", "3"][..],
+        &["--set", "evaluation.knn_k=3"],
+        &["--set", "evaluation.knn=true", "--set", "evaluation.knn_k=3"],
+        &["--k", "200"],
+    ] {
+        assert_ok(&run(folder.path(), &[&["evaluate", "runs/run"], k].concat()));
+        with_k.push(rows(&folder.path().join("runs/run"))[0]["knn_top1"].as_f64().unwrap());
+    }
+    assert!(with_k[0] == with_k[1] && with_k[1] == with_k[2] && with_k[2] != with_k[3], "{with_k:?}");
     fs::write(folder.path().join("names.txt"), "nothing.png\n").unwrap();
     let output = run(folder.path(), &["evaluate", "runs/run", "--label-list", "names.txt"]);
     assert_eq!(output.status.code(), Some(4));
     insta::assert_snapshot!(errors(&output, folder.path()));
+}
+
+/// A folder of photographs, of which a run knows nothing: another component, other sizes, other classes.
+#[test]
+fn an_encoder_is_judged_on_another_component() {
+    let tree = ImageTree::sound(24);
+    for image in 0..8 {
+        let sound = fs::read(tree.at(ImageTree::name(image))).unwrap();
+        tree.put(ImageTree::name(image).replace("train", "test"), &sound);
+    }
+    let folder = tree.path("");
+    assert_ok(&train(&folder, "run", &SETTINGS));
+    let other = "[dataset]\nname = \"image-folder\"\nconfig = { root = \"tree\" }\n";
+    fs::write(tree.path("other.toml"), other).unwrap();
+    assert_ok(&run(&folder, &["evaluate", "runs/run", "--dataset", "other.toml", "--label-fraction", "0.25"]));
+    let rows = rows(&tree.path("runs/run"));
+    let counts = |name: &str| rows.iter().map(|row| row[name].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!((counts("train_images"), counts("test_images")), (vec![24, 6], vec![8, 8]));
+    assert!(rows.iter().all(|row| row["dataset"] == "image-folder"));
+
+    // A list of published form, and data that can't be judged on.
+    fs::write(tree.path("names.txt"), "00.jpg\nb/01.jpg\na/02.jpg\n03.jpg\n").unwrap();
+    let listed = ["evaluate", "runs/run", "--dataset", "other.toml", "--label-list", "names.txt"];
+    assert_ok(&run(&folder, &listed));
+    assert_eq!(self::rows(&tree.path("runs/run"))[1]["train_images"], 4);
+    fs::remove_dir_all(tree.at("test")).unwrap();
+    let no_test = run(&folder, &["evaluate", "runs/run", "--dataset", "other.toml"]);
+    fs::remove_dir_all(tree.at("train/b")).unwrap();
+    let more = ["--set", "dataset.config.allow_empty_classes=true"];
+    let one_class = run(&folder, &[&["evaluate", "runs/run", "--dataset", "other.toml"], &more[..]].concat());
+    assert_eq!((no_test.status.code(), one_class.status.code()), (Some(4), Some(4)));
+    insta::assert_snapshot!([no_test, one_class].map(|output| errors(&output, &folder)).join("\n"));
+}
+
+/// What scikit-learn says of the features in a folder.
+fn peer(python: &OsString, folder: &Path, solver: &str) -> Value {
+    let script = root().join("tests/integration/evaluation_sklearn.py").display().to_string();
+    let output = Command::new(python).args([&script, solver]).current_dir(folder).output().unwrap();
+    assert_ok(&output);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Compares the optimum and what it classifies, in percent of at least 1,000 images, for each strength.
+fn compare_linear(peer: &Value, [(x, y), (x_test, y_test)]: [&(Tensor, Tensor); 2]) {
+    assert!(y_test.numel() >= 1000);
+    let samples = Samples::new(x, y, 10).unwrap();
+    for fit in peer["linear"].as_array().unwrap() {
+        let c = fit["c"].as_f64().unwrap();
+        let own = LogisticRegression::fit(&samples, c, 1000, None).unwrap();
+        let theirs = fit["objective"].as_f64().unwrap();
+        println!("C = {c}: {} iterations, objective {} of {theirs}", own.iterations, own.objective);
+        assert!(own.converged, "C = {c}: {} iterations", own.iterations);
+        assert!((own.objective / theirs - 1.0).abs() < 1e-4, "C = {c}: {} and {theirs}", own.objective);
+        let right = own.classify(x_test).unwrap().eq_tensor(y_test).sum(Kind::Int64).int64_value(&[]);
+        let top1 = 100.0 * right as f64 / y_test.numel() as f64;
+        let theirs = fit["top1"].as_f64().unwrap();
+        assert!((top1 - theirs).abs() <= 0.1 + 1e-9, "C = {c}: {top1} and {theirs}");
+    }
 }
 
 /// On the same exported features: the objective, the accuracy, and the neighbours' votes.
@@ -115,7 +190,8 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
 fn scikit_learn_agrees_on_exported_features() {
     let Some(python) = python_with("sklearn, safetensors, numpy") else { return };
     let folder = tempfile::tempdir().unwrap();
-    assert_ok(&train(folder.path(), "run", &SETTINGS));
+    let images = ["dataset.config.train_length=600", "dataset.config.test_length=1000", "train.device=cpu"];
+    assert_ok(&train(folder.path(), "run", &images));
     for split in ["train", "test"] {
         let file = format!("{split}.safetensors");
         let output = run(folder.path(), &["embed", "runs/run", "--split", split, "--out", &file, "--map", "map.png"]);
@@ -127,26 +203,42 @@ fn scikit_learn_agrees_on_exported_features() {
         let mut tensors = read_tensors(&bytes).unwrap().tensors;
         (tensors.remove("features").unwrap().to_kind(Kind::Double), tensors.remove("labels").unwrap())
     };
-    let ((x, y), (x_test, y_test)) = (read("train"), read("test"));
-    let script = root().join("tests/integration/evaluation_sklearn.py").display().to_string();
-    let output = Command::new(&python).arg(&script).current_dir(folder.path()).output().unwrap();
-    assert_ok(&output);
-    let peer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    for fit in peer["linear"].as_array().unwrap() {
-        let c = fit["c"].as_f64().unwrap();
-        let own = LogisticRegression::fit(&x, &y, 10, c, 2000, None).unwrap();
-        let theirs = fit["objective"].as_f64().unwrap();
-        assert!((own.objective / theirs - 1.0).abs() < 1e-4, "C = {c}: {} and {theirs}", own.objective);
-        let right = own.classify(&x_test).unwrap().eq_tensor(&y_test).sum(Kind::Int64).int64_value(&[]);
-        let top1 = 100.0 * right as f64 / y_test.numel() as f64;
-        // One image of a hundred may lie on the border.
-        assert!((top1 - fit["top1"].as_f64().unwrap()).abs() <= 1.0, "C = {c}: {top1} and {}", fit["top1"]);
-    }
-    let neighbours = infomax::evaluator::Neighbours::new(&x.to_kind(Kind::Float), &y, 10, 20, 0.1).unwrap();
+    let (train, test) = (read("train"), read("test"));
+    let exported = peer(&python, folder.path(), "lbfgs");
+    compare_linear(&exported, [&train, &test]);
+    let ((x, y), (x_test, _)) = (&train, &test);
+    let neighbours = infomax::evaluator::Neighbours::new(&x.to_kind(Kind::Float), y, 10, 20, 0.1).unwrap();
     let own = Vec::<i64>::try_from(neighbours.classify(&x_test.to_kind(Kind::Float)).unwrap()).unwrap();
-    let theirs: Vec<i64> = serde_json::from_value(peer["knn"].clone()).unwrap();
+    let theirs: Vec<i64> = serde_json::from_value(exported["knn"].clone()).unwrap();
     let differ = own.iter().zip(&theirs).filter(|(a, b)| a != b).count();
     assert!(differ <= 1, "{differ} of {} votes differ, but for ties", own.len());
+}
+
+/// Channels of very different scales that hang together, as a representation without a norm has them.
+#[test]
+fn scikit_learn_agrees_where_features_have_very_different_scales() {
+    let Some(python) = python_with("sklearn, safetensors, numpy") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    tch::manual_seed(11);
+    let double = (Kind::Double, tch::Device::Cpu);
+    let (centres, mixing) = (Tensor::randn([10, 30], double), Tensor::randn([30, 30], double));
+    // From a hundredth to a hundred.
+    let scales = (Tensor::linspace(-2.0, 2.0, 30, double) * 10f64.ln()).exp();
+    let made = |count: i64| {
+        let y = Tensor::arange(count, (Kind::Int64, tch::Device::Cpu)).remainder(10);
+        let noise = Tensor::randn([count, 30], double) * 5.0;
+        let x = (centres.index_select(0, &y) + noise).matmul(&mixing) * &scales + 100.0;
+        (x.to_kind(Kind::Float), y)
+    };
+    let parts = [("train", made(800)), ("test", made(2000))];
+    for (name, (x, y)) in &parts {
+        let list = [("features".to_owned(), x.shallow_clone()), ("labels".to_owned(), y.shallow_clone())];
+        let bytes = write_tensors(&list, HashMap::new()).unwrap();
+        fs::write(folder.path().join(format!("{name}.safetensors")), bytes).unwrap();
+    }
+    let peer = peer(&python, folder.path(), "newton-cholesky");
+    let [train, test] = parts.map(|(_, (x, y))| (x.to_kind(Kind::Double), y));
+    compare_linear(&peer, [&train, &test]);
 }
 
 #[test]

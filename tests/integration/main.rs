@@ -10,6 +10,7 @@ mod distributed;
 mod environment;
 mod evaluation;
 mod golden;
+mod labels;
 mod plugin_faults;
 mod precision;
 mod published_lines;

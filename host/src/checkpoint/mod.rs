@@ -1,11 +1,12 @@
 //! Checkpoints: tensors as safetensors (`tensors`), directories that are written whole or not at all (`directory`, `disk`),
 //! what a run's state is made of (`state`), writing it beside training (`writer`), and weights of others: the published code's
-//! checkpoints (`published`, over `torch_file` and `pickle`), or whatever holds an encoder (`weights`).
+//! checkpoints (`published`, over `torch_file` and `pickle`, with `published_names`), or whatever holds an encoder (`weights`).
 
 mod directory;
 mod disk;
 mod pickle;
 mod published;
+mod published_names;
 mod state;
 mod tensors;
 mod torch_file;
@@ -15,9 +16,8 @@ mod writer;
 pub use directory::{CheckpointSet, FileEntry, Found, Manifest, Retention, Verified};
 #[cfg(feature = "faults")]
 pub use disk::{Operation, record};
-pub use published::{Published, Sizes};
+pub use published::{HYPERPARAMS, Published, Sizes};
 pub use state::{RunState, Snapshot, restore, snapshot};
 pub use tensors::{TensorFile, read_tensors, write_tensors};
-pub use torch_file::is_torch_file;
 pub use weights::{Weights, read_published, read_source, weights_digest};
 pub use writer::Writer;

@@ -12,6 +12,9 @@ const MOST_ARGUMENTS: usize = 16; // PyTorch's functions take 3 to 7
 const MOST_AXES: usize = 16; // convolutions have 4
 const KEY_BYTES: usize = 64; // PyTorch numbers storages, in older files by address
 
+/// What is said of a pickle that is written in lines of text.
+pub const TEXT_PROTOCOL: &str = "its pickle is written in the text protocol (0 or 1), which is not read; write it with `pickle_protocol=2` or later";
+
 /// A value's place in the arena.
 pub type Id = usize;
 
@@ -60,6 +63,8 @@ pub enum Refusal {
     Names(String),
     /// An instruction that makes objects: `INST`.
     Instruction(String),
+    /// It is written in the protocol of texts.
+    TextProtocol,
     /// It is damaged, or too large.
     Broken(String),
 }
@@ -69,6 +74,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Names(name) => write!(f, "its pickle names `{name}`, which is not data"),
             Self::Instruction(name) => write!(f, "its pickle has the instruction {name}, which is not data"),
+            Self::TextProtocol => f.write_str(TEXT_PROTOCOL),
             Self::Broken(what) => write!(f, "its pickle is damaged: {what}"),
         }
     }
@@ -286,6 +292,7 @@ impl Machine<'_> {
                 0x81 | 0x92 => return Err(Refusal::Instruction("NEWOBJ".to_owned())),
                 0x82..=0x84 => return Err(Refusal::Instruction("EXT".to_owned())),
                 b'P' => return Err(Refusal::Instruction("PERSID".to_owned())),
+                b'p' | b'g' | b'I' | b'L' | b'F' | b'S' | b'V' => return Err(Refusal::TextProtocol),
                 other => return Err(Refusal::Instruction(format!("{other:#04x}"))),
             }
         }
@@ -558,7 +565,7 @@ mod tests {
             "its pickle names `posix.system`, which is not data"
         );
         assert!(refusal(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").contains("`builtins.eval`"));
-        assert!(refusal(b"(S'id'\nios\nsystem\n.").contains("not data"));
+        assert!(refusal(b"(S'id'\nios\nsystem\n.").contains("text protocol"));
         assert!(refusal(b"(ios\nsystem\n.").contains("`os.system`"));
         assert!(refusal(b"\x80\x02ctorch\nload\n.").contains("`torch.load`"));
         assert!(refusal(b"\x80\x02(ccollections\nOrderedDict\no.").contains("OBJ"));

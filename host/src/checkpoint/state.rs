@@ -2,6 +2,7 @@
 
 use super::tensors::{read_tensors, write_tensors};
 use crate::{
+    config::nearest,
     error::{Error, Fault, Result},
     loss::ForeignLoss,
     optimizer::Optimizer,
@@ -147,10 +148,10 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
             None => saved.insert(name, tensor),
         };
     }
-    let mut wrong = Vec::new();
+    let (mut wrong, mut missing) = (Vec::new(), Vec::new());
     for (name, mut own) in model.tensors()?.into_iter().map(pair) {
         match saved.remove(&name) {
-            None => wrong.push(format!("`{name}` is missing")),
+            None => missing.push((name, own.size())),
             Some(tensor) if tensor.size() != own.size() || tensor.kind() != own.kind() => wrong.push(format!(
                 "`{name}` is {:?} {:?}, expected {:?} {:?}",
                 tensor.kind(),
@@ -160,6 +161,11 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
             )),
             Some(tensor) => tch::no_grad(|| own.f_copy_(&tensor)).map_err(Error::torch("load a checkpoint"))?,
         }
+    }
+    for (name, size) in missing {
+        let of_size = saved.iter().filter(|(_, tensor)| tensor.size() == size).map(|(name, _)| name.as_str());
+        let near = nearest(&name, of_size).map(|near| format!(" (nearest: `{near}`)")).unwrap_or_default();
+        wrong.push(format!("`{name}` is missing{near}"));
     }
     wrong.extend(saved.into_keys().map(|name| format!("`{name}` is left over")));
     wrong.extend(model.optimizer.load_state(&mut moments).err().unwrap_or_default());

@@ -28,6 +28,16 @@ pub fn is_torch_file(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || (bytes.starts_with(&[0x80]) && !has_safetensors_header(bytes))
 }
 
+/// Whether bytes are a pickle in lines of text, which older files of `torch.save` may be: they start with its magic number, or
+/// as a container, a name or a call does, and end with a full stop.
+pub fn is_text_pickle(bytes: &[u8]) -> bool {
+    const MAGIC: &[u8] = b"L119547037146038801333356L\n";
+    let is_start =
+        matches!(bytes, [b'(', b'd' | b'l' | b'i' | b't' | b'S' | b'V' | b'I' | b'F', ..] | [b'c' | b'P', ..]);
+    let lines = || bytes.iter().take(1000).any(|&byte| byte == b'\n') && bytes.ends_with(b".") && bytes.is_ascii();
+    bytes.starts_with(MAGIC) || (is_start && lines())
+}
+
 /// Whether a header of JSON lies where a safetensors file says, whose length may begin with a pickle's first byte.
 fn has_safetensors_header(bytes: &[u8]) -> bool {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };

@@ -1,6 +1,7 @@
-//! An encoder's weights out of whatever holds them: a safetensors file, a published `.pth`, a checkpoint, or a run.
+//! An encoder's weights out of whatever holds them: a safetensors file, under its own names or the published ones, a published
+//! `.pth`, a checkpoint, or a run.
 
-use super::{CheckpointSet, Published, Sizes, is_torch_file, read_tensors};
+use super::{CheckpointSet, Published, Sizes, pickle::TEXT_PROTOCOL, read_tensors, torch_file};
 use crate::{
     error::{Error, Fault, Result},
     hash::sha256,
@@ -32,13 +33,10 @@ impl Weights {
 
     fn of_file(path: &Path) -> Result<Self> {
         let at = path.display().to_string();
-        let bytes = read_source(path)?;
-        if is_torch_file(&bytes) {
-            let Published { encoder, sizes, .. } = read_published(path, &bytes)?;
-            return Ok(Self { tensors: encoder, sizes: Some(sizes), at });
+        match read_file(path, &read_source(path)?)? {
+            FileContent::Published(Published { encoder, sizes, .. }) => Ok(Self { tensors: encoder, sizes, at }),
+            FileContent::Plain(tensors) => Ok(Self { tensors, sizes: None, at }),
         }
-        let tensors = read_tensors(&bytes).map_err(|reason| unreadable(&bytes, &reason, &at))?.tensors;
-        Ok(Self { tensors, sizes: None, at })
     }
 
     fn of_folder(path: &Path) -> Result<Self> {
@@ -103,15 +101,37 @@ fn not_there(path: &Path, reason: &str) -> Error {
     Error::Checkpoint { fault: fault.hint("name a run directory, one of its checkpoints, or a file of weights") }
 }
 
-/// Reads a published checkpoint's bytes.
-///
-/// # Errors
-/// What the file is instead.
-pub fn read_published(path: &Path, bytes: &[u8]) -> Result<Published> {
-    Published::read(bytes).map_err(|reason| {
+/// What a file of weights holds.
+enum FileContent {
+    Published(Published),
+    Plain(BTreeMap<String, Tensor>),
+}
+
+fn read_file(path: &Path, bytes: &[u8]) -> Result<FileContent> {
+    let refused = |reason| {
         let fault = Fault::new(format!("`{}` is no published AMDIM checkpoint: {reason}", path.display()));
         let hint = "of `.pth` files only those of the published AMDIM code are read, and nothing in them is executed; write others as safetensors";
         Error::Checkpoint { fault: fault.hint(hint) }
+    };
+    if torch_file::is_torch_file(bytes) {
+        return Published::read(bytes).map(FileContent::Published).map_err(refused);
+    }
+    let file = read_tensors(bytes).map_err(|reason| unreadable(bytes, &reason, &path.display().to_string()))?;
+    if Published::names(&file) {
+        return Published::of_tensors(file).map(FileContent::Published).map_err(refused);
+    }
+    Ok(FileContent::Plain(file.tensors))
+}
+
+/// A published checkpoint out of a file's bytes: a `.pth`, or a safetensors file under its names. None where a safetensors file
+/// has other names.
+///
+/// # Errors
+/// What the file is instead.
+pub fn read_published(path: &Path, bytes: &[u8]) -> Result<Option<Published>> {
+    Ok(match read_file(path, bytes)? {
+        FileContent::Published(published) => Some(published),
+        FileContent::Plain(_) => None,
     })
 }
 
@@ -130,6 +150,7 @@ fn unreadable(bytes: &[u8], reason: &str, at: &str) -> Error {
         _ if bytes.starts_with(&[0x1f, 0x8b]) => "the file is compressed with gzip".to_owned(),
         _ if bytes.starts_with(b"\x89HDF") => "the file is HDF5".to_owned(),
         _ if bytes.starts_with(b"\x93NUMPY") => "the file is a NumPy array".to_owned(),
+        _ if torch_file::is_text_pickle(bytes) => format!("the file is a pickle: {TEXT_PROTOCOL}"),
         _ if holds(b"<html") || holds(b"<!doctype") => {
             "the file is a web page, not what was to be downloaded".to_owned()
         }

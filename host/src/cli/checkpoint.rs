@@ -3,8 +3,8 @@
 use super::say;
 use crate::{
     checkpoint::{
-        CheckpointSet, Found, Published, Verified, Weights, is_torch_file, read_published, read_source, read_tensors,
-        write_tensors,
+        CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_published, read_source,
+        read_tensors, write_tensors,
     },
     error::{Error, Fault, Result},
     hash::sha256,
@@ -35,7 +35,7 @@ pub enum Checkpoint {
     /// Write an encoder, and classifiers, as one safetensors file
     #[command(after_help = "Example: infomax checkpoint export runs/shapes-demo-1 --out encoder.safetensors")]
     Export {
-        /// A run directory, a checkpoint, or a published `.pth`
+        /// A run directory, a checkpoint, a published `.pth`, or a `.safetensors` file
         source: PathBuf,
         /// The file to write, which must not exist
         #[arg(long)]
@@ -44,10 +44,10 @@ pub enum Checkpoint {
         #[arg(long, default_value = "infomax")]
         layout: Layout,
     },
-    /// Read a checkpoint of the published AMDIM code, and write what this program reads
+    /// Read a checkpoint of the published AMDIM code, or an export under its names, and write what this program reads
     #[command(after_help = "Example: infomax checkpoint import amdim.pth --out amdim")]
     Import {
-        /// The `.pth`; nothing in it is executed
+        /// The `.pth`, in which nothing is executed, or the `.safetensors`
         file: PathBuf,
         /// The folder to write, which must not exist
         #[arg(long)]
@@ -152,14 +152,10 @@ type Parts = (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>, HashMap<String
 
 /// The encoder's and the classifiers' tensors under their own names, and what is known of them.
 fn parts(source: &Path) -> Result<Parts> {
-    if source.is_file() {
-        let bytes = read_source(source)?;
-        if is_torch_file(&bytes) {
-            let published = read_published(source, &bytes)?;
-            let sizes = json!(published.sizes).to_string();
-            return Ok((published.encoder, published.classifiers, HashMap::from([("hyperparams".to_owned(), sizes)])));
-        }
-        return Ok((Weights::read(source)?.tensors, BTreeMap::new(), HashMap::new()));
+    if source.is_file()
+        && let Some(Published { sizes, encoder, classifiers, .. }) = read_published(source, &read_source(source)?)?
+    {
+        return Ok((encoder, classifiers, metadata(sizes)));
     }
     let weights = Weights::read(source)?;
     let mut classifiers = BTreeMap::new();
@@ -175,17 +171,40 @@ fn parts(source: &Path) -> Result<Parts> {
             }
         }
     }
-    Ok((weights.tensors, classifiers, HashMap::new()))
+    let sizes = Sizes::of(&weights.tensors, &classifiers).map(|sizes| completed(sizes, Path::new(&weights.at)));
+    Ok((weights.tensors, classifiers, metadata(sizes)))
+}
+
+fn metadata(sizes: Option<Sizes>) -> HashMap<String, String> {
+    sizes.map(|sizes| (HYPERPARAMS.to_owned(), json!(sizes).to_string())).into_iter().collect()
+}
+
+/// What no tensor says, out of the config of the run that a checkpoint lies in, where it does.
+fn completed(mut sizes: Sizes, checkpoint: &Path) -> Sizes {
+    let run = checkpoint.parent().and_then(Path::parent);
+    let text = run.and_then(|run| fs::read_to_string(run.join("config.toml")).ok()).unwrap_or_default();
+    let config: toml::Table = text.parse().unwrap_or_default();
+    let of = |table: &str, key: &str| {
+        let component = config.get(table).filter(|component| component["name"].as_str() == Some("amdim"));
+        component.and_then(|component| component.get("config")?.get(key)).cloned()
+    };
+    sizes.use_bn = of("encoder", "use_bn").and_then(|on| on.as_bool()).unwrap_or(sizes.use_bn);
+    sizes.tclip = of("loss", "tclip").and_then(|tclip| tclip.as_float().or(tclip.as_integer().map(|n| n as f64)));
+    sizes
 }
 
 fn import(file: &Path, out: &Path) -> Result<()> {
     refuse_existing(out)?;
     let bytes = read_source(file)?;
-    let Published { sizes, encoder, classifiers, counters, left_out } = read_published(file, &bytes)?;
+    let Some(Published { sizes, encoder, classifiers, counters, left_out }) = read_published(file, &bytes)? else {
+        let fault = Fault::new(format!("`{}` does not name its tensors as the published code does", file.display()));
+        let hint = "it needs no import: name it under `encoder.weights`";
+        return Err(Error::Checkpoint { fault: fault.hint(hint) });
+    };
     let source = json!({
         "file": file.file_name().unwrap_or_default().to_string_lossy(),
         "sha256": sha256(&bytes),
-        "hyperparams": sizes,
+        HYPERPARAMS: sizes,
         "counters": counters,
         "left_out": left_out,
     });
@@ -201,7 +220,8 @@ fn import(file: &Path, out: &Path) -> Result<()> {
     write_whole(&out.join("source.json"), text.as_bytes())?;
     say(&format!("{}: encoder.safetensors, classifiers.safetensors, source.json\nIn a config:\n", out.display()));
     let weights = out.join("encoder.safetensors").display().to_string();
-    say(&format!("[encoder]\nname = \"amdim\"\nconfig = {}\nweights = {weights:?}", sizes.to_toml()));
+    let component = sizes.map(|sizes| format!("name = \"amdim\"\nconfig = {}\n", sizes.to_toml())).unwrap_or_default();
+    say(&format!("[encoder]\n{component}weights = {weights:?}"));
     Ok(())
 }
 

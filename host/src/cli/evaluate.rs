@@ -3,8 +3,9 @@
 use super::say;
 use crate::{
     checkpoint::write_tensors,
+    dataset::{labels, listed, share},
     error::{Error, Fault, Result},
-    evaluation::{Features, Opened, Row, Settings, Which, listed, measure, share, to_csv, to_json, to_png, to_text},
+    evaluation::{Features, Opened, Row, Settings, Which, measure, stage, to_csv, to_json, to_png, to_text},
     record::write_whole,
 };
 use clap::{Args, ValueEnum};
@@ -49,6 +50,9 @@ pub struct Evaluate {
     /// Use the training labels of the images that this file names, one a line
     #[arg(long, value_name = "FILE")]
     label_list: Option<PathBuf>,
+    /// Nearest neighbours that vote; `evaluation.knn_k` of the run's config where not given
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    k: Option<u64>,
     /// Where `evaluation.json` and `evaluation.csv` go; the run directory of a single run, or else the working directory
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -83,9 +87,9 @@ impl Evaluate {
     }
 
     fn measure(&self, run: PathBuf, rows: &mut Vec<Row>) -> Result<()> {
-        let mut opened = Opened::open(&run, self.which.checkpoint, &self.dataset, &self.set)?;
+        let mut opened = Opened::open(&run, self.which.checkpoint, &self.dataset, &self.settings())?;
         let evaluation = &opened.experiment.evaluation;
-        let (knn_k, knn_temperature) = (evaluation.knn_k, evaluation.knn_temperature);
+        let (knn_k, knn_temperature) = (self.k.unwrap_or(evaluation.knn_k), evaluation.knn_temperature);
         let settings = Settings { classes: opened.classes()?, knn_k, knn_temperature };
         let (train, test) = (Features::of(&mut opened, "train")?, Features::of(&mut opened, "test")?);
         for (split, features) in [("train", &train), ("test", &test)] {
@@ -96,20 +100,49 @@ impl Evaluate {
                 return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
             }
         }
-        let mut parts = vec![("all".to_owned(), None)];
-        for &fraction in &self.label_fraction {
-            parts.push((fraction.to_string(), Some(share(&train, fraction)?)));
-        }
-        if let Some(path) = &self.label_list {
-            parts.push((path.display().to_string(), Some(listed(&opened, &train, path)?)));
-        }
-        for (labels, chosen) in parts {
-            let part = chosen.map(|chosen| train.rows(&chosen)).transpose().map_err(Error::torch("choose labels"))?;
+        for (labels, chosen) in self.parts(&opened)? {
+            let part = chosen.map(|chosen| train.at(&chosen)).transpose().map_err(Error::torch("choose labels"))?;
+            if part.as_ref().is_some_and(|part| part.labels_n.numel() == 0) {
+                let message = format!("none of the training images chosen by `{labels}` has a label and can be read");
+                let fault = Fault::new(message).hint("`infomax data scan` lists images that can't be read");
+                return Err(Error::Dataset { fault });
+            }
             let measured = measure(part.as_ref().unwrap_or(&train), &test, settings)?;
             let dataset = opened.experiment.dataset.name.clone();
             rows.push(Row { run: run.display().to_string(), step: opened.step, dataset, labels, measured });
         }
         Ok(())
+    }
+}
+
+impl Evaluate {
+    /// What is set: nearest neighbours are measured in any case, so that their settings always have an effect.
+    fn settings(&self) -> Vec<String> {
+        let says = |key: &str| self.set.iter().any(|set| set.trim_start().starts_with(key));
+        let turned_on = says("evaluation.knn_") && !says("evaluation.knn=");
+        self.set.iter().cloned().chain(turned_on.then(|| "evaluation.knn=true".to_owned())).collect()
+    }
+
+    /// Which labels are used, by name: all, those that the run's config chose, those that are asked for; by position.
+    fn parts(&self, opened: &Opened) -> Result<Vec<(String, Option<Vec<usize>>)>> {
+        let table = &opened.experiment.dataset;
+        let mut fractions: Vec<f64> = table.label_fraction.into_iter().chain(self.label_fraction.clone()).collect();
+        let mut lists: Vec<&PathBuf> = table.label_list.iter().chain(&self.label_list).collect();
+        fractions.dedup();
+        lists.dedup();
+        let mut parts = vec![("all".to_owned(), None)];
+        if fractions.is_empty() && lists.is_empty() {
+            return Ok(parts);
+        }
+        let stage = stage(opened, "train");
+        if !fractions.is_empty() {
+            let labels = labels(&opened.experiment, &opened.source, &stage)?;
+            parts.extend(fractions.iter().map(|&fraction| (fraction.to_string(), Some(share(&labels, fraction)))));
+        }
+        for path in lists {
+            parts.push((path.display().to_string(), Some(listed(&opened.source, &stage, path)?)));
+        }
+        Ok(parts)
     }
 }
 

@@ -112,6 +112,16 @@ pub struct DatasetTable {
     #[schemars(range(min = 1, max = 4_294_967_296_i64), extend("unit" = "pixels"))]
     #[serde(default = "max_pixels")]
     pub max_pixels: u64,
+    /// Share of the training images whose labels may be seen, of each class alike; all where not given. Of the rest,
+    /// pretraining sees the images, and classifiers see nothing. A smaller share is part of a larger one.
+    #[schemars(range(min = 1e-9, max = 1.0), extend("unit" = "dimensionless"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_fraction: Option<f64>,
+    /// A file that names the training images whose labels may be seen, one a line, as published lists do: a file's name, or
+    /// its class folder and name; seen from the working directory.
+    #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_list: Option<PathBuf>,
     /// The component's own fields.
     #[schemars(with = "Map<String, Value>")]
     #[serde(default = "empty")]

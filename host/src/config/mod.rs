@@ -36,7 +36,7 @@ pub use explain::{Explained, Fate, Field, Said, Survey};
 pub use extends::locate;
 pub use fault::Fault;
 pub use merge::{Origin, Origins};
-pub(crate) use nearest::proposal;
+pub use nearest::{nearest, proposal};
 pub use origins_file::{adopt_origins, read_origins, write_origins};
 pub use piece::Piece;
 pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};

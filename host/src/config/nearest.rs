@@ -1,7 +1,7 @@
 //! The known name that a mistyped one most likely meant.
 
 /// The nearest of `known` to `given`, if it is near enough to be worth proposing.
-pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let allowed = (given.chars().count() / 3).max(1);
     known
@@ -13,7 +13,7 @@ pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 /// A sentence that proposes the nearest name, or lists the known ones where none is near.
-pub(crate) fn proposal<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub fn proposal<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(name) = nearest(given, known.clone()) {
         return Some(format!("did you mean `{name}`?"));
     }

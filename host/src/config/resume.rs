@@ -49,6 +49,8 @@ const FIXED: &[&str] = &[
     "dataset.max_bad_fraction",
     "dataset.exif_rotation",
     "dataset.max_pixels",
+    "dataset.label_fraction",
+    "dataset.label_list",
     "dataset.config",
     "augmentation.name",
     "augmentation.config",

@@ -231,6 +231,17 @@ const RULES: &[Rule] = &[
         hint: "list each epoch once, in order",
     },
     Rule {
+        keys: ["dataset.label_fraction", "dataset.label_list"],
+        check: |e| {
+            let (fraction, list) = (e.dataset.label_fraction?, e.dataset.label_list.as_ref()?);
+            let list = list.display();
+            Some(format!(
+                "`dataset.label_fraction` = {fraction} and `dataset.label_list` = `{list}` both choose labels"
+            ))
+        },
+        hint: "leave one of the two out",
+    },
+    Rule {
         keys: ["dataset.on_bad", "dataset.max_bad_fraction"],
         check: |e| {
             let text = "`dataset.on_bad` = `skip` with `dataset.max_bad_fraction` = 0 would skip nothing";

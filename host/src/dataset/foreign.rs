@@ -74,6 +74,22 @@ impl ForeignDataset {
         Ok(Sample { image, label: sample.label })
     }
 
+    /// The labels of a split of `length` images; empty where the dataset does not know them without reading images.
+    ///
+    /// # Errors
+    /// What the plugin says, or another number of labels than of images.
+    pub fn labels(&self, split: usize, length: u64) -> Result<Vec<i64>, PluginError> {
+        let Inner { component, ffi } = &*self.0;
+        // Libraries built for version 1.0 of the boundary lack the function.
+        let Some(labels) = ffi.vtable.labels() else { return Ok(Vec::new()) };
+        let labels: Vec<i64> = component.origin.take("labels", labels(ffi.instance, split as u64))?.into_vec();
+        if labels.is_empty() || labels.len() as u64 == length {
+            return Ok(labels);
+        }
+        let message = format!("{} labels for the {length} images of split {split}", labels.len());
+        Err(component.origin.breach("labels", message, "see `Dataset::labels`"))
+    }
+
     /// Where an image comes from, for messages.
     pub fn locate(&self, split: usize, index: u64) -> String {
         let Inner { component, ffi } = &*self.0;

@@ -1,9 +1,10 @@
-//! Datasets: the foreign side, opening and reading with a policy for bad images, the order of samples, the threads that
-//! make batches, and scanning.
+//! Datasets: the foreign side, opening and reading with a policy for bad images, which labels may be seen, the order of
+//! samples, the threads that make batches, and scanning.
 
 mod batch;
 mod foreign;
 mod hashes;
+mod labels;
 mod order;
 mod quarantine;
 mod reading;
@@ -14,6 +15,7 @@ mod workers;
 pub use batch::{BatchMaker, EvalBatch, TrainBatch};
 pub use foreign::ForeignDataset;
 pub use hashes::HashManifest;
+pub use labels::{LabelChoice, labels, listed, share};
 pub use order::Order;
 pub use quarantine::Quarantine;
 pub use scan::{BadImage, Event as ScanEvent, Scan, scan};

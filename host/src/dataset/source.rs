@@ -1,13 +1,13 @@
 //! An opened dataset: its stages, and reading with decoding, retries and a policy for bad images.
 
-use super::{ForeignDataset, quarantine::Quarantine, reading};
+use super::{ForeignDataset, LabelChoice, OrderedWorkers, quarantine::Quarantine, reading};
 use crate::{
     config::{DatasetTable, OnBad},
     error::{Error, Fault, Result},
     plugin::{Component, PluginError},
 };
 use infomax_image::decode::{DecodeOptions, Limits, decode};
-use infomax_sdk::{DatasetFacts, ErrorKind, Image, ImageRef, Key, Sample, Split, requests::Request};
+use infomax_sdk::{DatasetFacts, ErrorKind, Image, ImageRef, Key, Sample, Split, UNLABELLED, requests::Request};
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, thread, time::Duration};
 
@@ -15,9 +15,16 @@ const READ_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const REPLACEMENT_TRIES: u64 = 100;
 
+/// Images whose labels a thread reads at once.
+const CHUNK: u64 = 64;
+
 /// An opened dataset, shared by loader threads.
 #[derive(Clone)]
-pub struct Source(Arc<Inner>);
+pub struct Source {
+    inner: Arc<Inner>,
+    /// Which labels may be seen; all of them where not given.
+    choice: Option<Arc<LabelChoice>>,
+}
 
 struct Inner {
     dataset: ForeignDataset,
@@ -64,6 +71,14 @@ pub struct Bad {
     pub hint: String,
 }
 
+impl Bad {
+    /// The error under the policy that stops.
+    fn stopped(self) -> Error {
+        let hint = format!("{}; or set `dataset.on_bad = \"skip\"`", self.hint);
+        Error::Dataset { fault: Fault::new(self.reason).at(self.place).hint(hint) }
+    }
+}
+
 /// What scanning learns of an image.
 #[derive(Debug)]
 pub struct Inspected {
@@ -87,22 +102,34 @@ impl Source {
         let decode = DecodeOptions { limits, apply_orientation: table.exif_rotation, short_side };
         let (on_bad, max_bad_fraction) = (table.on_bad, table.max_bad_fraction);
         let quarantine = Quarantine::default();
-        Ok(Self(Arc::new(Inner { dataset, facts, decode, on_bad, max_bad_fraction, quarantine })))
+        let inner = Arc::new(Inner { dataset, facts, decode, on_bad, max_bad_fraction, quarantine });
+        Ok(Self { inner, choice: None })
+    }
+
+    /// The same data, of which no label may be seen but the chosen ones and those of test splits.
+    #[must_use]
+    pub fn with_labels(&self, choice: Arc<LabelChoice>) -> Self {
+        Self { inner: self.inner.clone(), choice: Some(choice) }
+    }
+
+    /// Which labels may be seen; all of them where there is no choice.
+    pub fn choice(&self) -> Option<&LabelChoice> {
+        self.choice.as_deref()
     }
 
     /// What was found.
     pub fn facts(&self) -> &DatasetFacts {
-        &self.0.facts
+        &self.inner.facts
     }
 
     /// The images that were found bad.
     pub fn quarantine(&self) -> &Quarantine {
-        &self.0.quarantine
+        &self.inner.quarantine
     }
 
     /// All samples of some splits, one after the other.
     pub fn stage(&self, splits: &[usize]) -> Stage {
-        let of = |&split: &usize| (0..self.0.facts.splits[split].length).map(move |index| (split, index));
+        let of = |&split: &usize| (0..self.inner.facts.splits[split].length).map(move |index| (split, index));
         splits.iter().flat_map(of).collect()
     }
 
@@ -140,15 +167,14 @@ impl Source {
     /// # Errors
     /// A bad image, where the policy says stop or too many are bad.
     pub fn sample_if_good(&self, stage: &Stage, position: u64) -> Result<Option<Pixels>> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let (split, index) = stage[position as usize];
         let bad = match self.read(split, index)? {
             Ok(pixels) => return Ok(Some(pixels)),
             Err(bad) => bad,
         };
         if inner.on_bad == OnBad::Stop {
-            let hint = format!("{}; or set `dataset.on_bad = \"skip\"`", bad.hint);
-            return Err(Error::Dataset { fault: Fault::new(bad.reason).at(bad.place).hint(hint) });
+            return Err(bad.stopped());
         }
         let (count, is_new) = inner.quarantine.note(split, index, bad.reason.clone());
         if is_new {
@@ -165,6 +191,51 @@ impl Source {
             return Err(Error::Dataset { fault });
         }
         Ok(None)
+    }
+
+    /// The label of every sample of a stage, whatever labels may be seen: as the dataset knows them, or else read with the
+    /// images, by several threads. Of an image that can't be read, where the policy passes over it: none (−1).
+    ///
+    /// # Errors
+    /// What the plugin says; an image that can't be read, where the policy says stop.
+    pub fn labels(&self, stage: &Stage, workers: usize, deadline: Duration) -> Result<Vec<i64>> {
+        let inner = &*self.inner;
+        let mut known: Vec<Option<Vec<i64>>> = vec![None; inner.facts.splits.len()];
+        for (split, Split { length, .. }) in inner.facts.splits.iter().enumerate() {
+            if stage.iter().any(|sample| sample.0 == split) {
+                let labels = inner.dataset.labels(split, *length)?;
+                known[split] = (!labels.is_empty()).then_some(labels);
+            }
+        }
+        let at = |&(split, index): &(usize, u64)| known[split].as_ref().map(|labels| labels[index as usize]);
+        if let Some(labels) = stage.iter().map(at).collect::<Option<Vec<i64>>>() {
+            return match stage.iter().zip(&labels).find(|(_, label)| !self.is_label(**label)) {
+                Some((&(split, index), &label)) => Err(self.wrong_label(split, index, label).stopped()),
+                None => Ok(labels),
+            };
+        }
+        let (source, stage) = (self.clone(), stage.clone());
+        let length = stage.len() as u64;
+        let make = move |chunk: u64| {
+            let samples = &stage[(chunk * CHUNK) as usize..((chunk + 1) * CHUNK).min(length) as usize];
+            samples.iter().map(|&(split, index)| source.label_with_image(split, index)).collect::<Result<Vec<i64>>>()
+        };
+        let chunks = OrderedWorkers::start(Arc::new(make), 0..length.div_ceil(CHUNK), workers, 4, deadline);
+        chunks.collect::<Result<Vec<_>>>().map(|chunks| chunks.concat())
+    }
+
+    fn label_with_image(&self, split: usize, index: u64) -> Result<i64> {
+        let read = self.read_with_retries(split, index)?;
+        let read =
+            read.and_then(
+                |Sample { label, .. }| {
+                    if self.is_label(label) { Ok(label) } else { Err(self.wrong_label(split, index, label)) }
+                },
+            );
+        match read {
+            Err(bad) if self.inner.on_bad == OnBad::Stop => Err(bad.stopped()),
+            read => Ok(read.unwrap_or(UNLABELLED)),
+        }
     }
 
     /// Reads and decodes one image; the inner result tells a bad image from a broken plugin.
@@ -193,14 +264,14 @@ impl Source {
     }
 
     fn decode(&self, split: usize, index: u64, Sample { image, label }: Sample) -> Result<Pixels, Bad> {
-        let classes = self.0.facts.class_names.len() as i64;
-        if label < -1 || (classes > 0 && label >= classes) {
-            let reason = format!("label {label} of {classes} classes");
-            return Err(self.bad(split, index, reason, "check the dataset's labels"));
+        if !self.is_label(label) {
+            return Err(self.wrong_label(split, index, label));
         }
+        let label =
+            if self.choice.as_ref().is_none_or(|choice| choice.shows(split, index)) { label } else { UNLABELLED };
         match image {
             Image::Rgb8 { width, height, pixels } => Ok(Pixels { width, height, pixels, label, was_animated: false }),
-            Image::Encoded(bytes) => match decode(&bytes, &self.0.decode) {
+            Image::Encoded(bytes) => match decode(&bytes, &self.inner.decode) {
                 Ok(image) => Ok(Pixels {
                     width: image.width,
                     height: image.height,
@@ -213,14 +284,24 @@ impl Source {
         }
     }
 
+    fn is_label(&self, label: i64) -> bool {
+        let classes = self.inner.facts.class_names.len() as i64;
+        label >= UNLABELLED && (classes == 0 || label < classes)
+    }
+
+    fn wrong_label(&self, split: usize, index: u64, label: i64) -> Bad {
+        let reason = format!("label {label} of {} classes", self.inner.facts.class_names.len());
+        self.bad(split, index, reason, "check the dataset's labels")
+    }
+
     /// Where an image comes from, as the dataset says it.
     pub fn locate(&self, split: usize, index: u64) -> String {
-        self.0.dataset.locate(split, index)
+        self.inner.dataset.locate(split, index)
     }
 
     /// Where an image comes from, with its number.
     pub fn place(&self, split: usize, index: u64) -> String {
-        let name = self.0.facts.splits.get(split).map_or("?", |split| &split.name);
+        let name = self.inner.facts.splits.get(split).map_or("?", |split| &split.name);
         format!("{} (`{name}`, image {index})", self.locate(split, index))
     }
 
@@ -228,14 +309,14 @@ impl Source {
         reading::note(self, split, index);
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            match self.0.dataset.read(split, index) {
+            match self.inner.dataset.read(split, index) {
                 Ok(sample) => return Ok(Ok(sample)),
                 Err(PluginError::Call { error, .. }) if error.kind == ErrorKind::Data => {
                     if attempt == READ_TRIES {
                         let hint = error.hint.clone().unwrap_or_else(|| "check the file and the disk".to_owned());
                         return Ok(Err(self.bad(split, index, error.to_string(), &hint)));
                     }
-                    self.0.quarantine.note_retry();
+                    self.inner.quarantine.note_retry();
                     thread::sleep(pause);
                     pause *= 4;
                 }

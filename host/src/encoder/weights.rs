@@ -3,6 +3,7 @@
 use super::ForeignEncoder;
 use crate::{
     checkpoint::Weights,
+    config::nearest,
     error::{Error, Fault, Result},
 };
 use infomax_sdk::Role;
@@ -27,7 +28,7 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path, cast: bool) -> Result
     for mut own in encoder.tensors()? {
         match saved.remove(&own.name) {
             None if own.role == Role::Buffer && own.name.ends_with(COUNTER) => {}
-            None => missing.push(own.name),
+            None => missing.push((own.name, own.tensor.size())),
             Some(saved) if saved.size() != own.tensor.size() => {
                 misshapen.push(format!("`{}` is {:?}, expected {:?}", own.name, saved.size(), own.tensor.size()));
             }
@@ -47,7 +48,11 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path, cast: bool) -> Result
             (None, Some(prefix)) => format!("write the file with names that don't begin with `{prefix}`"),
             (None, None) => "choose the encoder and the `encoder.config` that the file was written with".to_owned(),
         };
-        let missing = missing.iter().map(quoted).collect();
+        let missing = missing
+            .iter()
+            .enumerate()
+            .map(|(i, own)| if i < SHOWN { with_nearest(own, &saved) } else { quoted(&own.0) });
+        let missing = missing.collect();
         let sets = [("missing", &missing), ("of another shape", &misshapen), ("in the file only", &others)];
         let said = sets.into_iter().filter(|(_, names)| !names.is_empty());
         let said: Vec<_> = said.map(|(what, names)| format!("{} {what}: {}", names.len(), listed(names))).collect();
@@ -69,10 +74,20 @@ pub fn load_weights(encoder: &ForeignEncoder, path: &Path, cast: bool) -> Result
 }
 
 /// What stands before every missing name in the file: a wrapper's `module.` or `backbone.`.
-fn wrapper<'a>(missing: &[String], saved: &'a BTreeMap<String, Tensor>) -> Option<&'a str> {
-    let first = missing.first()?;
+fn wrapper<'a>(missing: &[Own], saved: &'a BTreeMap<String, Tensor>) -> Option<&'a str> {
+    let (first, _) = missing.first()?;
     let mut prefixes = saved.keys().filter_map(|name| name.strip_suffix(first.as_str()));
-    prefixes.find(|prefix| missing.iter().all(|name| saved.contains_key(&format!("{prefix}{name}"))))
+    prefixes.find(|prefix| missing.iter().all(|(name, _)| saved.contains_key(&format!("{prefix}{name}"))))
+}
+
+/// A tensor's name and size.
+type Own = (String, Vec<i64>);
+
+/// A missing name, with the nearest one in the file whose tensor has the same size.
+fn with_nearest((name, size): &Own, saved: &BTreeMap<String, Tensor>) -> String {
+    let of_size = saved.iter().filter(|(_, tensor)| tensor.size() == *size).map(|(name, _)| name.as_str());
+    let near = nearest(name, of_size).map(|near| format!(" (nearest in the file: `{near}`)"));
+    format!("`{name}`{}", near.unwrap_or_default())
 }
 
 /// The first names of a list, and how many there are besides.

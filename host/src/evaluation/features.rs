@@ -113,12 +113,15 @@ impl Features {
         joined().map_err(Error::torch("collect representations"))
     }
 
-    /// Some of the rows.
+    /// Those of some positions, in rising order.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn rows(&self, rows: &[i64]) -> Result<Self, TchError> {
-        let rows = Tensor::f_from_slice(rows)?;
+    pub fn at(&self, positions: &[usize]) -> Result<Self, TchError> {
+        let own = Vec::<i64>::try_from(&self.positions_n)?;
+        let is_chosen = |position: i64| positions.binary_search(&(position as usize)).is_ok();
+        let rows: Vec<i64> = (0..).zip(own).filter(|(_, position)| is_chosen(*position)).map(|(row, _)| row).collect();
+        let rows = Tensor::f_from_slice(&rows)?;
         let pick = |tensor: &Tensor| tensor.f_index_select(0, &rows);
         Ok(Self { x_nd: pick(&self.x_nd)?, labels_n: pick(&self.labels_n)?, positions_n: pick(&self.positions_n)? })
     }

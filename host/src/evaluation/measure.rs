@@ -4,10 +4,11 @@
 use super::Features;
 use crate::{
     error::{Error, Result},
-    evaluator::{LogisticRegression, Neighbours, spread},
+    evaluator::{LogisticRegression, Neighbours, Samples, spread},
 };
 use infomax_sdk::Key;
 use serde::Serialize;
+use std::rc::Rc;
 use tch::{Kind, TchError, Tensor};
 
 /// Weights of the data against the penalty that are tried, from strong to weak penalty; DINOv2's grid, thinned.
@@ -35,6 +36,8 @@ pub struct Measured {
     pub linear_top1: f64,
     /// The weight of the data that was chosen on a part of the training images.
     pub linear_c: f64,
+    /// Whether the linear classifier came to its optimum.
+    pub linear_converged: bool,
     /// In percent.
     pub knn_top1: f64,
     pub feature_std: f64,
@@ -47,7 +50,7 @@ pub struct Measured {
 /// # Errors
 /// libtorch's or the minimiser's message.
 pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<Measured> {
-    let (linear_top1, linear_c) = linear(train, test, settings.classes)?;
+    let Linear { top1: linear_top1, c: linear_c, converged: linear_converged } = linear(train, test, settings.classes)?;
     let others = || -> Result<Measured, TchError> {
         let neighbours =
             Neighbours::new(&train.x_nd, &train.labels_n, settings.classes, settings.knn_k, settings.knn_temperature)?;
@@ -59,6 +62,7 @@ pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<
             test_images: count,
             linear_top1,
             linear_c,
+            linear_converged,
             knn_top1: 100.0 * right as f64 / count as f64,
             feature_std,
             rankme,
@@ -68,36 +72,53 @@ pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<
     tch::no_grad(others).map_err(Error::torch("measure the representation"))
 }
 
-/// Accuracy in percent, and the strength that was chosen.
-fn linear(train: &Features, test: &Features, classes: i64) -> Result<(f64, f64)> {
+/// What a linear classifier reaches.
+struct Linear {
+    /// In percent.
+    top1: f64,
+    /// The strength that was chosen.
+    c: f64,
+    converged: bool,
+}
+
+fn linear(train: &Features, test: &Features, classes: i64) -> Result<Linear> {
     let torch = || Error::torch("fit a linear classifier");
     let (x, mean, std) = standardised(&train.x_nd).map_err(torch())?;
     let x_test = scaled(&test.x_nd, &mean, &std).map_err(torch())?;
-    let fit = |x: &Tensor, y: &Tensor, c: f64, most: u64, start: Option<&LogisticRegression>| {
-        let fit = tch::no_grad(|| LogisticRegression::fit(x, y, classes, c, most, start));
+    let fit = |samples: &Samples, c: f64, most: u64, start: Option<&LogisticRegression>| {
+        let fit = tch::no_grad(|| LogisticRegression::fit(samples, c, most, start));
         fit.map_err(|message| Error::Torch { action: "fit a linear classifier", message })
     };
     let (fitted, chosen) = parts(train.x_nd.size()[0]);
     let part = |tensor: &Tensor, rows: &[i64]| tensor.f_index_select(0, &Tensor::f_from_slice(rows)?);
-    let mut start: Option<LogisticRegression> = None;
-    let mut best: (i64, f64) = (-1, STRENGTHS[STRENGTHS.len() / 2]);
+    let mut best: (i64, f64, Option<Rc<LogisticRegression>>) = (-1, STRENGTHS[STRENGTHS.len() / 2], None);
     if !chosen.is_empty() {
-        let (x_fit, y_fit) = (part(&x, &fitted).map_err(torch())?, part(&train.labels_n, &fitted).map_err(torch())?);
-        let (x_pick, y_pick) = (part(&x, &chosen).map_err(torch())?, part(&train.labels_n, &chosen).map_err(torch())?);
-        let mut last: Option<LogisticRegression> = None;
+        let pick = |rows: &[i64]| Ok((part(&x, rows)?, part(&train.labels_n, rows)?));
+        let ((x_fit, y_fit), (x_pick, y_pick)) =
+            pick(&fitted).and_then(|fitted| Ok((fitted, pick(&chosen)?))).map_err(torch())?;
+        let samples = Samples::new(&x_fit, &y_fit, classes).map_err(torch())?;
+        drop(x_fit);
+        let mut last: Option<Rc<LogisticRegression>> = None;
         for c in STRENGTHS {
-            let next = fit(&x_fit, &y_fit, c, ITERATIONS[0], last.as_ref())?;
+            let next = Rc::new(fit(&samples, c, ITERATIONS[0], last.as_deref())?);
             let right = next.classify(&x_pick).and_then(|class| correct(&class, &y_pick)).map_err(torch())?;
             if right > best.0 {
-                best = (right, c);
-                start = Some(next.clone());
+                best = (right, c, Some(next.clone()));
             }
             last = Some(next);
         }
     }
-    let whole = fit(&x, &train.labels_n, best.1, ITERATIONS[1], start.as_ref())?;
+    let samples = Samples::new(&x, &train.labels_n, classes).map_err(torch())?;
+    let whole = fit(&samples, best.1, ITERATIONS[1], best.2.as_deref())?;
+    if !whole.converged {
+        let (made, c) = (whole.iterations, best.1);
+        log::warn!(
+            "the linear classifier (C = {c:e}) is not at its optimum after {made} iterations: linear_top1 may differ there"
+        );
+    }
     let right = whole.classify(&x_test).and_then(|class| correct(&class, &test.labels_n)).map_err(torch())?;
-    Ok((100.0 * right as f64 / x_test.size()[0] as f64, best.1))
+    let top1 = 100.0 * right as f64 / x_test.size()[0] as f64;
+    Ok(Linear { top1, c: best.1, converged: whole.converged })
 }
 
 /// Rows to fit on, and rows to choose the strength on; of very few images none are taken away.

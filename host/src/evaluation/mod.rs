@@ -1,15 +1,13 @@
 //! Looking at finished encoders: a run is opened as it was (`opened`), its representation of labelled images taken and kept
-//! (`features`), some of the labels chosen (`labels`), measured (`measure`), told (`table`), or drawn (`projection`).
+//! (`features`), measured (`measure`), told (`table`), or drawn (`projection`).
 
 mod features;
-mod labels;
 mod measure;
 mod opened;
 mod projection;
 mod table;
 
-pub use features::Features;
-pub use labels::{listed, share};
+pub use features::{Features, stage};
 pub use measure::{Measured, Settings, measure};
 pub use opened::{Opened, Which};
 pub use projection::{plane, to_png};

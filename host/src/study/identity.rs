@@ -29,6 +29,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "encoder.path",
     "loss.path",
     "encoder.weights",
+    "dataset.label_list",
 ];
 
 /// What a cell's result depends on.
@@ -46,6 +47,9 @@ pub struct CellIdentity {
     /// The hash of the weights that the encoder starts from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// The hash of the list of images whose labels may be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_list: Option<String>,
 }
 
 impl CellIdentity {
@@ -86,6 +90,7 @@ impl CellIdentity {
         let others = [
             ("data", before.data != self.data),
             ("weights to start from", before.weights != self.weights),
+            ("labels that may be seen", before.label_list != self.label_list),
             ("libtorch", before.libtorch != self.libtorch),
             ("infomax", before.infomax != self.infomax),
         ];
@@ -107,6 +112,7 @@ mod tests {
             plugins: BTreeMap::from([("loss".to_owned(), "ab".to_owned())]),
             data: "cd".to_owned(),
             weights: None,
+            label_list: None,
         }
     }
 

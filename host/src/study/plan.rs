@@ -14,12 +14,18 @@ use crate::{
     config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
     dataset::ForeignDataset,
     error::{Error, Result},
+    hash::sha256,
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
     train::{BudgetPlan, Setup},
 };
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// A study with all its cells.
 pub struct Plan {
@@ -154,7 +160,7 @@ struct Planner<'a> {
     /// By all that they depend on: what the components say to one another, their libraries and the data's fingerprint.
     checked: HashMap<String, Result<Checked, Vec<Fault>>>,
     data: HashMap<String, Data>,
-    weights: HashMap<PathBuf, String>,
+    digests: HashMap<PathBuf, String>,
 }
 
 #[derive(Clone)]
@@ -179,8 +185,8 @@ impl<'a> Planner<'a> {
             base.extend(Piece::read_config(file).map_err(|faults| Error::Config { faults })?);
         }
         let config = study.piece.below(&["config"]);
-        let (checked, data, weights) = Default::default();
-        Ok(Self { study, registry, set, base, config, checked, data, weights })
+        let (checked, data, digests) = Default::default();
+        Ok(Self { study, registry, set, base, config, checked, data, digests })
     }
 
     fn resolve(&self, point: &Point, seed: u64, rung: Option<usize>) -> Result<Resolved, Vec<Fault>> {
@@ -216,13 +222,8 @@ impl<'a> Planner<'a> {
                 .map(|(kind, c)| ((*kind).to_owned(), c.sha256.clone()))
                 .collect(),
             data: checked.data.fingerprint.clone(),
-            weights: experiment
-                .encoder
-                .weights
-                .clone()
-                .map(|path| self.digest(path))
-                .transpose()
-                .map_err(|e| e.faults())?,
+            weights: self.digest(experiment.encoder.weights.as_deref(), weights_digest)?,
+            label_list: self.digest(experiment.dataset.label_list.as_deref(), list_digest)?,
         };
         Ok(Ready {
             id: identity.id(),
@@ -270,12 +271,18 @@ impl<'a> Planner<'a> {
         Ok(Checked { libraries, data })
     }
 
-    fn digest(&mut self, path: PathBuf) -> Result<String> {
-        if let Some(known) = self.weights.get(&path) {
-            return Ok(known.clone());
+    /// The hash of a file, or folder, that a cell's result depends on.
+    fn digest(&mut self, path: Option<&Path>, of: fn(&Path) -> Result<String>) -> Result<Option<String>, Vec<Fault>> {
+        let Some(path) = path else { return Ok(None) };
+        if let Some(known) = self.digests.get(path) {
+            return Ok(Some(known.clone()));
         }
-        let digest = weights_digest(&path)?;
-        self.weights.insert(path, digest.clone());
-        Ok(digest)
+        let digest = of(path).map_err(|error| error.faults())?;
+        self.digests.insert(path.to_owned(), digest.clone());
+        Ok(Some(digest))
     }
+}
+
+fn list_digest(path: &Path) -> Result<String> {
+    fs::read(path).map(sha256).map_err(Error::io("read", path))
 }

@@ -19,7 +19,7 @@ use crate::{
     augmentation::ForeignAugmentation,
     checkpoint::{CheckpointSet, Manifest, Retention, RunState, Writer, restore, snapshot, write_tensors},
     config::{self, Evaluation, Experiment, Resolved},
-    dataset::{BatchMaker, Order, OrderedWorkers, Source, Stage, TrainBatch},
+    dataset::{BatchMaker, LabelChoice, Order, OrderedWorkers, Source, Stage, TrainBatch},
     distributed::{Group, Place, at_step, check_parameters},
     error::{Error, Fault, Result},
     native,
@@ -91,7 +91,7 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     let signals = options.signals.clone();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
     let mut data = Data::open(experiment, &setup)?;
-    let identity = Identity::new(&setup, &resolved.digest, data.source.facts(), device, threads);
+    let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
     let group = meet(place, experiment, device)?;
     compare(&group, resolved, &identity, device)?;
     data.join(&group, options);
@@ -187,16 +187,25 @@ struct Data {
 impl Data {
     fn open(experiment: &Experiment, setup: &Setup) -> Result<Self> {
         let description = Arc::new(setup.augmentation_description.clone());
-        let source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
+        let mut source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
+        if let Some(choice) = LabelChoice::of(experiment, &source)? {
+            source = source.with_labels(Arc::new(choice));
+        }
         let roles = &source.facts().roles;
         let mut test = source.stage(&roles.test);
-        let mut train = source.stage(&roles.train);
+        // What is held out for choosing is taken from the labels that may be seen, too.
+        let mut train = source.choice().map_or_else(|| source.stage(&roles.train), |choice| choice.stage().clone());
         let learns_from_labels = experiment.train.stage != config::Stage::Pretrain;
         let mut stage = if learns_from_labels { train.clone() } else { source.stage(&roles.pretrain) };
         let fraction = experiment.evaluation.holdout_fraction;
         if fraction > 0.0 {
             let key = Key::new(experiment.train.seed).purpose("holdout");
             let (kept, held) = Source::hold_out(&train, fraction, key);
+            if held.is_empty() && !train.is_empty() {
+                let message =
+                    format!("`evaluation.holdout_fraction` = {fraction} of {} labelled images is none", train.len());
+                return Err(Error::Dataset { fault: Fault::new(message).hint("raise it, or use more labels") });
+            }
             let taken: std::collections::BTreeSet<_> = held.iter().copied().collect();
             stage = stage.iter().filter(|sample| !taken.contains(sample)).copied().collect();
             test = held;
@@ -204,8 +213,13 @@ impl Data {
         }
         let batch = experiment.train.batch_size;
         if (stage.len() as u64) < batch {
-            let message = format!("the dataset has {} images to train on, `train.batch_size` is {batch}", stage.len());
-            return Err(Error::Dataset { fault: Fault::new(message).hint("lower `train.batch_size` or add images") });
+            let (what, more) = match source.choice().filter(|_| learns_from_labels) {
+                Some(_) => ("images with labels", "use more labels"),
+                None => ("images", "add images"),
+            };
+            let message = format!("the dataset has {} {what} to train on, `train.batch_size` is {batch}", stage.len());
+            let hint = format!("lower `train.batch_size` or {more}");
+            return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
         }
         if learns_from_labels && (test.is_empty() || source.facts().class_names.is_empty()) {
             let name = &experiment.dataset.name;

@@ -2,6 +2,7 @@
 
 use super::setup::Setup;
 use crate::{
+    dataset::Source,
     error::{Error, Fault, Result},
     plugin::Candidate,
     record::write_whole,
@@ -29,6 +30,16 @@ pub struct Identity {
     pub plugins: BTreeMap<String, PluginIdentity>,
     /// What the dataset found.
     pub dataset: DatasetFacts,
+    /// Which labels are used, where not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelIdentity>,
+}
+
+/// Which labels were chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelIdentity {
+    pub count: usize,
+    pub sha256: String,
 }
 
 /// Which build of a plugin.
@@ -45,7 +56,7 @@ pub struct PluginIdentity {
 
 impl Identity {
     /// The identity of a run with these components.
-    pub fn new(setup: &Setup, config: &str, dataset: &DatasetFacts, device: tch::Device, threads: usize) -> Self {
+    pub fn new(setup: &Setup, config: &str, source: &Source, device: tch::Device, threads: usize) -> Self {
         let plugins = setup.components().map(|component| {
             let Candidate { manifest, sha256, path } = component.library.candidate.clone();
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -66,7 +77,10 @@ impl Identity {
             device: format!("{device:?}"),
             threads,
             plugins: plugins.into_iter().collect(),
-            dataset: dataset.clone(),
+            dataset: source.facts().clone(),
+            labels: source
+                .choice()
+                .map(|choice| LabelIdentity { count: choice.stage().len(), sha256: choice.digest() }),
         }
     }
 
@@ -139,6 +153,16 @@ impl Identity {
             let message =
                 format!("the dataset changed since the run began: {} images then, {} now", count(&before), count(self));
             return fail(message, "put the data back, or pass `--accept-dataset-change` (or `--override dataset`)");
+        }
+        let may_choose = ["dataset", "dataset.label_list", "dataset.label_fraction"].into_iter().any(overridden);
+        if before.labels != self.labels && !may_choose {
+            let count = |identity: &Self| identity.labels.as_ref().map_or("all".to_owned(), |l| l.count.to_string());
+            let message = format!(
+                "the chosen labels changed since the run began: {} labels then, {} now",
+                count(&before),
+                count(self)
+            );
+            return fail(message, "put the file `dataset.label_list` back, or pass `--override dataset.label_list`");
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ pub fn compare(group: &Group, resolved: &Resolved, identity: &Identity, device: 
         ("infomax".to_owned(), identity.infomax.clone()),
         ("libtorch".to_owned(), identity.libtorch.clone()),
         ("dataset".to_owned(), identity.dataset.fingerprint.clone()),
+        ("labels".to_owned(), identity.labels.as_ref().map_or("all".to_owned(), |labels| labels.sha256.clone())),
         ("kind of device".to_owned(), if device == Device::Cpu { "cpu" } else { "cuda" }.to_owned()),
         ("number of processes".to_owned(), group.size().to_string()),
     ]));

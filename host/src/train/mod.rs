@@ -23,7 +23,7 @@ mod untrained;
 pub use budget::Plan as BudgetPlan;
 pub use device::{device_name, open_cuda, resolve_device};
 pub use engine::{ENCODER, Outcome, RunOptions, train};
-pub use identity::{Identity, PluginIdentity};
+pub use identity::{Identity, LabelIdentity, PluginIdentity};
 pub use input::Normalisation;
 pub use meeting::meet;
 pub use model::Model;

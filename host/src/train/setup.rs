@@ -3,7 +3,7 @@
 
 use crate::{
     augmentation,
-    config::Experiment,
+    config::{Experiment, Stage},
     encoder,
     error::{Error, Fault, Result},
     loss,
@@ -67,6 +67,7 @@ impl Setup {
         let loss_request = Request { config: experiment.loss.config.clone(), loss: input, ..request };
         let needs = loss::describe(&loss, &loss_request)?;
         check_loss(&needs, experiment)?;
+        check_labels(&needs, experiment)?;
 
         Ok(Self {
             dataset,
@@ -87,6 +88,25 @@ impl Setup {
     pub fn components(&self) -> [&Component; 4] {
         [&self.dataset, &self.augmentation, &self.encoder, &self.loss]
     }
+}
+
+/// Chosen labels that nothing would read are a mistake.
+fn check_labels(needs: &LossDescription, experiment: &Experiment) -> Result<()> {
+    let (dataset, evaluation) = (&experiment.dataset, &experiment.evaluation);
+    let key = match (dataset.label_fraction, &dataset.label_list) {
+        (Some(_), _) => "dataset.label_fraction",
+        (_, Some(_)) => "dataset.label_list",
+        _ => return Ok(()),
+    };
+    let is_pretraining = experiment.train.stage == Stage::Pretrain;
+    if !is_pretraining || needs.labels || evaluation.linear || evaluation.mlp || evaluation.knn {
+        return Ok(());
+    }
+    let loss = &experiment.loss.name;
+    let message = format!(
+        "`{key}` has no effect: `loss.name` = `{loss}` reads no labels, and `evaluation.linear`, `evaluation.mlp` and `evaluation.knn` are off"
+    );
+    Err(Error::config(Fault::new(message).hint("leave it out, or turn a classifier on")))
 }
 
 fn check_loss(needs: &LossDescription, experiment: &Experiment) -> Result<()> {

@@ -120,6 +120,11 @@ impl Cifar {
         Ok(Sample { image, label: i64::from(part.labels[index as usize]) })
     }
 
+    fn labels(&self, split: usize) -> Vec<i64> {
+        let parts = self.splits.get(split).map_or(&[][..], Vec::as_slice);
+        parts.iter().flat_map(|part| &part.labels).map(|&label| i64::from(label)).collect()
+    }
+
     fn locate(&self, split: usize, index: u64) -> String {
         self.find(split, index).map_or_else(|e| e.message, |(part, index)| part.records.locate(index))
     }
@@ -172,6 +177,10 @@ impl Dataset for Cifar10 {
     fn locate(&self, split: usize, index: u64) -> String {
         self.0.locate(split, index)
     }
+
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        Ok(self.0.labels(split))
+    }
 }
 
 impl Dataset for Cifar100 {
@@ -208,6 +217,10 @@ impl Dataset for Cifar100 {
     fn locate(&self, split: usize, index: u64) -> String {
         self.0.locate(split, index)
     }
+
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        Ok(self.0.labels(split))
+    }
 }
 
 #[cfg(test)]
@@ -230,6 +243,7 @@ mod tests {
             assert_eq!(cifar.facts().splits.iter().map(|s| s.length).collect::<Vec<_>>(), [2, 1]);
             let sample = cifar.read(0, 1).expect("a record");
             assert_eq!(sample.label, label);
+            assert_eq!(cifar.labels(0).expect("known"), [label, label]);
             let Image::Rgb8 { pixels, .. } = sample.image else { panic!("pixels") };
             assert_eq!(pixels[..6], [0, 80, 160, 1, 81, 161]);
             assert!(cifar.read(0, 2).is_err() && cifar.read(5, 0).is_err());

@@ -95,15 +95,16 @@ pub enum Layout {
 #[serde(deny_unknown_fields, default)]
 pub struct Shapes {
     /// Side of an image in pixels.
-    #[schemars(extend("enum" = [32, 64]))]
+    #[schemars(extend("unit" = "pixels", "enum" = [32, 64]))]
     pub size: u32,
     /// Images in the training split.
-    #[schemars(range(min = 10, max = 10_000_000))]
+    #[schemars(range(min = 10, max = 10_000_000), extend("unit" = "images"))]
     pub train_length: u64,
     /// Images in the test split.
-    #[schemars(range(min = 10, max = 10_000_000))]
+    #[schemars(range(min = 10, max = 10_000_000), extend("unit" = "images"))]
     pub test_length: u64,
     /// Another seed draws other images.
+    #[schemars(extend("unit" = "dimensionless"))]
     pub seed: u64,
 }
 

@@ -84,6 +84,11 @@ impl Dataset for ImageFolder {
         let file = self.splits.get(split).map(|part| part.file(index).map(|(_, relative)| part.path(&relative)));
         file.and_then(Result::ok).map_or_else(|| format!("split {split}, image {index}"), |path| names::path(&path))
     }
+
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        let of = |part: &Index| part.classes_of_files().map(|class| self.labels[split][class as usize]).collect();
+        Ok(self.splits.get(split).map(of).unwrap_or_default())
+    }
 }
 
 /// The splits' names and folders, the training split first.

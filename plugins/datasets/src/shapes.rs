@@ -63,16 +63,26 @@ impl Dataset for Shapes {
         if index >= length {
             return Err(missing());
         }
-        let label = (index % CLASSES.len() as u64) as usize; // every class as often as any other
+        let label = label_of(index);
         let (width, height) = (self.config.size, self.config.size);
         let pixels = draw(label, key.fold(index), self.config.size as usize);
         Ok(Sample { image: Image::Rgb8 { width, height, pixels }, label: label as i64 })
+    }
+
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        let length = self.splits.get(split).map_or(0, |&(_, length)| length);
+        Ok((0..length).map(|index| label_of(index) as i64).collect())
     }
 
     fn locate(&self, split: usize, index: u64) -> String {
         let name = ["train", "test"].get(split).copied().unwrap_or("?");
         format!("shapes of seed {}, {name}, image {index}", self.config.seed)
     }
+}
+
+/// Every class as often as any other.
+fn label_of(index: u64) -> usize {
+    (index % CLASSES.len() as u64) as usize
 }
 
 #[cfg(test)]

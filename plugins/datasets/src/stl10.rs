@@ -96,6 +96,12 @@ impl Dataset for Stl10 {
     fn locate(&self, split: usize, index: u64) -> String {
         self.images.get(split).map_or_else(|| format!("split {split}"), |records| records.locate(index))
     }
+
+    fn labels(&self, split: usize) -> Result<Vec<i64>> {
+        let known = |labels: &Vec<u8>| labels.iter().map(|&label| i64::from(label)).collect();
+        let unlabelled = || self.images.get(split).map_or(0, |records| records.count() as usize);
+        Ok(self.labels.get(split).map_or_else(|| vec![UNLABELLED; unlabelled()], known))
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +127,7 @@ mod tests {
         assert_eq!(stl.facts().roles.pretrain, [0, 2]);
         let labels = [0, 1, 2].map(|split| stl.read(split, 0).expect("an image").label);
         assert_eq!(labels, [9, 0, UNLABELLED]);
+        assert_eq!([0, 1, 2].map(|split| stl.labels(split).expect("known")), [[9], [0], [UNLABELLED]]);
         let Image::Rgb8 { pixels, .. } = stl.read(2, 0).expect("an image").image else { panic!("pixels") };
         assert_eq!((pixels[5 * SIDE * 3], pixels[(SIDE + 2) * 3 + 1]), (50, 60));
         assert_eq!(pixels.iter().filter(|&&value| value != 0).count(), 2);

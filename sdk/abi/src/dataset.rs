@@ -49,4 +49,6 @@ pub struct DatasetVTable {
     /// Looks an extension of the instance up by id.
     #[sabi(last_prefix_field)]
     pub extension: extern "C" fn(Instance, RStr<'_>) -> Extension,
+    /// The labels of a split's images in order, without reading those; empty where they are not known. Since 1.1.
+    pub labels: extern "C" fn(Instance, u64) -> FfiResult<RVec<i64>>,
 }

@@ -49,9 +49,14 @@ fn facts(dataset: &FfiDataset) -> Result<DatasetFacts, String> {
 fn reading(dataset: &FfiDataset) -> Result<(), String> {
     let facts = facts(dataset)?;
     let read = |split: usize, index: u64| take(dataset.vtable.read()(dataset.instance, split as u64, index));
+    let labels = |split: usize| dataset.vtable.labels().map(|labels| take(labels(dataset.instance, split as u64)));
     let key = |s: &FfiSample| (s.encoding, s.width, s.height, s.bytes.to_vec(), s.label);
     for (position, split) in facts.splits.iter().enumerate() {
         let name = &split.name;
+        let labels = labels(position).transpose().map_err(said)?.unwrap_or_default();
+        if !labels.is_empty() && labels.len() as u64 != split.length {
+            return Err(format!("`{name}`: {} labels for {} images", labels.len(), split.length));
+        }
         for index in [0, split.length / 2, split.length.saturating_sub(1)].into_iter().filter(|&i| i < split.length) {
             let place = |what: String| format!("`{name}`, image {index}: {what}");
             let (one, two) = (read(position, index), read(position, index));
@@ -67,11 +72,17 @@ fn reading(dataset: &FfiDataset) -> Result<(), String> {
             if split.labelled != (0..classes).contains(&one.label) {
                 return Err(place(format!("its label is {}, of {classes} classes", one.label)));
             }
+            if labels.get(index as usize).is_some_and(|&label| label != one.label) {
+                return Err(place(format!("its label is {}, `labels` says {}", one.label, labels[index as usize])));
+            }
             if take(dataset.vtable.locate()(dataset.instance, position as u64, index)).map_err(said)?.is_empty() {
                 return Err(place("`locate` says nothing".to_owned()));
             }
         }
         no_panic(&format!("`{name}`, an image past the end"), &read(position, split.length))?;
+    }
+    if let Some(labels) = labels(facts.splits.len()) {
+        no_panic("the labels of a split past the end", &labels)?;
     }
     no_panic("a split past the end", &read(facts.splits.len(), 0))
 }

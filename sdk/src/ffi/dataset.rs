@@ -7,7 +7,7 @@ use infomax_abi::{
     abi_stable::{
         prefix_type::WithMetadata,
         staticref,
-        std_types::{RStr, RString},
+        std_types::{RStr, RString, RVec},
     },
 };
 use std::marker::PhantomData;
@@ -38,6 +38,7 @@ impl<T: Dataset> Provider<T> {
         read: Self::read,
         locate: Self::locate,
         extension: Self::extension,
+        labels: Self::labels,
     }));
 
     extern "C" fn drop(instance: Instance) -> FfiResult<()> {
@@ -67,6 +68,11 @@ impl<T: Dataset> Provider<T> {
     extern "C" fn locate(instance: Instance, split: u64, index: u64) -> FfiResult<RString> {
         // SAFETY: the host passes the instance that it got with this table; a dataset is `Sync`.
         unsafe { with(instance, |dataset: &T| Ok(dataset.locate(split as usize, index).into())) }
+    }
+
+    extern "C" fn labels(instance: Instance, split: u64) -> FfiResult<RVec<i64>> {
+        // SAFETY: the host passes the instance that it got with this table; a dataset is `Sync`.
+        unsafe { with(instance, |dataset: &T| Ok(dataset.labels(split as usize)?.into())) }
     }
 
     extern "C" fn extension(_: Instance, _: RStr<'_>) -> Extension {

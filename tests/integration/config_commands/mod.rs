@@ -6,4 +6,5 @@ mod explain;
 mod fuzz;
 mod published;
 mod shipped;
+mod units;
 mod written_once;

@@ -17,7 +17,7 @@ use tch::{Device, Kind as Dtype, Tensor};
 
 /// Callbacks with an error to return, of each kind; a made instance is needed from the third on.
 const CALLBACKS: [(Kind, &[&str]); 4] = [
-    (Kind::Dataset, &["describe", "create", "facts", "read"]),
+    (Kind::Dataset, &["describe", "create", "facts", "read", "labels"]),
     (Kind::Augmentation, &["describe", "create", "train_views", "eval_view"]),
     (Kind::Encoder, &["describe", "create", "forward", "tensors", "save", "load"]),
     (
@@ -73,6 +73,7 @@ pub fn call(made: &mut Made, callback: &str) -> Result<(), PluginError> {
     match (made, callback) {
         (Made::Dataset(dataset), "facts") => dataset.facts().map(drop),
         (Made::Dataset(dataset), "read") => dataset.read(0, 1).map(drop),
+        (Made::Dataset(dataset), "labels") => dataset.labels(0, 64).map(drop),
         (Made::Augmentation(augmentation), "train_views") => {
             let view = |pixels| ViewMut { width: 4, height: 4, pixels };
             augmentation.train_views(image, Key::new(1), &mut [view(&mut first[..]), view(&mut second[..])])
@@ -203,8 +204,8 @@ fn p08_panic_in_any_callback_is_an_error_that_names_it() {
         format!("panicked: faulty {}", words.collect::<String>())
     };
     let survived = panic_everywhere("panic", debug) + panic_silently("panic");
-    assert_eq!(survived, 28);
-    figure("P08", "callbacks whose panic is survived", survived, 28);
+    assert_eq!(survived, 29);
+    figure("P08", "callbacks whose panic is survived", survived, 29);
     let text = rendered_call(fail(Kind::Loss, "after_update", "panic").0);
     let folder = fixture("faulty").parent().unwrap().display().to_string();
     insta::assert_snapshot!(text.replace(&folder, "[folder]"));
@@ -213,7 +214,7 @@ fn p08_panic_in_any_callback_is_an_error_that_names_it() {
 #[test]
 fn p09_panic_with_a_payload_that_is_no_text_is_an_error() {
     let survived = panic_everywhere("panic_with_number", |_| "panicked: a payload that is not text".to_owned());
-    assert_eq!(survived + panic_silently("panic_with_number"), 28);
+    assert_eq!(survived + panic_silently("panic_with_number"), 29);
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn p09_panic_in_drop_is_reported() {
 fn p10_exception_of_libtorch_under_a_panicking_method_is_an_error() {
     let shapes = "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)";
     let survived = panic_everywhere("torch_panic", |_| shapes.to_owned()) + panic_silently("torch_panic");
-    assert_eq!(survived, 28);
+    assert_eq!(survived, 29);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn p10_error_of_libtorch_comes_with_its_first_line() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 19);
     let text = Error::from(fail(Kind::Encoder, "forward", "torch_error").0).to_string();
     let folder = fixture("faulty").parent().unwrap().display().to_string();
     insta::assert_snapshot!(text.replace(&folder, "[folder]"));

@@ -117,7 +117,7 @@ fn p03_library_without_manifest_or_entry_is_refused() {
 #[test]
 fn p04_library_for_another_host_is_refused() {
     let cases: [(&str, &str); 5] = [
-        (r#""abi":[1,0]"#, r#""abi":[9,0]"#),
+        (r#""abi":[1,1]"#, r#""abi":[9,0]"#),
         (r#""panic":"unwind""#, r#""panic":"abort" "#),
         (r#""libtorch":"2.11.0""#, r#""libtorch":"2.10.0""#),
         (r#"{"name":"#, r#"["name":"#),
@@ -143,7 +143,7 @@ fn p05_same_major_is_accepted_and_another_is_refused() {
     // A folder each: writing over a library that is loaded would end this process.
     let load_with = |to: &str| {
         let folder = folder();
-        let path = patched(folder.path(), br#""abi":[1,0]"#, format!(r#""abi":{to}"#).as_bytes());
+        let path = patched(folder.path(), br#""abi":[1,1]"#, format!(r#""abi":{to}"#).as_bytes());
         loaded(&path).map(drop).map_err(|error| rendered(error, folder.path()))
     };
     assert_eq!(load_with("[1,9]"), Ok(()), "a newer minor version is accepted");

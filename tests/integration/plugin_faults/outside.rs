@@ -13,6 +13,7 @@ use crate::support::{
     workspace::{built, root},
 };
 use infomax::{
+    dataset::Source,
     loss::ForeignLoss,
     plugin::{Component, Kind, Registry},
 };
@@ -23,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -31,6 +33,11 @@ const LOSS: [(&str, &str); 4] = [
     ("build.rs", include_str!("outside/loss/build.rs")),
     ("src/config.rs", include_str!("outside/loss/config.rs")),
     ("src/lib.rs", include_str!("outside/loss/lib.rs")),
+];
+const DATASET: [(&str, &str); 3] = [
+    ("Cargo.toml", include_str!("outside/dataset/Cargo.toml.in")),
+    ("build.rs", include_str!("outside/dataset/build.rs")),
+    ("src/lib.rs", include_str!("outside/dataset/lib.rs")),
 ];
 const NEWER_HOST: [(&str, &str); 2] = [
     ("Cargo.toml", include_str!("outside/host/Cargo.toml.in")),
@@ -52,7 +59,13 @@ fn build_against(workspace: &Path, files: &[(&str, &str)], features: &[&str], ar
         let text = text.replace("@root@", workspace.to_str().expect("the workspace's path is text"));
         write(&folder.join(name), &text);
     }
-    write(&folder.join("Cargo.lock"), &fs::read_to_string(root().join("Cargo.lock")).unwrap());
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let abi = fs::read_to_string(workspace.join("sdk/abi/Cargo.toml")).unwrap();
+    // A copy of the SDK may be of another version than the lock file's.
+    let version = abi.lines().find_map(|line| line.strip_prefix("version = ")?.split('"').nth(1)).expect("a version");
+    let (before, after) = lock.split_once("name = \"infomax-abi\"\nversion = \"").expect("the lock file lists it");
+    let rest = after.split_once('"').expect("a version ends").1;
+    write(&folder.join("Cargo.lock"), &format!("{before}name = \"infomax-abi\"\nversion = \"{version}\"{rest}"));
     let shared = built().parent().expect("a profile lies in target");
     let target = shared.join("outside");
     let mut cargo = Command::new(env!("CARGO"));
@@ -139,9 +152,47 @@ fn p05_plugin_of_today_works_in_a_newer_host() {
     assert_eq!(newer_host(&fixture("faulty")), expected);
 }
 
+/// A dataset of version 1.0 of the boundary, which lacks `labels`: the host learns them from the images.
+#[test]
+fn p05_library_for_an_older_version_of_the_boundary_works_in_this_host() {
+    let (_folder, library) = build_against(&older_sdk(), &DATASET, &[], "libnumbers.so");
+    let manifest = loaded(&library).unwrap_or_else(|error| panic!("{}", error.fault())).candidate.manifest;
+    assert_eq!(manifest.abi, [1, 0]);
+    let (library, name) = Registry::search(Vec::new(), &[], None)
+        .load(Kind::Dataset, "numbers", Some(&library))
+        .unwrap_or_else(|error| panic!("{}", error.fault()));
+    let table = serde_json::from_value(json!({"name": "numbers"})).unwrap();
+    let source = Source::open(&Component::new(library, Kind::Dataset, name), &table, None).unwrap();
+    let stage = source.stage(&[0]);
+    assert_eq!(source.labels(&stage, 2, Duration::from_secs(60)).unwrap(), [0, 1, -1, 0, 1, -1]);
+}
+
+/// A copy of the SDK as it was before the boundary's version 1.1.
+fn older_sdk() -> PathBuf {
+    let without = |text: String, from: &str, to: &str| {
+        let (start, end) = (text.find(from).expect(from), text.find(to).expect(to));
+        format!("{}{}", &text[..start], &text[end + to.len()..])
+    };
+    copied_sdk("older", |name, text| match name {
+        "sdk/abi/src/dataset.rs" => without(text, "    /// The labels of a split's", "FfiResult<RVec<i64>>,\n"),
+        "sdk/src/ffi/dataset.rs" => {
+            let text = text.replace("        labels: Self::labels,\n", "");
+            without(text, "    extern \"C\" fn labels", "dataset.labels(split as usize)?.into())) }\n    }\n")
+        }
+        "sdk/abi/src/module.rs" | "sdk/manifest/src/lib.rs" => text.replace("[u32; 2] = [1, 1]", "[u32; 2] = [1, 0]"),
+        "sdk/abi/Cargo.toml" => text.replace("\"1.1.0\"", "\"1.0.0\""),
+        _ => text,
+    })
+}
+
 /// A copy of the SDK in which two fields of an error are swapped.
 fn reordered_sdk() -> PathBuf {
-    let copy = outside().join("reordered");
+    copied_sdk("reordered", |name, text| if name == "sdk/abi/src/result.rs" { reordered(&text) } else { text })
+}
+
+/// A copy of the SDK with some of its files changed.
+fn copied_sdk(folder: &str, change: impl Fn(&str, String) -> String) -> PathBuf {
+    let copy = outside().join(folder);
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let members = manifest.lines().find(|line| line.starts_with("members = ")).expect("a workspace has members");
     write(&copy.join("Cargo.toml"), &manifest.replace(members, r#"members = ["sdk/abi", "sdk/manifest", "sdk"]"#));
@@ -154,8 +205,8 @@ fn reordered_sdk() -> PathBuf {
             } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "toml") {
                 let name = path.strip_prefix(root()).expect("the SDK lies in the workspace");
                 let text = fs::read_to_string(&path).unwrap();
-                let text = if name.ends_with("abi/src/result.rs") { reordered(&text) } else { text };
-                write(&copy.join(name), &text);
+                let name = name.to_str().expect("the SDK's files are named in text");
+                write(&copy.join(name), &change(name, text));
             }
         }
     }

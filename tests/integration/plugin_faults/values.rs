@@ -53,7 +53,7 @@ fn p11_wrong_terms_of_a_loss_are_refused() {
 
 #[test]
 fn p11_wrong_facts_and_pixels_of_a_dataset_are_refused() {
-    insta::assert_snapshot!(refusals(Kind::Dataset, &[("facts", "missing"), ("read", "shape")]));
+    insta::assert_snapshot!(refusals(Kind::Dataset, &[("facts", "missing"), ("read", "shape"), ("labels", "shape")]));
 }
 
 #[test]

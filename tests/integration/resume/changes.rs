@@ -60,6 +60,7 @@ fn k15_each_kind_of_setting_is_refused_or_followed() {
         "loss.config.tclip=10.0",
         "augmentation.config.grayscale_probability=0.5",
         "dataset.config.train_length=97",
+        "dataset.label_fraction=0.5",
         "batch_norm.chunk_size=8",
     ];
     let free = [

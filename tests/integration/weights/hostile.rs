@@ -84,7 +84,7 @@ fn k16_other_files_are_named_for_what_they_are() {
         .start_file("notes.txt", zip::write::SimpleFileOptions::default().compression_method(CompressionMethod::Stored))
         .unwrap();
     let plain = plain.finish().unwrap().into_inner();
-    let cases: [(&[u8], &str); 9] = [
+    let cases: [(&[u8], &str); 11] = [
         (b"", "the file is empty"),
         (b"<!DOCTYPE html><html>404</html>", "a web page"),
         (b"\x7fELF\x02\x01", "a program or a library"),
@@ -92,6 +92,8 @@ fn k16_other_files_are_named_for_what_they_are() {
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
         (b"some words", "no safetensors file"),
+        (b"(dp0\nVmodel\np1\nI1\ns.", "written in the text protocol"),
+        (b"L119547037146038801333356L\n.I1001\n.(dp0\n.\x00\x01\xff", "written in the text protocol"),
         (&script, "a TorchScript program"),
         (&plain, "none of `torch.save`"),
     ];

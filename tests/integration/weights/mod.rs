@@ -5,3 +5,5 @@ mod commands;
 mod hostile;
 mod pickles;
 mod published;
+mod round_trip;
+mod variants;

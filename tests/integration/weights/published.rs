@@ -42,7 +42,7 @@ fn recorded() -> Vec<(PathBuf, Golden)> {
 }
 
 /// An encoder of the sizes that a checkpoint states.
-fn encoder(config: Value, side: u32) -> ForeignEncoder {
+pub fn encoder(config: Value, side: u32) -> ForeignEncoder {
     let view = |name: &str| View { name: name.to_owned(), height: side, width: side, group: 0 };
     let encoder = EncoderInput { views: vec![view("one"), view("two")], eval_size: [side, side] };
     let request = Request { config, encoder, device: "cpu".into(), ..Request::default() };
@@ -140,7 +140,7 @@ fn both_containers_strides_and_shared_storages_are_read() {
         let read = Published::read(&bytes).unwrap_or_else(|error| panic!("{error}"));
         let expected = Tensor::from_slice(&[3f32, 5.0, 4.0, 6.0]).view([2, 2, 1, 1]);
         assert_eq!(read.encoder["layer_list.1.conv1.weight"], expected);
-        let (sizes, counters) = (&read.sizes, &read.counters);
+        let (sizes, counters) = (read.sizes.as_ref().unwrap(), &read.counters);
         assert_eq!((sizes.encoder_size, sizes.ndf, sizes.n_rkhs, sizes.n_depth), (32, 2, 8, 1));
         assert_eq!((sizes.n_classes, counters["info_steps"]), (Some(10), 1234));
         assert_eq!(read.left_out, ["evaluator.block_bop_lin.block_forward.2.weight", "g2l_loss.masks_r5"]);

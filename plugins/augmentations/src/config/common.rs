@@ -48,51 +48,51 @@ macro_rules! views_config {
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             /// Side of a view in pixels.
-            #[schemars(range(min = 1, max = 4096))]
+            #[schemars(range(min = 1, max = 4096), extend("unit" = "pixels"))]
             pub size: u32,
             /// Whether all views of an image are flipped alike, each on its own, or never.
             pub flip: $crate::config::common::Flip,
             /// Cut a region out at random and resize it. Off: the view that evaluation sees.
             pub crop: bool,
             /// Smallest and largest share of the image's area in a crop.
-            #[schemars(inner(range(min = 0.0001, max = 1.0)))]
+            #[schemars(inner(range(min = 0.0001, max = 1.0)), extend("unit" = "dimensionless"))]
             pub crop_area: [f64; 2],
             /// Smallest and largest width divided by height of a crop.
-            #[schemars(inner(range(min = 0.01, max = 100.0)))]
+            #[schemars(inner(range(min = 0.01, max = 100.0)), extend("unit" = "dimensionless"))]
             pub crop_aspect: [f64; 2],
             /// Probability of the colour jitter: brightness, contrast, saturation and hue, in random order.
-            #[schemars(range(min = 0.0, max = 1.0))]
+            #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
             pub jitter_probability: f64,
             /// The brightness factor lies within 1 ± this, times `jitter_strength`.
-            #[schemars(range(min = 0.0, max = 10.0))]
+            #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
             pub brightness: f64,
             /// The contrast factor lies within 1 ± this, times `jitter_strength`.
-            #[schemars(range(min = 0.0, max = 10.0))]
+            #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
             pub contrast: f64,
             /// The saturation factor lies within 1 ± this, times `jitter_strength`.
-            #[schemars(range(min = 0.0, max = 10.0))]
+            #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
             pub saturation: f64,
             /// The hue shift lies within ± this many turns, times `jitter_strength`.
-            #[schemars(range(min = 0.0, max = 0.5))]
+            #[schemars(range(min = 0.0, max = 0.5), extend("unit" = "turns"))]
             pub hue: f64,
             /// Multiplies the four strengths. Without a value: 0.5 up to 32 pixels, else 1, as SimCLR has it.
-            #[schemars(range(min = 0.0, max = 10.0))]
+            #[schemars(range(min = 0.0, max = 10.0), extend("unit" = "dimensionless"))]
             pub jitter_strength: Option<f64>,
             /// Probability that a view loses its colours.
-            #[schemars(range(min = 0.0, max = 1.0))]
+            #[schemars(range(min = 0.0, max = 1.0), extend("unit" = "dimensionless"))]
             pub grayscale_probability: f64,
             /// Smallest and largest standard deviation of the blur, in pixels.
-            #[schemars(inner(range(min = 0.0, max = 100.0)))]
+            #[schemars(inner(range(min = 0.0, max = 100.0)), extend("unit" = "pixels"))]
             pub blur_sigma: [f64; 2],
             /// Let JPEGs be decoded at 1/2, 1/4 or 1/8 as long as their short side keeps this many pixels: faster, with slightly
             /// other pixels. Without a value: in full.
-            #[schemars(range(min = 1, max = 65535))]
+            #[schemars(range(min = 1, max = 65535), extend("unit" = "pixels"))]
             pub decode_short_side: Option<u32>,
             /// Mean of red, green and blue in 0..1. Without a value: CIFAR's up to 32 pixels, else ImageNet's.
-            #[schemars(inner(range(min = 0.0, max = 1.0)))]
+            #[schemars(inner(range(min = 0.0, max = 1.0)), extend("unit" = "dimensionless"))]
             pub mean: Option<[f64; 3]>,
             /// Standard deviation of red, green and blue in 0..1. Without a value: CIFAR's up to 32 pixels, else ImageNet's.
-            #[schemars(inner(range(min = 0.0001, max = 1.0)))]
+            #[schemars(inner(range(min = 0.0001, max = 1.0)), extend("unit" = "dimensionless"))]
             pub std: Option<[f64; 3]>,
             $($(#[$field_about])* pub $field: $type,)*
         }

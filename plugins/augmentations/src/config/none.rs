@@ -8,16 +8,16 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct NoAugmentation {
     /// Side of a view in pixels.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = 1, max = 4096), extend("unit" = "pixels"))]
     pub size: u32,
     /// Number of equal views.
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = 64), extend("unit" = "views"))]
     pub views: u32,
     /// Mean of red, green and blue in 0..1, subtracted.
-    #[schemars(inner(range(min = 0.0, max = 1.0)))]
+    #[schemars(inner(range(min = 0.0, max = 1.0)), extend("unit" = "dimensionless"))]
     pub mean: [f64; 3],
     /// Standard deviation of red, green and blue in 0..1, divided by.
-    #[schemars(inner(range(min = 0.0001, max = 1.0)))]
+    #[schemars(inner(range(min = 0.0001, max = 1.0)), extend("unit" = "dimensionless"))]
     pub std: [f64; 3],
 }
 

@@ -72,6 +72,11 @@ impl Index {
         self.files.len()
     }
 
+    /// The class of every file, in order.
+    pub fn classes_of_files(&self) -> impl Iterator<Item = u32> {
+        self.files.iter().map(|&(_, class)| class)
+    }
+
     /// Class and path, relative to the split's folder, of a file.
     pub fn file(&self, index: u64) -> Result<(u32, Vec<u8>)> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);

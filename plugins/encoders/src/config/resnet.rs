@@ -10,12 +10,12 @@ pub struct ResNetConfig {
     /// What comes before the first stage: `small` for images of 32 to 64 pixels, `imagenet` for larger ones.
     pub stem: Stem,
     /// Channels of the first stage; the others have two, four and eight times as many. 16 is a quarter of the usual width.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = 1, max = 4096), extend("unit" = "channels"))]
     pub width: i64,
     /// Start each block's last normalisation at zero, so that a block starts as the identity.
     pub zero_init_residual: bool,
     /// Channels (D) of the maps r1, r5 and r7 for multiscale losses. Without a value: only the map `pool`.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "channels"))]
     pub n_rkhs: Option<i64>,
     /// Batch normalisation inside the heads of r1, r5 and r7 too; their outputs are always normalised.
     pub heads_use_bn: bool,

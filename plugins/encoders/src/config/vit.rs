@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct VitConfig {
     /// Side of a patch in pixels: 4 for 32 pixels, 8 for 64, 16 for 224. Must divide the sides of the views.
-    #[schemars(extend("enum" = [4, 8, 16]))]
+    #[schemars(extend("unit" = "pixels", "enum" = [4, 8, 16]))]
     pub patch: i64,
     /// Blocks.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("unit" = "layers"))]
     pub depth: i64,
     /// What becomes the representation: the class token, or the mean of the patches' tokens.
     pub pool: Pool,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct WideResNetConfig {
     /// Layers: 6 n + 4 for n blocks in each stage.
-    #[schemars(range(min = 10, max = 1000))]
+    #[schemars(range(min = 10, max = 1000), extend("unit" = "layers"))]
     pub depth: u32,
     /// Channels are 16, 32 and 64 times this.
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = 64), extend("unit" = "dimensionless"))]
     pub widen: i64,
 }
 

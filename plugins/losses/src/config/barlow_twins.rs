@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct BarlowTwins {
     /// λ, weight of the squared correlations between different channels.
-    #[schemars(range(min = 0.0, max = 100.0))]
+    #[schemars(range(min = 0.0, max = 100.0), extend("unit" = "dimensionless"))]
     pub redundancy_weight: f64,
     /// Multiplies the whole loss (solo-learn: 0.1 on CIFAR).
-    #[schemars(range(min = 0.0001, max = 10000.0))]
+    #[schemars(range(min = 0.0001, max = 10000.0), extend("unit" = "dimensionless"))]
     pub loss_scale: f64,
     /// Width of the projector's hidden layers.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "units"))]
     pub projector_hidden: u32,
     /// Width of what the projector gives.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "channels"))]
     pub projector_dim: u32,
     /// Linear layers of the projector; 0 compares representations as they are.
-    #[schemars(range(max = 8))]
+    #[schemars(range(max = 8), extend("unit" = "layers"))]
     pub projector_layers: u32,
 }
 

@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Dcl {
     /// Cosines are divided by it: lower looks at hard negatives more.
-    #[schemars(range(min = 0.01, max = 10.0))]
+    #[schemars(range(min = 0.01, max = 10.0), extend("unit" = "dimensionless"))]
     pub temperature: f64,
     /// Weights positives by how far apart they are (DCLW).
     pub weighted: bool,
     /// σ of these weights: higher weights all alike.
-    #[schemars(range(min = 0.01, max = 10.0))]
+    #[schemars(range(min = 0.01, max = 10.0), extend("unit" = "dimensionless"))]
     pub sigma: f64,
     /// Width of the projector's hidden layers.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "units"))]
     pub projector_hidden: u32,
     /// Width of what the projector gives.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "channels"))]
     pub projector_dim: u32,
     /// Linear layers of the projector; 0 compares representations as they are.
-    #[schemars(range(max = 8))]
+    #[schemars(range(max = 8), extend("unit" = "layers"))]
     pub projector_layers: u32,
     /// BatchNorm behind the projector's hidden layers.
     pub projector_norm: bool,

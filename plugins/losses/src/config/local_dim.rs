@@ -12,10 +12,10 @@ pub struct LocalDim {
     /// The map of local features; empty: the smallest map with more than one location.
     pub local_map: String,
     /// Width of the hidden layers that embed global and local features.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "units"))]
     pub embedding_hidden: u32,
     /// Width of the embeddings, whose products are the scores.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "channels"))]
     pub embedding_dim: u32,
     /// Layer norm behind the embedding of local features.
     pub layer_norm: bool,

@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct SimSiam {
     /// Width of the projector's hidden layers.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "units"))]
     pub projector_hidden: u32,
     /// Width of what the projector gives.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "channels"))]
     pub projector_dim: u32,
     /// Linear layers of the projector.
-    #[schemars(range(min = 1, max = 8))]
+    #[schemars(range(min = 1, max = 8), extend("unit" = "layers"))]
     pub projector_layers: u32,
     /// Width of the predictor's hidden layers.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = 1, max = 65536), extend("unit" = "units"))]
     pub predictor_hidden: u32,
     /// Linear layers of the predictor.
-    #[schemars(range(min = 1, max = 8))]
+    #[schemars(range(min = 1, max = 8), extend("unit" = "layers"))]
     pub predictor_layers: u32,
     /// The schedule leaves the predictor's learning rate alone.
     pub predictor_lr_fixed: bool,

@@ -35,6 +35,7 @@ pub enum Callback {
     Facts,
     Read,
     Locate,
+    Labels,
     TrainViews,
     EvalView,
     Forward,

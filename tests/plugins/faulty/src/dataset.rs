@@ -47,6 +47,12 @@ impl Dataset for FaultyDataset {
         self.0.trip_hard(Callback::Locate);
         format!("drawn, split {split}, image {index}")
     }
+
+    fn labels(&self, _: usize) -> Result<Vec<i64>> {
+        self.0.trip(Callback::Labels)?;
+        let more = u64::from(self.0.has(Callback::Labels, Fault::Shape));
+        Ok((0..IMAGES + more).map(|index| (index % 2) as i64).collect())
+    }
 }
 
 impl Drop for FaultyDataset {
