@@ -121,7 +121,7 @@ fn k13_weights_that_do_not_fit_are_listed_with_the_nearest_names() {
         file.tensors.insert(other.to_owned(), tensor);
     }
     file.tensors.insert("head.weight".to_owned(), Tensor::from_slice(&[1f32]));
-    file.tensors.remove("rkhs_block_7.shortcut.weight").unwrap();
+    drop(file.tensors.remove("rkhs_block_7.shortcut.weight").unwrap());
     write(&folder.path().join("renamed.safetensors"), file);
     let output = train(folder.path(), "other", &["encoder.weights=renamed.safetensors"]);
     assert_eq!(output.status.code(), Some(5));
