@@ -214,6 +214,7 @@ impl RunCommand {
                 break summary;
             }
             plan = self.study.plan()?.0;
+            work.retry_failed = false; // they were tried again in the rung before
             if plan.rungs.iter().filter(|rung| rung.is_known).count() <= rungs {
                 break summary;
             }

@@ -3,7 +3,7 @@
 use super::figures::{Figures, check};
 use crate::{
     config::{leaves, read_resolved},
-    error::{Error, Result},
+    error::{Error, Fault, Result},
     record::{End, Ending, History, without_home},
     report::{State, state},
 };
@@ -113,7 +113,12 @@ impl Member {
     /// A folder that holds no run, or a run whose config can't be read: nobody can say what it would be compared by.
     pub fn read(run: &Path) -> Result<Self> {
         check(run)?;
-        let config = read_resolved(&run.join("config.toml")).map_err(|faults| Error::Config { faults })?;
+        let damaged = |fault: Fault| match fault.hint {
+            None => fault.hint("the run's config is damaged: put the file back, or leave this run out"),
+            Some(_) => fault,
+        };
+        let config = read_resolved(&run.join("config.toml"))
+            .map_err(|faults| Error::Config { faults: faults.into_iter().map(damaged).collect() })?;
         let mut settings = leaves(&config);
         let seed = settings.remove(SEED).and_then(|seed| seed.as_u64());
         Ok(Self {

@@ -67,7 +67,18 @@ pub struct Summary {
 struct Running {
     cell: usize,
     process: Process,
-    was_killed_for: Option<&'static str>,
+    end: End,
+}
+
+/// What the driver has done to end a cell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing.
+    Own,
+    /// It took too long.
+    TimeLimit,
+    /// Another machine has taken it over.
+    Lost,
 }
 
 struct Driver<'a, 'b> {
@@ -102,7 +113,10 @@ pub fn drive(plan: &Plan, work: &mut Work<'_>) -> Result<Summary> {
         is_stopping: false,
     };
     driver.collect()?;
-    driver.go()?;
+    if let Err(error) = driver.go() {
+        driver.end_all();
+        return Err(error);
+    }
     let mut summary = driver.summary;
     summary.left += driver.pending.len();
     Ok(summary)
@@ -135,10 +149,8 @@ impl Driver<'_, '_> {
     fn go(&mut self) -> Result<()> {
         let beat = self.plan.store.lifetime / 10;
         let mut last_beat = Instant::now();
-        let mut asked_at = None;
         loop {
-            if self.work.signals.asked() && asked_at.is_none() {
-                asked_at = Some(Instant::now());
+            if self.work.signals.asked() && !self.summary.was_interrupted {
                 self.summary.was_interrupted = true;
                 self.is_stopping = true;
                 let running = self.running.iter().flatten().count();
@@ -166,6 +178,12 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Lets all cells save their state, where the driver itself can't go on.
+    fn end_all(&mut self) {
+        self.running.iter().flatten().for_each(|running| running.process.ask_to_end());
+        self.running.iter_mut().flatten().for_each(|running| running.process.wait());
+    }
+
     fn ready(&self, position: usize) -> &Ready {
         self.plan.cells[position].ready.as_ref().expect("only such cells are pending")
     }
@@ -177,7 +195,7 @@ impl Driver<'_, '_> {
                 let cell = &self.plan.cells[position];
                 let output = self.plan.store.folder(&self.ready(position).id).join(OUTPUT);
                 self.work.live.started(slot, cell.number, &self.plan.title(cell), output);
-                self.running[slot] = Some(Running { cell: position, process, was_killed_for: None });
+                self.running[slot] = Some(Running { cell: position, process, end: End::Own });
             }
         }
         Ok(())
@@ -228,8 +246,8 @@ impl Driver<'_, '_> {
     fn look_after(&mut self, slot: usize) -> Result<()> {
         let Some(running) = &mut self.running[slot] else { return Ok(()) };
         let limit = self.plan.study.text.timeout_seconds.map(Duration::from_secs);
-        if limit.is_some_and(|limit| running.process.began.elapsed() > limit) && running.was_killed_for.is_none() {
-            running.was_killed_for = Some("it took longer than `timeout_seconds`");
+        if limit.is_some_and(|limit| running.process.began.elapsed() > limit) && running.end == End::Own {
+            running.end = End::TimeLimit;
             running.process.kill();
         }
         let Some(status) = running.process.ended()? else { return Ok(()) };
@@ -244,7 +262,17 @@ impl Driver<'_, '_> {
         let title = plan.title(cell);
         let seconds = ended.process.began.elapsed().as_secs_f64();
         let tries = self.tries.get(&position).copied().unwrap_or(1);
-        let failure = match look_at(plan, &ready, status, ended.was_killed_for, tries) {
+        if ended.end == End::Lost {
+            // What becomes of it is the other's to say.
+            self.work.live.note(&format!(
+                "cell {} is another machine's now: this one gave no sign of life for too long",
+                cell.number
+            ));
+            self.pending.push(position);
+            return Ok(());
+        }
+        let killed_for = (ended.end == End::TimeLimit).then_some("it took longer than `timeout_seconds`");
+        let failure = match look_at(plan, &ready, status, killed_for, tries)? {
             Ended::Done => {
                 self.summary.done += 1;
                 self.summary.trained += 1;
@@ -282,8 +310,7 @@ impl Driver<'_, '_> {
     fn keep_leases(&mut self) -> Result<()> {
         for running in self.running.iter_mut().flatten() {
             if !running.process.lease.keep()? {
-                running.was_killed_for =
-                    Some("another machine took the cell over, since this one was silent for too long");
+                running.end = End::Lost;
                 running.process.kill();
             }
         }
@@ -300,14 +327,21 @@ pub enum Ended {
 }
 
 /// Judges a cell whose process has ended: by its exit code, and by what it left.
-pub fn look_at(plan: &Plan, cell: &Ready, status: ExitStatus, killed_for: Option<&str>, tries: u64) -> Ended {
+///
+/// # Errors
+/// A wrong result that can't be put aside.
+pub fn look_at(plan: &Plan, cell: &Ready, status: ExitStatus, killed_for: Option<&str>, tries: u64) -> Result<Ended> {
     let output = plan.store.folder(&cell.id).join(OUTPUT);
     let wrong = if status.success() { wrong_result(plan, cell) } else { Some(last_words(&output)) };
+    if status.success() && wrong.is_some() {
+        // Or it would count as done from now on.
+        plan.store.set_aside(&cell.id)?;
+    }
     let told = killed_for.map(|reason| format!("error: {reason}")).or(wrong);
-    let Some(told) = told else { return Ended::Done };
+    let Some(told) = told else { return Ok(Ended::Done) };
     let failure = Failure { tries, exit_code: status.code(), signal: status.signal(), told, at: now() };
     let is_interrupted = status.code() == Some(75) && killed_for.is_none();
-    if is_interrupted { Ended::Interrupted(failure) } else { Ended::Failed(failure) }
+    Ok(if is_interrupted { Ended::Interrupted(failure) } else { Ended::Failed(failure) })
 }
 
 /// What is wrong with a cell whose process ended well.

@@ -62,7 +62,7 @@ pub fn measure(
             }
             thread::sleep(POLL);
         };
-        if let Ended::Failed(failure) = look_at(plan, ready, status, None, 1) {
+        if let Ended::Failed(failure) = look_at(plan, ready, status, None, 1)? {
             plan.store.write_failure(&ready.id, &failure)?;
         }
         if signals.asked() {

@@ -125,6 +125,11 @@ impl Process {
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
     }
 
+    /// Waits for the end.
+    pub fn wait(&mut self) {
+        let _ = self.child.wait();
+    }
+
     /// Ends the process at once.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -193,17 +193,27 @@ impl Store {
         write_whole(&self.folder(id).join(FAILURE), &text)
     }
 
+    /// Puts a cell's run aside under another name, if there is one: nothing goes on from it.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn set_aside(&self, id: &str) -> Result<()> {
+        let run = self.run(id);
+        if !run.exists() {
+            return Ok(());
+        }
+        let aside = |number: u64| self.folder(id).join(format!("{RUN}-failed-{number}"));
+        let free = (1..).map(aside).find(|path| !path.exists()).expect("the numbers don't end");
+        fs::rename(&run, free).map_err(Error::io("rename", &run))
+    }
+
     /// Forgets that a cell failed. What it had reached goes on, but for a run that diverged or can't go on: that is put aside.
     ///
     /// # Errors
     /// The system's, with the path.
     pub fn forgive(&self, id: &str, failure: &Failure) -> Result<()> {
-        let run = self.run(id);
-        if matches!(failure.exit_code, Some(2 | 3 | 5 | 6)) && run.exists() {
-            let is_free = |number: &u64| !self.folder(id).join(format!("{RUN}-failed-{number}")).exists();
-            let aside =
-                self.folder(id).join(format!("{RUN}-failed-{}", (1..).find(is_free).expect("the numbers don't end")));
-            fs::rename(&run, &aside).map_err(Error::io("rename", &run))?;
+        if matches!(failure.exit_code, Some(2 | 3 | 5 | 6)) {
+            self.set_aside(id)?;
         }
         let path = self.folder(id).join(FAILURE);
         match fs::remove_file(&path) {

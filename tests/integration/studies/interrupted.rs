@@ -57,6 +57,12 @@ fn o05_a_driver_killed_twenty_times_trains_every_cell_once() {
     let (ours, theirs) = (all_results(folder), all_results(undisturbed.path()));
     let alike = theirs.iter().filter(|(cell, results)| ours.get(*cell) == Some(results)).count();
     assert_eq!(alike, points);
+    let reported = |folder: &Path| {
+        let report = ablate(folder, "report", &["--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&report.out).unwrap();
+        json["groups"].as_array().unwrap().iter().map(|group| group["last"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(reported(folder), reported(undisturbed.path()), "the report is another one");
     figure("O05", &format!("cells trained once, driver killed {killed} times"), once, points);
 }
 

@@ -4,6 +4,7 @@ mod edits;
 mod failures;
 mod interrupted;
 mod plans;
+mod reports;
 mod searches;
 mod several;
 mod small;
