@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn values_are_called_by_what_tells_them_apart() {
         let text = "[axes]\nencoder = [\"amdim\", { name = \"resnet18\", config = { width = 8 } }, { name = \"resnet18\", config = { width = 16 } }]\n";
-        assert_eq!(labels(text).unwrap(), ["amdim", "resnet18 {width = 8}", "resnet18 {width = 16}"]);
+        assert_eq!(labels(text).unwrap(), ["amdim", "resnet18 { width = 8 }", "resnet18 { width = 16 }"]);
         let text = "[axes]\nencoder = [{ name = \"resnet18\", config = { width = 8 } }]\n";
         assert_eq!(labels(text).unwrap(), ["resnet18"]);
         let text = "[axes]\n\"optimizer.lr, optimizer.name\" = [[1e-3, \"adam\"], [0.1, \"sgd\"]]\n";
