@@ -4,6 +4,7 @@
 
 pub mod augmentation;
 pub mod checkpoint;
+mod child;
 pub mod cli;
 pub mod comparison;
 pub mod config;
@@ -22,6 +23,8 @@ pub mod patience;
 pub mod plugin;
 pub mod record;
 pub mod report;
+mod rows;
 pub mod selfcheck;
+mod shell;
 pub mod study;
 pub mod train;

@@ -8,13 +8,13 @@ use crate::{
     error::{Error, Result},
     plugin::Registry,
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, measure, planned, slots, to_text,
-        verdict, write_slurm,
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, measure, planned, reasons, slots,
+        to_text, verdict, write_slurm,
     },
     train::Signals,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// Subcommands of `infomax ablate`.
 #[derive(Debug, Subcommand)]
@@ -143,7 +143,7 @@ impl PlanCommand {
         let (plan, registry) = self.study.plan()?;
         if let Some(seconds) = self.measure {
             let slots = slots(&plan, None, &[])?;
-            let (folders, signals) = (folders(&registry)?, Signals::listen()?);
+            let (folders, signals) = (registry.path_list()?, Signals::listen()?);
             measure(&plan, &slots[0], &folders, Duration::from_secs(seconds), &signals, |text| eprintln!("{text}"))?;
         }
         let cells = planned(&plan)?;
@@ -173,12 +173,6 @@ impl PlanCommand {
     }
 }
 
-/// The plugin folders, for the cells' processes.
-fn folders(registry: &Registry) -> Result<OsString> {
-    let folders = std::env::join_paths(registry.folders());
-    folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })
-}
-
 fn is_to_do(cell: &PlannedCell) -> bool {
     matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none()
 }
@@ -192,7 +186,7 @@ impl RunCommand {
         let (mut plan, registry) = self.study.plan()?;
         let only = self.only(&plan)?;
         let slots = slots(&plan, self.workers.map(|count| count as usize), &self.devices)?;
-        let folders = folders(&registry)?;
+        let folders = registry.path_list()?;
         let signals = Signals::listen()?;
         let mut live = Live::new(slots.len());
         changes(&plan).iter().for_each(|note| live.note(note));
@@ -220,7 +214,7 @@ impl RunCommand {
             }
         };
         live.finish();
-        tell(&plan, &summary);
+        tell(&plan, &summary)?;
         if summary.done > 0 && !summary.was_interrupted {
             say(&format!("\n{}", compare(&plan, None, None)?.to_text(Format::Table).trim_end()));
         }
@@ -243,31 +237,16 @@ impl RunCommand {
 }
 
 /// Says how a study ended.
-fn tell(plan: &Plan, summary: &Summary) {
+fn tell(plan: &Plan, summary: &Summary) -> Result<()> {
+    let cells = planned(plan)?;
     let Summary { done, trained, failed, impossible, left, .. } = summary;
     let mut text = format!("{done} cells are done, {trained} of them trained now");
     if *left > 0 {
         text += &format!("; {left} are left");
     }
     say(&text);
-    for cell in &plan.cells {
-        if let Some(failure) = failed.get(&cell.number) {
-            say(&format!(
-                "cell {} failed, {}: {}\n{}",
-                cell.number,
-                failure.how(),
-                plan.title(cell),
-                crate::study::indented(&failure.told)
-            ));
-        }
-        if let (true, Err(faults)) = (impossible.contains(&cell.number), &cell.ready) {
-            let faults: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
-            say(&format!(
-                "cell {} is impossible: {}\n{}",
-                cell.number,
-                plan.title(cell),
-                crate::study::indented(&faults.join("\n"))
-            ));
-        }
-    }
+    let is_told = |cell: &&PlannedCell| failed.contains_key(&cell.number) || impossible.contains(&cell.number);
+    let told: Vec<&PlannedCell> = cells.iter().filter(is_told).collect();
+    reasons(plan, &told).iter().for_each(|reason| say(reason));
+    Ok(())
 }

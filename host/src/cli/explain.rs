@@ -1,6 +1,9 @@
 //! What `infomax config explain` prints.
 
-use crate::config::{Explained, Fate, Field, shown};
+use crate::{
+    config::{Explained, Fate, Field, shown},
+    rows::aligned,
+};
 
 /// A field or a table, explained.
 pub fn text(explained: &Explained) -> String {
@@ -43,13 +46,7 @@ fn of_field(field: &Field) -> String {
     format!("{value}\n\n{said}{}", columns(facts.collect()))
 }
 
-/// Rows with each column as wide as its longest cell, but for the last.
+/// Rows of words with each column as wide as its longest cell.
 pub fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(|column| if column + 1 < N { width(column) } else { 0 }).collect();
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    aligned(&rows, |_| true).join("\n")
 }

@@ -225,11 +225,9 @@ impl Train {
             arguments.extend(continued.then(|| "--continued".into()));
             arguments.extend(self.experiment.locked.then(|| "--locked".into()));
             arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
-            let folders = std::env::join_paths(registry.folders());
-            let folders = folders.map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })?;
             let job = Job {
                 arguments,
-                environment: vec![("INFOMAX_PLUGIN_PATH", folders)],
+                environment: vec![("INFOMAX_PLUGIN_PATH", registry.path_list()?)],
                 run: run.clone(),
                 nproc: table.nproc as usize,
                 timeout: Duration::from_secs(table.timeout_seconds),

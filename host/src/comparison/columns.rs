@@ -1,7 +1,7 @@
 //! Which settings tell the groups of a comparison apart: only keys that differ become columns, and of a component that differs only
 //! its name and what varies under one name.
 
-use crate::config::shown;
+use crate::config::{is_within, shown};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +32,7 @@ pub struct Column {
 
 /// Whether a key can change a result or a time.
 pub fn has_effect(key: &str) -> bool {
-    let is_within = |name: &&str| key.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    !WITHOUT_EFFECT.iter().any(|name| is_within(&name))
+    !WITHOUT_EFFECT.iter().any(|name| is_within(key, name))
 }
 
 /// The keys that differ, as columns, and those that follow from one of them.

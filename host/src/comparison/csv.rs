@@ -1,6 +1,7 @@
 //! A comparison for spreadsheets and data frames: RFC 4180, one row a group, numbers in full precision.
 
 use super::{Comparison, Group, columns::cell, group::Counts, statistics::Summary};
+use crate::rows::csv_line;
 use std::collections::BTreeSet;
 
 /// All groups with every metric.
@@ -20,9 +21,9 @@ pub fn to_csv(comparison: &Comparison) -> String {
     }
     let cost = ["images_per_second", "peak_process_bytes", "peak_device_bytes", "wall_seconds", "shortfalls"];
     header.extend(cost.map(str::to_owned));
-    let mut text = line(&header);
+    let mut text = csv_line(&header);
     for (index, group) in comparison.groups.iter().enumerate() {
-        text.push_str(&line(&row(comparison, group, index == comparison.baseline, &names)));
+        text.push_str(&csv_line(&row(comparison, group, index == comparison.baseline, &names)));
     }
     text
 }
@@ -67,28 +68,4 @@ fn row(comparison: &Comparison, group: &Group, is_baseline: bool, names: &BTreeS
     cells.push(mean(group.wall_seconds));
     cells.push(comparison.shortfalls_of(group).collect::<Vec<_>>().join("; "));
     cells
-}
-
-fn line(cells: &[String]) -> String {
-    cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\r\n"
-}
-
-/// A cell. A text that a spreadsheet would take for a formula is given an apostrophe, as OWASP advises against CSV injection.
-fn quoted(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn no_cell_is_a_formula_or_ends_early() {
-        assert_eq!(["1.5", "-2", "+1e-7", "-inf"].map(quoted), ["1.5", "-2", "+1e-7", "-inf"]);
-        assert_eq!(quoted("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        assert_eq!(["@a", "-a", "+a", "\ta"].map(quoted), ["'@a", "'-a", "'+a", "'\ta"]);
-        assert_eq!(quoted("a,b\nc"), "\"a,b\nc\"");
-    }
 }

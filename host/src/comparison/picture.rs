@@ -6,7 +6,10 @@ use super::{
     table::{summary_text, with_unit},
 };
 use crate::{
-    record::{RecordError, canvas},
+    record::{
+        RecordError,
+        canvas::{self, GRID, INK, OVERSAMPLING},
+    },
     report::Axis,
 };
 use plotters::{
@@ -21,7 +24,6 @@ use plotters::{
 };
 
 const WIDTH: u32 = 1200;
-const OVERSAMPLING: u32 = 2;
 const TOP: f64 = 84.0;
 const ROW: f64 = 27.0;
 const BOTTOM: f64 = 46.0;
@@ -35,9 +37,7 @@ const WORDS: f64 = 240.0;
 const LETTERS: usize = 42;
 /// Groups that are drawn; of more, those with the largest differences, up and down.
 const MOST: usize = 60;
-const INK: RGBColor = RGBColor(40, 40, 40);
 const QUIET: RGBColor = RGBColor(110, 110, 110);
-const GRID: RGBColor = RGBColor(228, 228, 228);
 /// Okabe and Ito, "Color universal design", 2008: their blue.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 
@@ -50,7 +50,7 @@ type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 pub fn to_png(comparison: &Comparison) -> Result<Vec<u8>, RecordError> {
     let order = shown(comparison);
     let height = (TOP + ROW * order.len() as f64 + BOTTOM) as u32;
-    canvas::drawn([WIDTH, height], OVERSAMPLING, "the comparison", |pixels, size| {
+    canvas::drawn([WIDTH, height], "the comparison", |pixels, size| {
         let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
         let letters = |text: String| text.chars().count();
         let labels = comparison.groups.iter().map(|group| letters(shortened(&group.label, LETTERS)));

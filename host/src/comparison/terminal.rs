@@ -1,6 +1,7 @@
 //! The table as aligned text.
 
 use super::{Comparison, Table};
+use crate::rows::aligned;
 
 /// The table with its title, what did not come to its end, and notes.
 pub fn to_terminal(comparison: &Comparison) -> String {
@@ -9,14 +10,8 @@ pub fn to_terminal(comparison: &Comparison) -> String {
     let lines: Vec<Vec<&str>> = std::iter::once(table.headings.iter().map(|heading| heading.text.as_str()).collect())
         .chain(table.rows.iter().map(|row| row.iter().map(|cell| cell.text.as_str()).collect()))
         .collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..table.headings.len()).map(width).collect();
-    for line in &lines {
-        let cells = line.iter().enumerate().map(|(index, cell)| {
-            let width = widths[index];
-            if table.headings[index].is_word { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+    for line in aligned(&lines, |column| table.headings[column].is_word) {
+        text.push_str(&line);
         text.push('\n');
     }
     for shortfall in comparison.shortfalls() {

@@ -181,7 +181,7 @@ fn item(
     })
 }
 
-fn take_extends(layer: &mut Layer, shown: &str) -> Result<Vec<(String, String)>, Fault> {
+pub(super) fn take_extends(layer: &mut Layer, shown: &str) -> Result<Vec<(String, String)>, Fault> {
     let path = vec!["extends".to_owned()];
     let at = layer.places.get(&path).map_or_else(|| shown.to_owned(), Place::to_string);
     let wrong =

@@ -64,11 +64,14 @@ impl Piece {
         })
     }
 
-    /// The piece without one of its tables or values.
-    #[must_use]
-    pub fn without(mut self, key: &str) -> Self {
-        self.0.drop_key(&[key.to_owned()]);
-        self
+    /// Takes out what the piece names under `extends`, as a config file does.
+    ///
+    /// # Errors
+    /// Anything but names.
+    pub fn take_extends(&mut self) -> Result<Vec<String>, Fault> {
+        let shown = self.0.file.clone();
+        let named = document::take_extends(&mut self.0, &shown)?;
+        Ok(named.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Sets a value, or every value of a table, at a dotted key; it stands where `path` stands in `file`.

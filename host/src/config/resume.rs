@@ -99,7 +99,8 @@ pub fn refused<'a>(changes: &'a [Change], schedule_needs_length: bool, overridde
     changes.iter().filter(|change| !is_free(&change.key) && !is_overridden(&change.key)).collect()
 }
 
-fn is_within(key: &str, name: &str) -> bool {
+/// Whether a key is this one, or lies in this table or list.
+pub fn is_within(key: &str, name: &str) -> bool {
     key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 

@@ -2,7 +2,10 @@
 //! orphans, telling the first cause. Holds the store where they meet, so that it outlives any of them.
 
 use super::{native::Store, place::STORE_IS_SERVED, report::Report};
-use crate::error::{Error, Fault, Result};
+use crate::{
+    child::ends_with_this_process,
+    error::{Error, Fault, Result},
+};
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
@@ -10,7 +13,7 @@ use signal_hook::{
 use std::{
     ffi::OsString,
     fs::{self, File},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -126,20 +129,8 @@ fn start(job: &Job, folder: &Path, number: usize, port: u16) -> Result<Rank> {
         let same = log.try_clone().map_err(Error::io("write", &path))?;
         command.stdout(Stdio::from(log)).stderr(Stdio::from(same));
     }
-    // A group of its own: the terminal's Ctrl-C reaches the supervisor alone, which passes it on.
-    command.stdin(Stdio::null()).process_group(0);
-    let parent = std::process::id();
-    // SAFETY: between fork and exec the closure makes two system calls and touches no memory of other threads.
-    unsafe {
-        command.pre_exec(move || {
-            // However the supervisor ends, its ranks end too.
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            // Had it ended before the line above, nobody would tell.
-            if libc::getppid() as u32 == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
-        });
-    }
+    command.stdin(Stdio::null());
+    ends_with_this_process(&mut command, libc::SIGKILL);
     let child = command.spawn().map_err(Error::io("start", &executable))?;
     Ok(Rank { number, child, report, ended: None })
 }

@@ -1,6 +1,7 @@
 //! Measurements as text, JSON and CSV: one row a run and share of labels.
 
 use super::Measured;
+use crate::rows::{aligned, csv_line};
 use serde::Serialize;
 
 /// One row.
@@ -52,17 +53,7 @@ fn cells(row: &Row) -> [String; 12] {
 pub fn to_text(rows: &[Row]) -> String {
     let mut lines = vec![HEADER.map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
-    let words = |i: usize| matches!(HEADER[i], "run" | "dataset" | "labels");
-    let render = |line: &[String; 12]| {
-        let cells = line.iter().enumerate().map(|(i, cell)| {
-            let width = widths[i];
-            if words(i) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(render).collect::<Vec<_>>().join("\n")
+    aligned(&lines, |column| matches!(HEADER[column], "run" | "dataset" | "labels")).join("\n")
 }
 
 /// A list of objects.
@@ -72,21 +63,12 @@ pub fn to_json(rows: &[Row]) -> String {
 
 /// RFC 4180, with full precision.
 pub fn to_csv(rows: &[Row]) -> String {
-    let quoted = |text: &str| {
-        if text.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text.to_owned()
-        }
-    };
     let line = |row: &Row| {
         let m = &row.measured;
         let numbers = [m.linear_top1, m.linear_c, m.knn_top1, m.feature_std, m.rankme, m.uniformity];
         let counts = [m.train_images, m.test_images].map(|n| n.to_string());
-        let words = [quoted(&row.run), row.step.to_string(), quoted(&row.dataset), quoted(&row.labels)];
-        words.into_iter().chain(counts).chain(numbers.map(|n| n.to_string())).collect::<Vec<_>>().join(",")
+        let words = [row.run.clone(), row.step.to_string(), row.dataset.clone(), row.labels.clone()];
+        csv_line(&words.into_iter().chain(counts).chain(numbers.map(|n| n.to_string())).collect::<Vec<_>>())
     };
-    let mut text = HEADER.join(",") + "\r\n";
-    rows.iter().for_each(|row| text += &(line(row) + "\r\n"));
-    text
+    rows.iter().fold(csv_line(&HEADER.map(str::to_owned)), |text, row| text + &line(row))
 }

@@ -1,10 +1,12 @@
 //! Looks components up among the plugins that were found.
 
 use super::{Candidate, Library, PluginError, discovery::library_files, load, lock::Lock};
+use crate::error::Error;
 use serde_json::Value;
 use std::{
     cell::RefCell,
     collections::BTreeSet,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -73,6 +75,14 @@ impl Registry {
     /// The folders that were searched.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
+    }
+
+    /// The folders as `INFOMAX_PLUGIN_PATH` lists them, for processes that are to find the same plugins.
+    ///
+    /// # Errors
+    /// A folder whose name can't stand in a list.
+    pub fn path_list(&self) -> Result<OsString, Error> {
+        std::env::join_paths(&self.folders).map_err(|error| Error::Bug { what: format!("a plugin folder: {error}") })
     }
 
     /// The libraries that can be loaded.

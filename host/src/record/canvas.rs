@@ -1,11 +1,18 @@
 //! The font of all pictures, which travels with the program so that they look alike everywhere, and their encoding.
 
 use super::error::RecordError;
-use plotters::style::{FontStyle, register_font};
+use plotters::style::{FontStyle, RGBColor, register_font};
 use std::sync::OnceLock;
 
 /// The name that pictures use.
 pub(crate) const FAMILY: &str = "sans-serif";
+
+/// How many times as large pictures are drawn before they are shrunk, for smooth lines and letters.
+pub(crate) const OVERSAMPLING: u32 = 2;
+/// Of text and axes.
+pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
+/// Of the lines behind what is drawn.
+pub(crate) const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// Makes the font known to plotters, once.
 pub(super) fn register() -> Result<(), RecordError> {
@@ -18,12 +25,11 @@ pub(super) fn register() -> Result<(), RecordError> {
 /// Draws on a white ground, several times as large and shrunk, for smooth lines and text, and encodes it as PNG.
 pub(crate) fn drawn(
     [width, height]: [u32; 2],
-    oversampling: u32,
     what: &'static str,
     draw: impl FnOnce(&mut [u8], (u32, u32)) -> Result<(), String>,
 ) -> Result<Vec<u8>, RecordError> {
     register()?;
-    let large = (width * oversampling, height * oversampling);
+    let large = (width * OVERSAMPLING, height * OVERSAMPLING);
     let mut pixels = vec![255; (large.0 * large.1 * 3) as usize];
     draw(&mut pixels, large).map_err(|error| RecordError::drawing(what, error))?;
     let large = image::RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");

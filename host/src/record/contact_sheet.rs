@@ -1,7 +1,7 @@
 //! A sheet of images with their views, as a PNG: one row an image, the original first, labelled with its class.
 
 use super::{
-    canvas::{self, FAMILY},
+    canvas::{self, FAMILY, INK, OVERSAMPLING},
     error::RecordError,
 };
 use image::{RgbImage, imageops};
@@ -9,7 +9,7 @@ use plotters::{
     drawing::IntoDrawingArea,
     prelude::BitMapBackend,
     style::{
-        IntoFont, RGBColor, TextStyle,
+        IntoFont, TextStyle,
         text_anchor::{HPos, Pos, VPos},
     },
 };
@@ -20,9 +20,6 @@ const CELL: u32 = 128;
 const GAP: u32 = 8;
 const HEADER: u32 = 34;
 const LABELS: u32 = 132;
-/// Names are drawn larger and shrunk, for smooth letters.
-const OVERSAMPLING: u32 = 2;
-const INK: RGBColor = RGBColor(40, 40, 40);
 
 /// A picture in 8-bit RGB, borrowed.
 #[derive(Clone, Copy, Debug)]

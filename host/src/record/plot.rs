@@ -1,7 +1,7 @@
 //! The curves of a run: losses on the left, accuracies on the right, as a PNG of 1200 × 500 pixels.
 
 use super::{
-    canvas::{self, FAMILY},
+    canvas::{self, FAMILY, GRID, INK, OVERSAMPLING},
     error::RecordError,
     metrics::Row,
 };
@@ -17,8 +17,6 @@ use plotters::{
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 500;
-/// Drawn larger and shrunk, for smooth lines and text.
-const OVERSAMPLING: u32 = 2;
 /// Okabe and Ito, "Color universal design", 2008: told apart by colour-blind readers.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -29,8 +27,6 @@ const PALETTE: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(90, 90, 90),
 ];
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(228, 228, 228);
 /// Shorter curves have a dot at each point.
 const DOTTED_BELOW: usize = 40;
 /// Longer curves are drawn pale, with a running mean over them.
@@ -66,7 +62,7 @@ impl Curves<'_> {
     /// # Errors
     /// A picture that can't be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
-        canvas::drawn([WIDTH, HEIGHT], OVERSAMPLING, "the curves", |pixels, size| {
+        canvas::drawn([WIDTH, HEIGHT], "the curves", |pixels, size| {
             self.draw(&BitMapBackend::with_buffer(pixels, size).into_drawing_area())
         })
     }

@@ -31,10 +31,15 @@ pub struct Holder {
 
 impl Holder {
     fn this_process() -> Self {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "an unknown machine".to_owned());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { pid: std::process::id(), host: host.trim().to_owned(), started: utc(since.as_secs()) }
+        Self { pid: std::process::id(), host: host_name(), started: utc(since.as_secs()) }
     }
+}
+
+/// What this machine calls itself.
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or_else(|_| "an unknown machine".to_owned(), |name| name.trim().to_owned())
 }
 
 impl fmt::Display for Holder {

@@ -1,6 +1,9 @@
 //! Points in a plane, one colour a class, as a PNG of 900 × 700 pixels.
 
-use super::{canvas, error::RecordError};
+use super::{
+    canvas::{self, GRID, INK, OVERSAMPLING},
+    error::RecordError,
+};
 use plotters::{
     chart::ChartBuilder,
     drawing::IntoDrawingArea,
@@ -11,9 +14,6 @@ use plotters::{
 
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 700;
-const OVERSAMPLING: u32 = 2;
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(228, 228, 228);
 /// More classes have colours, but no names beside the picture.
 const MOST_NAMES: usize = 24;
 /// Paul Tol, "Colour schemes", 2021: bright and muted, told apart by colour-blind readers.
@@ -47,7 +47,7 @@ impl Scatter<'_> {
     /// # Errors
     /// A picture that can't be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
-        canvas::drawn([WIDTH, HEIGHT], OVERSAMPLING, "the map", |pixels, size| self.draw(pixels, size))
+        canvas::drawn([WIDTH, HEIGHT], "the map", |pixels, size| self.draw(pixels, size))
     }
 
     fn draw(&self, pixels: &mut [u8], size: (u32, u32)) -> Result<(), String> {

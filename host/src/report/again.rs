@@ -1,7 +1,7 @@
 //! The commands that go on with a run and that repeat it.
 
 use super::{facts::Facts, settings::shown, state::State};
-use crate::record::Ending;
+use crate::{record::Ending, shell::quoted};
 
 /// A command and what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,27 +54,4 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
         list.push(Command { what: "The same with another seed", line });
     }
     list
-}
-
-/// As a shell needs it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-=,:+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
-        assert_eq!(quoted("runs/a-1"), "runs/a-1");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("$(x)"), "'$(x)'");
-    }
 }

@@ -1,7 +1,25 @@
 //! Texts as a page has them: sentences, words that may break, bytes in letters.
 
 use crate::record::without_home;
-use maud::{Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// A whole page. `policy` says what a browser may fetch and run, whatever stands on the page.
+pub fn document(title: &str, policy: &str, style: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · infomax" }
+                style { (PreEscaped(style)) }
+            }
+            body { (body) }
+        }
+    }
+}
 
 /// A message as a sentence.
 pub fn sentence(message: &str) -> String {

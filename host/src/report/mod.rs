@@ -18,7 +18,7 @@ mod thin;
 
 pub(crate) use axis::Axis;
 pub(crate) use frame::Frame;
-pub(crate) use markup::{base64, breakable, prose, sentence};
+pub(crate) use markup::{base64, breakable, document, prose, sentence};
 pub(crate) use page::STYLE;
 pub(crate) use results::{UNTRAINED, is_training, outcomes, pace, seconds};
 pub(crate) use state::{State, state};

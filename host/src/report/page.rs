@@ -4,7 +4,7 @@ use super::{
     again::commands,
     curves::charts,
     facts::Facts,
-    markup::{base64, breakable, prose, sentence},
+    markup::{base64, breakable, document, prose, sentence},
     results::Outcome,
     settings::{Setting, Table},
     state::State,
@@ -15,7 +15,7 @@ use crate::{
     train::Identity,
 };
 use infomax_sdk::DatasetFacts;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 /// What all pages look like.
 pub const STYLE: &str = include_str!("style.css");
@@ -30,36 +30,24 @@ const CHECKPOINTS: usize = 50;
 
 /// The whole page.
 pub fn page(facts: &Facts) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (facts.name) " · infomax" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    (head(facts))
-                    (notices(facts))
-                    (results(facts))
-                    (curves(facts))
-                    (views(facts))
-                    (again(facts))
-                    (settings(facts))
-                    (builds(facts))
-                    (data(facts))
-                    (machine(facts))
-                    (checkpoints(facts))
-                    (parts(facts))
-                    footer { "Written by infomax " (env!("CARGO_PKG_VERSION")) ". Every number is in metrics.jsonl." }
-                }
-            }
+    let body = html! {
+        main {
+            (head(facts))
+            (notices(facts))
+            (results(facts))
+            (curves(facts))
+            (views(facts))
+            (again(facts))
+            (settings(facts))
+            (builds(facts))
+            (data(facts))
+            (machine(facts))
+            (checkpoints(facts))
+            (parts(facts))
+            footer { "Written by infomax " (env!("CARGO_PKG_VERSION")) ". Every number is in metrics.jsonl." }
         }
-    }
+    };
+    document(&facts.name, POLICY, STYLE, &body)
 }
 
 /// What the run is, how it stands, and its four figures.

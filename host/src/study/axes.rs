@@ -142,19 +142,12 @@ fn point(study: &Study, axis: &str, label: &str, piece: &Value) -> Result<Choice
         let fault = study.fault(format!("the point `{label}` of the axis `{axis}` is no table"), &path);
         return Err(fault.hint(format!("write `\"{label}\" = {{ loss.name = \"amdim\" }}`; `{{}}` changes nothing")));
     }
-    let fragments = match piece.get("extends") {
-        None => Vec::new(),
-        Some(Value::String(name)) => vec![name.clone()],
-        Some(Value::Array(names)) if names.iter().all(Value::is_string) => {
-            names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        }
-        Some(_) => return Err(study.fault("`extends` takes a list of file names", &[&path[..], &["extends"]].concat())),
-    };
+    let mut own = study.piece.below(&path);
     let mut above = Vec::new();
-    for name in &fragments {
-        above.extend(fragment(study, name, &path)?);
+    for name in own.take_extends()? {
+        above.extend(fragment(study, &name, &path)?);
     }
-    above.push(study.piece.below(&path).without("extends"));
+    above.push(own);
     Ok(Choice { label: label.to_owned(), value: label.into(), above })
 }
 

@@ -2,7 +2,7 @@
 //! of any studies are one, and whatever changes makes another.
 
 use crate::{
-    config::{leaves, shown},
+    config::{is_within, leaves, shown},
     hash::sha256,
 };
 use serde::{Deserialize, Serialize};
@@ -55,10 +55,8 @@ pub struct CellIdentity {
 impl CellIdentity {
     /// Takes a resolved config's values for what they decide; a pinned build is told by its hash alone.
     pub fn settings(resolved: &Value) -> BTreeMap<String, Value> {
-        let within =
-            |key: &str, name: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         let mut settings = leaves(resolved);
-        settings.retain(|key, _| !WITHOUT_EFFECT.iter().any(|name| within(key, name)));
+        settings.retain(|key, _| !WITHOUT_EFFECT.iter().any(|name| is_within(key, name)));
         for kind in crate::config::KINDS {
             if let Some(Value::String(name)) = settings.get_mut(&format!("{kind}.name"))
                 && let Some((bare, _)) = name.split_once("@sha256:")

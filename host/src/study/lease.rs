@@ -6,7 +6,7 @@
 
 use crate::{
     error::{Error, Result},
-    record::now,
+    record::{host_name, now},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -41,14 +41,8 @@ impl fmt::Display for LeaseHolder {
 
 impl LeaseHolder {
     fn this_process() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-        Self {
-            host: read("/proc/sys/kernel/hostname"),
-            boot: read("/proc/sys/kernel/random/boot_id"),
-            pid: std::process::id(),
-            since: now(),
-            released: false,
-        }
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { host: host_name(), boot: boot.trim().to_owned(), pid: std::process::id(), since: now(), released: false }
     }
 
     fn is_on(&self, other: &Self) -> bool {

@@ -3,7 +3,7 @@
 
 use super::{
     driver::{Ended, look_at},
-    estimate::{Estimate, estimates},
+    estimate::estimates,
     lease::Asked,
     plan::Plan,
     process::Process,
@@ -32,16 +32,12 @@ pub fn measure(
     signals: &Signals,
     say: impl Fn(&str),
 ) -> Result<()> {
-    let states: Vec<Option<CellState>> = plan
-        .cells
-        .iter()
-        .map(|cell| cell.ready.as_ref().ok().map(|ready| plan.store.state(&ready.id)).transpose())
-        .collect::<Result<_>>()?;
+    let states = plan.states()?;
     let known = estimates(plan, &states);
     let mut seen = BTreeSet::new();
     for ((cell, state), estimate) in plan.cells.iter().zip(&states).zip(known) {
         let (Ok(ready), Some(CellState::Missing { .. })) = (&cell.ready, state) else { continue };
-        if matches!(estimate, Estimate { is_of_same_point: true, .. }) || !seen.insert((cell.point, cell.rung)) {
+        if estimate.is_of_same_point || !seen.insert((cell.point, cell.rung)) {
             continue;
         }
         let Asked::Taken(lease) = plan.store.lease(&ready.id)? else { continue };

@@ -7,7 +7,7 @@ use super::{
     identity::CellIdentity,
     points::{Point, baseline, points},
     rungs::{self, Rung},
-    store::Store,
+    store::{CellState, Store},
 };
 use crate::{
     checkpoint::weights_digest,
@@ -109,6 +109,15 @@ impl Plan {
             return Err(Error::Config { faults: faults.clone() });
         }
         Ok(Self { cells, study, axes, points, baseline, rungs, store })
+    }
+
+    /// What became of each cell; nothing of those that can't be trained.
+    ///
+    /// # Errors
+    /// A folder that can't be read.
+    pub fn states(&self) -> Result<Vec<Option<CellState>>> {
+        let ready = self.cells.iter().map(|cell| cell.ready.as_ref().ok());
+        ready.map(|ready| ready.map(|ready| self.store.state(&ready.id)).transpose()).collect()
     }
 
     /// A cell as messages name it: `loss amdim · encoder resnet18 · seed 2`.

@@ -7,6 +7,7 @@ use super::{
     store::{OUTPUT, RUN, Store},
 };
 use crate::{
+    child::ends_with_this_process,
     config::shown,
     error::{Error, Result},
     plugin::lock::Lock,
@@ -85,26 +86,20 @@ impl Process {
         let output = File::create(&path).map_err(Error::io("write", &path))?;
         let same = output.try_clone().map_err(Error::io("write", &path))?;
         command.stdin(Stdio::null()).stdout(Stdio::from(output)).stderr(Stdio::from(same));
-        // A group of its own: the terminal's Ctrl-C reaches the driver alone, which passes it on.
-        command.process_group(0);
-        let (parent, lock, cores) = (std::process::id(), lease.descriptor(), core_set(&slot.cores));
-        // SAFETY: between fork and exec the closure makes a few system calls and touches no memory of other threads.
+        // Without its driver the cell ends as at any signal: its state is saved.
+        ends_with_this_process(&mut command, libc::SIGTERM);
+        let (lock, cores) = (lease.descriptor(), core_set(&slot.cores));
+        // SAFETY: between fork and exec the closure makes two system calls and touches no memory of other threads.
         unsafe {
             command.pre_exec(move || {
-                let last = || Err(std::io::Error::last_os_error());
                 // The lease lasts as long as the cell's process, even where the driver is killed.
                 if libc::fcntl(lock, libc::F_SETFD, 0) != 0 {
-                    return last();
-                }
-                // Without its driver the cell ends as at any signal: its state is saved.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
-                    return last();
+                    return Err(std::io::Error::last_os_error());
                 }
                 if let Some(cores) = &cores {
                     libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cores); // slower where it fails, not wrong
                 }
-                // Had the driver ended before the line above, nobody would tell.
-                if libc::getppid() as u32 == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+                Ok(())
             });
         }
         let child = command.spawn().map_err(Error::io("start", &executable))?;

@@ -4,6 +4,7 @@ use super::plan::Plan;
 use crate::{
     error::{Error, Result},
     record::write_whole,
+    shell::quoted,
 };
 use std::path::Path;
 
@@ -61,20 +62,4 @@ fn script(plan: &Plan, cells: &[usize], array: &Array) -> Result<String> {
         quoted(&executable.to_string_lossy()),
         quoted(&plan.study.file().to_string_lossy()),
     ))
-}
-
-/// As the shell takes it for one word.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_the_shell() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-    }
 }

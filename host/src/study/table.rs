@@ -1,7 +1,7 @@
 //! A plan as a table: every cell, what is done of it, and what the rest will take.
 
 use super::{estimate::estimates, plan::Plan, store::CellState};
-use crate::{error::Result, record::duration};
+use crate::{error::Result, record::duration, report::size, rows::aligned};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -35,9 +35,7 @@ pub struct PlannedCell {
 /// # Errors
 /// A folder that can't be read.
 pub fn planned(plan: &Plan) -> Result<Vec<PlannedCell>> {
-    let state =
-        |cell: &super::plan::Cell| cell.ready.as_ref().ok().map(|ready| plan.store.state(&ready.id)).transpose();
-    let states: Vec<Option<CellState>> = plan.cells.iter().map(state).collect::<Result<_>>()?;
+    let states = plan.states()?;
     let estimates = estimates(plan, &states);
     let mut first: std::collections::BTreeMap<&str, usize> = Default::default();
     let cells = plan.cells.iter().zip(&states).zip(estimates).map(|((cell, state), estimate)| {
@@ -93,27 +91,20 @@ pub fn to_text(plan: &Plan, cells: &[PlannedCell]) -> String {
             cell.seed.to_string(),
             format!("{}{same}", cell.state),
             cell.seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{about}{}", duration(seconds))),
-            cell.bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{about}{}", memory(bytes))),
+            cell.bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{about}{}", size(bytes as u64))),
             cell.id.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
         lines.push(line);
     }
-    let widths: Vec<usize> = (0..lines[0].len())
-        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let render = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut text: Vec<String> = lines.iter().map(render).collect();
-    text.extend(reasons(plan, cells));
+    let mut text = aligned(&lines, |_| true);
+    text.extend(reasons(plan, &cells.iter().collect::<Vec<_>>()));
     text.push(String::new());
     text.push(sums(plan, cells));
     text.join("\n")
 }
 
 /// Why cells can't be trained, or failed: each reason once, with its cells.
-fn reasons(plan: &Plan, cells: &[PlannedCell]) -> Vec<String> {
+pub fn reasons(plan: &Plan, cells: &[&PlannedCell]) -> Vec<String> {
     let mut reasons: Vec<(&'static str, String, Vec<String>)> = Vec::new();
     for cell in cells.iter().filter(|cell| matches!(cell.state, "impossible" | "failed")) {
         let told = cell.told.clone().unwrap_or_default();
@@ -155,7 +146,7 @@ fn sums(plan: &Plan, cells: &[PlannedCell]) -> String {
             |left| format!("; about {} of work left, one after the other", duration(left)),
         );
         if most > 0.0 {
-            text += &format!(", {} of memory each", memory(most));
+            text += &format!(", {} of memory each", size(most as u64));
         }
     }
     for (index, rung) in plan.rungs.iter().enumerate() {
@@ -163,9 +154,4 @@ fn sums(plan: &Plan, cells: &[PlannedCell]) -> String {
         text += &format!("\nrung {}: {} points with a budget of {}{known}", index + 1, rung.points, rung.budget);
     }
     text
-}
-
-fn memory(bytes: f64) -> String {
-    const MIB: f64 = 1_048_576.0;
-    if bytes < 1024.0 * MIB { format!("{:.0} MiB", bytes / MIB) } else { format!("{:.1} GiB", bytes / MIB / 1024.0) }
 }

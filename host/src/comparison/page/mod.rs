@@ -10,10 +10,10 @@ use super::{Cell, Comparison, Heading, Member, Table, columns::cell, table::NOTH
 use crate::{
     hash::sha256_bytes,
     record::duration,
-    report::{self, base64, breakable, prose, sentence, size},
+    report::{self, base64, breakable, document, prose, sentence, size},
 };
 use emphasis::Emphasis;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("sort.js");
@@ -26,34 +26,21 @@ pub fn to_page(comparison: &Comparison) -> String {
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'",
         base64(&sha256_bytes(SCRIPT.as_bytes()))
     );
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (comparison.title) " · infomax" }
-                style { (PreEscaped(report::STYLE)) (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    (head(comparison))
-                    (shortfalls(comparison))
-                    (table(comparison, &emphasis))
-                    (effects::section(comparison))
-                    (curves::section(comparison, &emphasis))
-                    (scatter::section(comparison, &emphasis))
-                    (runs(comparison))
-                    (shared(comparison))
-                    footer { "Written by infomax " (env!("CARGO_PKG_VERSION")) "." }
-                }
-                script { (PreEscaped(SCRIPT)) }
-            }
+    let body = html! {
+        main {
+            (head(comparison))
+            (shortfalls(comparison))
+            (table(comparison, &emphasis))
+            (effects::section(comparison))
+            (curves::section(comparison, &emphasis))
+            (scatter::section(comparison, &emphasis))
+            (runs(comparison))
+            (shared(comparison))
+            footer { "Written by infomax " (env!("CARGO_PKG_VERSION")) "." }
         }
+        script { (PreEscaped(SCRIPT)) }
     };
-    page.into_string()
+    document(&comparison.title, &policy, &[report::STYLE, STYLE].concat(), &body).into_string()
 }
 
 fn head(comparison: &Comparison) -> Markup {
