@@ -1,19 +1,50 @@
 //! Small files that are there whole or not at all.
 
 use crate::error::{Error, Result};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Files that this process has written.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a file under another name and renames it: whoever reads it, or comes after a process that was killed, finds the old
-/// bytes or the new ones.
+/// bytes or the new ones. Of several that write at once, on any machine, one wins and none fails: each has a name of its own.
 ///
 /// # Errors
 /// The system's, with the path; nothing is left behind.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.part"));
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let beside = path.with_file_name(format!(".{name}.{}-{number}-{time}.part", std::process::id()));
     let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
     written.map_err(|error| {
         let _ = fs::remove_file(&beside);
         Error::io("write", path)(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn of_many_that_write_at_once_none_fails_and_one_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared.json");
+        thread::scope(|scope| {
+            for writer in 0..8_u8 {
+                let path = &path;
+                scope.spawn(move || (0..200).for_each(|_| write_whole(path, &[writer; 1000]).unwrap()));
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 1000 && bytes.iter().all(|&byte| byte == bytes[0]), "it is whole");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 }
