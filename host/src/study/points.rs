@@ -10,7 +10,7 @@ use crate::{
 };
 use infomax_sdk::Key;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 /// Points that one study may have.
 const MOST_POINTS: usize = 100_000;
@@ -93,7 +93,8 @@ fn grid(study: &Study, axes: &[Axis]) -> Result<Vec<Point>> {
     }
     let mut points = vec![Point { choices: Vec::new() }];
     for axis in axes {
-        let with = |point: &Point, choice: &Choice| Point { choices: [&point.choices[..], &[choice.clone()]].concat() };
+        let with =
+            |point: &Point, choice: &Choice| Point { choices: [&point.choices[..], slice::from_ref(choice)].concat() };
         points = points.iter().flat_map(|point| axis.listed().iter().map(move |choice| with(point, choice))).collect();
     }
     points.retain(|point| !is_excluded(study, axes, point));

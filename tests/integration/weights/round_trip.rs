@@ -59,7 +59,8 @@ fn an_export_under_published_names_comes_back() {
 
     // What contradicts itself, or is not AMDIM's, is refused by name.
     let mut told = vec![errors(&plain, folder.path())];
-    let changes: [(&str, fn(&mut TensorFile)); 5] = [
+    type Change = fn(&mut TensorFile);
+    let changes: [(&str, Change); 5] = [
         ("wider", |file| {
             let text = file.metadata["hyperparams"].replace("\"ndf\":4", "\"ndf\":8");
             file.metadata.insert("hyperparams".to_owned(), text);
