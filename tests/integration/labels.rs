@@ -119,6 +119,10 @@ fn a_run_goes_on_with_the_labels_that_it_began_with() {
     assert_eq!(edited.status.code(), Some(5));
     insta::assert_snapshot!([other, edited].map(|output| errors(&output, folder.path())).join("\n"));
     assert_ok(&resume(&["--set", "train.steps=15", "--override", "dataset.label_list"]));
+    fs::remove_file(folder.path().join("names.txt")).unwrap();
+    let gone = run(folder.path(), &["evaluate", "runs/run", "--out", "out"]);
+    assert_eq!(gone.status.code(), Some(4));
+    insta::assert_snapshot!("a list that is gone", errors(&gone, folder.path()));
 }
 
 /// Two classes of photographs to train and to test on, and an experiment with classifiers.

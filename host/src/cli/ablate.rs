@@ -8,8 +8,8 @@ use crate::{
     error::{Error, Result},
     plugin::Registry,
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, drive, measure, planned, reasons, slots,
-        to_text, verdict, write_slurm,
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, counted, drive, measure, planned,
+        reasons, slots, to_text, verdict, write_slurm,
     },
     train::Signals,
 };
@@ -127,7 +127,7 @@ impl Ablate {
 
 impl StudyArguments {
     fn registry(&self, study: &Study) -> Result<Registry> {
-        ExperimentArguments::registry_of_study(study.file(), &study.base, &self.set)
+        ExperimentArguments::registry_of_study(study, &self.set)
     }
 
     fn plan(&self) -> Result<(Plan, Registry)> {
@@ -240,7 +240,8 @@ impl RunCommand {
 fn tell(plan: &Plan, summary: &Summary) -> Result<()> {
     let cells = planned(plan)?;
     let Summary { done, trained, failed, impossible, left, .. } = summary;
-    let mut text = format!("{done} cells are done, {trained} of them trained now");
+    let are = if *done == 1 { "is" } else { "are" };
+    let mut text = format!("{} {are} done, {trained} of them trained now", counted(*done));
     if *left > 0 {
         text += &format!("; {left} are left");
     }

@@ -5,10 +5,10 @@ use crate::{
     config::{Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas, lock::Lock, search_folders},
+    study::Study,
     train::{Arithmetic, resolve_device},
 };
 use clap::Args;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Which experiment.
@@ -81,17 +81,20 @@ impl ExperimentArguments {
     }
 
     fn sources(&self, registry: &Registry) -> Result<Sources> {
-        let published = self.files.is_empty().then(|| self.published.defaults()).flatten();
+        if self.amp { self.with_amp(self.said(), registry) } else { Ok(self.said()) }
+    }
+
+    /// What files, flags and environment say, but for what depends on the device.
+    fn said(&self) -> Sources {
         let sources = Sources {
             files: self.files.clone(),
-            published,
+            published: self.files.is_empty().then(|| self.published.defaults()).flatten(),
             dataset: self.published.dataset(),
             flags: self.published.flags(),
             set: self.set.clone(),
             ..Sources::default()
         };
-        let sources = if self.of_run { sources } else { sources.with_process_environment() };
-        if self.amp { self.with_amp(sources, registry) } else { Ok(sources) }
+        if self.of_run { sources } else { sources.with_process_environment() }
     }
 
     /// Sets the precision that `--amp` means on the experiment's device.
@@ -113,13 +116,12 @@ impl ExperimentArguments {
         Ok(sources)
     }
 
-    /// The plugins that this experiment can use. The folders that a config adds must be known before it can be checked,
-    /// so they are read on their own first.
+    /// The plugins that this experiment can use: those beside its first file, and in the folders that it adds.
     ///
     /// # Errors
     /// A lock file that can't be read.
     pub fn registry(&self) -> Result<Registry> {
-        self.registry_for(&self.files)
+        self.registry_for(self.files.first().map(PathBuf::as_path), &self.said())
     }
 
     /// The same for a run's own config.
@@ -127,22 +129,23 @@ impl ExperimentArguments {
     /// # Errors
     /// A lock file that can't be read.
     pub fn registry_of(&self, file: &Path) -> Result<Registry> {
-        self.registry_for(&[file.to_owned()])
+        let said = Sources { files: vec![file.to_owned()], set: self.set.clone(), ..Sources::default() };
+        self.registry_for(Some(file), &said)
     }
 
-    /// The plugins that a study's experiments can use: those beside its file, and those that its bases add.
+    /// The plugins that a study's experiments can use: those beside its file, and in the folders that it or its bases add.
     ///
     /// # Errors
     /// A lock file that can't be read.
-    pub fn registry_of_study(file: &Path, bases: &[PathBuf], set: &[String]) -> Result<Registry> {
-        let files: Vec<PathBuf> = [file.to_owned()].into_iter().chain(bases.iter().cloned()).collect();
-        Self { set: set.to_vec(), ..Self::default() }.registry_for(&files)
+    pub fn registry_of_study(study: &Study, set: &[String]) -> Result<Registry> {
+        let above = vec![study.piece.below(&["config"])];
+        let said = Sources { files: study.base.clone(), above, set: set.to_vec(), ..Sources::default() };
+        Self::default().registry_for(Some(study.file()), &said)
     }
 
-    fn registry_for(&self, files: &[PathBuf]) -> Result<Registry> {
-        let folder = files.first().and_then(|file| file.parent()).map(Path::to_owned);
+    fn registry_for(&self, beside: Option<&Path>, said: &Sources) -> Result<Registry> {
+        let folder = beside.and_then(Path::parent).map(Path::to_owned);
         let folder = folder.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });
-        let plugins = plugins_table(files, &self.set);
         let lock = match &folder {
             Some(folder) => match Lock::read(folder, false)? {
                 Some(_) => Lock::read(folder, self.locked)?,
@@ -150,13 +153,9 @@ impl ExperimentArguments {
             },
             None => Lock::read(Path::new("."), self.locked)?,
         };
-        let strings = |key: &str| -> Vec<String> {
-            let list = plugins.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-            list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
-        };
-        let configured: Vec<PathBuf> = strings("search").into_iter().map(PathBuf::from).collect();
-        let folders = search_folders(&configured, folder.as_deref());
-        Ok(Registry::search(folders, &strings("allow_torch_skew"), lock))
+        let added: Vec<PathBuf> = said.plugins("search").into_iter().map(PathBuf::from).collect();
+        let folders = search_folders(&added, folder.as_deref());
+        Ok(Registry::search(folders, &said.plugins("allow_torch_skew"), lock))
     }
 
     /// The experiment's name: that of its last file, or of the published one.
@@ -169,25 +168,4 @@ impl ExperimentArguments {
         let stem = self.files.last().and_then(|file| file.file_stem());
         stem.map_or_else(|| "experiment".to_owned(), |stem| stem.to_string_lossy().into_owned())
     }
-}
-
-/// The `plugins` table as files and `--set` give it; anything wrong with it is found when the whole is resolved.
-fn plugins_table(files: &[PathBuf], set: &[String]) -> Value {
-    let mut table = toml::Table::new();
-    for file in files {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        if let Ok(toml::Value::Table(plugins)) =
-            text.parse::<toml::Table>().map(|mut t| t.remove("plugins").unwrap_or(toml::Value::Boolean(false)))
-        {
-            table.extend(plugins);
-        }
-    }
-    for assignment in set {
-        if let Some((key, value)) = assignment.strip_prefix("plugins.").and_then(|rest| rest.split_once('='))
-            && let Ok(mut parsed) = format!("value = {value}").parse::<toml::Table>()
-        {
-            table.insert(key.trim().to_owned(), parsed.remove("value").expect("written above"));
-        }
-    }
-    serde_json::to_value(table).unwrap_or_default()
 }

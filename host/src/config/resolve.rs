@@ -45,6 +45,14 @@ impl Sources {
         self.files.is_empty() && self.above.is_empty() && self.published.is_none()
     }
 
+    /// What they say under a key of the table `plugins` that lists texts. It must be known before any plugin is, so the
+    /// rest is not checked: what is wrong is found when the whole is resolved.
+    pub fn plugins(&self, key: &str) -> Vec<String> {
+        let layers = layers(self).unwrap_or_default();
+        let last = layers.iter().rev().find_map(|layer| layer.values.get("plugins")?.get(key)?.as_array());
+        last.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
     /// Takes the variables of this process that are config.
     #[must_use]
     pub fn with_process_environment(mut self) -> Self {

@@ -106,9 +106,9 @@ pub fn share(labels: &[i64], fraction: f64) -> Vec<usize> {
 /// Names that fit no image, or several, are told.
 ///
 /// # Errors
-/// A file that can't be read, or that names none of the images.
+/// As [`read_list`], and a list that names none of the images.
 pub fn listed(source: &Source, stage: &Stage, path: &Path) -> Result<Vec<usize>> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = read_list(path)?;
     let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut fitting: HashMap<&str, u64> = names.iter().map(|&name| (name, 0)).collect();
     let mut positions = Vec::new();
@@ -142,6 +142,19 @@ pub fn listed(source: &Source, stage: &Stage, path: &Path) -> Result<Vec<usize>>
     tell("no training image", names.iter().filter(|&name| fitting[name] == 0).collect());
     tell("several training images, which are all taken", names.iter().filter(|&name| fitting[name] > 1).collect());
     Ok(positions)
+}
+
+/// A list of labels, as it stands.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn read_list(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| {
+        let fault = Fault::new(format!("can't read the list of labels: {error}")).at(path.display().to_string());
+        let hint =
+            "put the file there, or name another: `dataset.label_list` in a config, `--label-list` beside `evaluate`";
+        Error::Dataset { fault: fault.hint(hint) }
+    })
 }
 
 #[cfg(test)]

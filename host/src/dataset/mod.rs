@@ -15,7 +15,7 @@ mod workers;
 pub use batch::{BatchMaker, EvalBatch, TrainBatch};
 pub use foreign::ForeignDataset;
 pub use hashes::HashManifest;
-pub use labels::{LabelChoice, labels, listed, share};
+pub use labels::{LabelChoice, labels, listed, read_list, share};
 pub use order::Order;
 pub use quarantine::Quarantine;
 pub use scan::{BadImage, Event as ScanEvent, Scan, scan};

@@ -41,7 +41,7 @@ impl Live {
     pub fn begin(&mut self, cells: usize, done: usize, failed: usize) {
         (self.cells, self.done, self.failed) = (cells, done, failed);
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        self.note(&format!("{cells} cells: {done} done{failed}, {} to do, {} at once", self.left(), self.slots));
+        self.note(&format!("{}: {done} done{failed}, {} to do, {} at once", counted(cells), self.left(), self.slots));
         if let Some(table) = &self.table {
             table.total.set_length(cells as u64);
         }
@@ -167,6 +167,11 @@ impl Table {
 /// Text as it stands below a line.
 pub fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// `1 cell`, `2 cells`.
+pub fn counted(cells: usize) -> String {
+    if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub use driver::{Summary, Work, drive, verdict};
 pub use file::Study;
 pub use identity::CellIdentity;
 pub use ledger::Ledger;
-pub use live::{Live, indented};
+pub use live::{Live, counted, indented};
 pub use measure::measure;
 pub use members::compare;
 pub use plan::{Cell, Plan, Ready};

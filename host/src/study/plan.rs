@@ -12,7 +12,7 @@ use super::{
 use crate::{
     checkpoint::weights_digest,
     config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
-    dataset::ForeignDataset,
+    dataset::{ForeignDataset, read_list},
     error::{Error, Result},
     hash::sha256,
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
@@ -22,7 +22,6 @@ use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -293,5 +292,5 @@ impl<'a> Planner<'a> {
 }
 
 fn list_digest(path: &Path) -> Result<String> {
-    fs::read(path).map(sha256).map_err(Error::io("read", path))
+    read_list(path).map(sha256)
 }

@@ -139,7 +139,7 @@ fn sums(plan: &Plan, cells: &[PlannedCell]) -> String {
         || cells.iter().filter(|cell| matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none());
     let left: Option<f64> = to_do().map(|cell| cell.seconds).sum();
     let most = to_do().filter_map(|cell| cell.bytes).fold(0.0, f64::max);
-    let mut text = format!("{} cells: {}", cells.len(), counted.join(", "));
+    let mut text = format!("{}: {}", super::live::counted(cells.len()), counted.join(", "));
     if to_do().next().is_some() {
         text += &left.map_or_else(
             || "; how long they take is known when the first is done".to_owned(),

@@ -19,7 +19,7 @@ fn o07_what_is_added_runs_what_is_removed_is_kept_and_what_changed_is_told() {
     write(folder, "seeds = [2]", "[axes]\nloss = [\"amdim\"]\n");
     let out = run(folder, &[]);
     assert!(out.contains("3 cells are no longer in the study; their results are kept"), "{out}");
-    assert!(out.contains("1 cells are done, 0 of them trained now"), "{out}");
+    assert!(out.contains("1 cell is done, 0 of them trained now"), "{out}");
     assert_eq!(cells(folder).len(), 4);
 
     write(folder, "seeds = [1, 2]", TWO);

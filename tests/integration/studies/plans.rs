@@ -1,7 +1,7 @@
 //! What `plan` shows and refuses, and what makes cells the same.
 
 use super::small::{ablate, cells, counts, planned, results, run, states, study, times_finished, write};
-use crate::support::workspace::built;
+use crate::support::{binary::experiment, faulty::fixture, workspace::built};
 use std::{fs, path::Path};
 
 const LOSSES: &str = "[axes]\nloss = [\"amdim\", \"nt-xent\"]\n";
@@ -45,6 +45,27 @@ fn the_plan_shows_every_cell_with_what_is_wrong() {
     let ids = planned(folder.path()).into_iter().filter_map(|cell| cell["id"].as_str().map(str::to_owned));
     let seen = ids.fold(ended.seen(), |text, id| text.replace(&id, "[id]            ")).replace(&root, "[built]");
     insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn plugins_are_found_in_folders_that_the_study_or_what_it_extends_adds() {
+    let folder = study("", "[axes]\nloss = [\"faulty\"]\n");
+    let folder = folder.path();
+    fs::create_dir(folder.join("more")).unwrap();
+    fs::copy(fixture("faulty"), folder.join("more/libfaulty.so")).unwrap();
+    let file = folder.join("small.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let missing = ablate(folder, "plan", &[]);
+    assert_eq!(missing.code, 2, "{}", missing.seen());
+    fs::write(&file, text.replace("[config]\n", "[config]\nplugins.search = [\"more\"]\n")).unwrap();
+    let out = run(folder, &[]);
+    assert!(out.contains("1 cell is done, 1 of them trained now"), "{out}");
+    // A base that extends another config has the other's folders too.
+    let base = experiment("shapes-demo");
+    fs::write(folder.join("lower.toml"), format!("extends = [\"{base}\"]\nplugins.search = [\"more\"]\n")).unwrap();
+    fs::write(folder.join("base.toml"), "extends = [\"lower.toml\"]\n").unwrap();
+    fs::write(&file, text.replace(&base, "base.toml")).unwrap();
+    assert_eq!(states(folder), counts(&[("done", 1)]));
 }
 
 #[test]
