@@ -221,9 +221,14 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
+/// What c10d's messages have in them. Gloo names itself where an exchange fails first, and not where it meets a connection
+/// that it has closed before.
+const LOST_PEER: [&str; 7] =
+    ["gloo", "NCCL", "by peer", "pair closure", "Timed out waiting", "Connect timeout", "Remote peer closed"];
+
 /// Whether c10d speaks, through whatever call.
 fn is_lost_peer(message: &str) -> bool {
-    ["gloo", "NCCL", "Connection reset by peer", "Connection closed by peer"].iter().any(|sign| message.contains(sign))
+    LOST_PEER.iter().any(|sign| message.contains(sign))
 }
 
 impl fmt::Display for Error {
@@ -253,5 +258,27 @@ impl From<RecordError> for Error {
                 Self::config(fault)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_peer_is_told_as_such_in_whatever_words() {
+        let told = |message: &str| Error::native("run the encoder backward")(message.to_owned());
+        for message in [
+            "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:29500",
+            "Application timeout caused pair closure",
+            "Timed out waiting 3000ms for recv operation to complete",
+            "NCCL communicator was aborted on rank 0",
+        ] {
+            let error = told(message);
+            assert!(matches!(error, Error::Distributed { lost_peer: true, .. }), "{error}");
+            assert_eq!(error.exit_code(), 7);
+        }
+        let own = told("element 0 of tensors does not require grad and does not have a grad_fn");
+        assert!(matches!(own, Error::Torch { .. }), "{own}");
     }
 }
