@@ -25,6 +25,9 @@ const SHOWN: usize = 10; // tensors in a message
 pub struct RunState {
     /// Updates done, skipped ones among them.
     pub step: u64,
+    /// Updates that the run was to have, where its budget tells: schedules lead to the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_steps: Option<u64>,
     /// Seconds that the run has taken.
     pub seconds: f64,
     /// Steps in a row that updated nothing.

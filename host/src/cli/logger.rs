@@ -12,8 +12,20 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 struct Logger {
     shown: LevelFilter,
-    file: Mutex<Option<File>>,
+    to: Mutex<Sink>,
 }
+
+/// What becomes of a line.
+enum Sink {
+    /// Kept until there is a file; a run that goes on has its log back only once nothing speaks against it.
+    Early(Vec<String>),
+    File(File),
+    /// The file could not be written.
+    None,
+}
+
+/// Lines kept at most.
+const MOST_EARLY: usize = 10_000;
 
 /// Starts logging.
 pub fn start(verbose: u8) {
@@ -22,16 +34,21 @@ pub fn start(verbose: u8) {
         1 => LevelFilter::Info,
         _ => LevelFilter::Debug,
     };
-    let logger = LOGGER.get_or_init(|| Logger { shown, file: Mutex::new(None) });
+    let logger = LOGGER.get_or_init(|| Logger { shown, to: Mutex::new(Sink::Early(Vec::new())) });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(shown.max(LevelFilter::Info));
     }
 }
 
-/// Sends lines to a run's log too, from here on.
+/// Sends lines to a run's log too, with those that came before.
 pub fn also_to(path: &Path) {
-    if let (Some(logger), Ok(file)) = (LOGGER.get(), File::options().create(true).append(true).open(path)) {
-        *logger.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    if let (Some(logger), Ok(mut file)) = (LOGGER.get(), File::options().create(true).append(true).open(path)) {
+        let mut to = logger.to.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Sink::Early(lines) = &*to {
+            // What fails here fails with the next line too, which says so.
+            lines.iter().for_each(|line| drop(writeln!(file, "{line}")));
+        }
+        *to = Sink::File(file);
     }
 }
 
@@ -53,11 +70,19 @@ impl Log for Logger {
         if record.level() <= self.shown {
             let _ = writeln!(std::io::stderr(), "{level}: {}", record.args());
         }
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = file.as_mut().map(|file| writeln!(file, "{level} {}: {}", record.target(), record.args()));
-        if let Some(Err(error)) = written {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = format!("{level} {}: {}", record.target(), record.args());
+        let written = match &mut *to {
+            Sink::Early(lines) if lines.len() < MOST_EARLY => {
+                lines.push(line);
+                Ok(())
+            }
+            Sink::File(file) => writeln!(file, "{line}"),
+            Sink::Early(_) | Sink::None => Ok(()),
+        };
+        if let Err(error) = written {
             // Once: nothing more is written there.
-            *file = None;
+            *to = Sink::None;
             let _ = writeln!(std::io::stderr(), "warn: the log can't be written, training goes on without it: {error}");
         }
     }

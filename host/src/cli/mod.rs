@@ -10,6 +10,7 @@ mod doctor;
 mod evaluate;
 mod experiment;
 mod explain;
+mod going_on;
 mod limits;
 mod logger;
 mod plugin;

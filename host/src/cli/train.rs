@@ -1,22 +1,29 @@
 //! `infomax train`: alone, as the supervisor of several processes, or as one of them.
 
-use super::{experiment::ExperimentArguments, logger, say};
+use super::{
+    experiment::ExperimentArguments,
+    going_on::{Hearing, PROPOSED, adopt, holds_results, refuse_changes},
+    logger, say,
+};
 use crate::{
-    config::{self, Change, Precision, Resolved, ScheduleName, adopt_origins, difference, refused, write_origins},
+    config::{self, Change, Precision, Resolved, difference, write_origins},
     distributed::{Job, Place, Supervised, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas},
     record::{History, Memory, RunDirectory, now, write_whole},
     report,
-    train::{Outcome, RunOptions, Signals, open_cuda, resolve_device, train},
+    train::{ENCODER, Outcome, RunOptions, Signals, open_cuda, prepare, resolve_device},
 };
 use clap::Args;
-use serde_json::Value;
 use std::{
+    cell::Cell,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+/// In the place of a run directory: the one that the config names, if it holds a run.
+const AUTO: &str = "auto";
 
 /// Arguments of `infomax train`.
 #[derive(Debug, Args)]
@@ -28,8 +35,9 @@ pub struct Train {
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     nproc: Option<u64>,
     /// Go on with the run in this directory, as its config says. What is set besides may change how long it trains, where, and
-    /// what it records; anything else is refused
-    #[arg(long, value_name = "RUN", conflicts_with = "amp")]
+    /// what it records; anything else is refused. `auto`: begin the run that the config names, or go on with it where it has
+    /// begun, so that one command line serves for both
+    #[arg(long, value_name = "RUN|auto")]
     resume: Option<PathBuf>,
     /// Go on though this has changed: a key or table of the config, `plugin.NAME`, `dataset`, `libtorch`
     #[arg(long = "override", value_name = "NAME")]
@@ -47,6 +55,9 @@ pub struct Train {
     /// What a run that goes on is to do otherwise than before
     #[arg(skip)]
     changes: Vec<Change>,
+    /// Whether nothing spoke against the run, so that its directory may be written to.
+    #[arg(skip)]
+    accepted: Cell<bool>,
 }
 
 impl Train {
@@ -68,12 +79,13 @@ impl Train {
             let fault = Fault::new("`--override` and `--accept-dataset-change` are for a run that goes on");
             return Err(Error::config(fault.hint("name it with `--resume RUN`")));
         }
-        if self.experiment.are_bare() && self.resume.is_none() {
+        if self.experiment.are_bare() && (self.resume.is_none() || self.is_auto()) {
             let fault =
                 Fault::new("no config given").hint("for example `infomax train configs/experiments/shapes-demo.toml`");
             return Err(Error::config(fault));
         }
-        if let (Some(_), Some(flag)) = (&self.resume, self.experiment.published.first()) {
+        let flag = self.experiment.published.first().or(self.experiment.amp.then_some("--amp"));
+        if let (Some(_), Some(flag)) = (self.resume.as_ref().filter(|_| !self.is_auto()), flag) {
             let fault = Fault::new(format!("`{flag}` describes a new run, `--resume` goes on with one"));
             return Err(Error::config(fault.hint("leave it out; what may change is set with `--set`")));
         }
@@ -84,77 +96,70 @@ impl Train {
             (None, Some(0)) => Some(gpu_count()?),
             (None, given) => given,
         };
-        let (resolved, registry) = self.resolve(nproc)?;
+        let leads = place.as_ref().is_none_or(|place| place.rank == 0);
+        let (resolved, registry) = self.resolve(nproc, leads)?;
         match place {
             Some(place) => self.train_with_others(&resolved, &registry, place),
             None if resolved.experiment.distributed.nproc > 1 => self.supervise(&resolved, &registry),
             None => {
                 let signals = Signals::listen()?;
                 let directory = self.directory(&resolved)?;
-                self.train(&resolved, &registry, Some(directory.path()), None, signals)
+                let accept = |run: &Path| self.accept(&resolved, run, Some(&directory));
+                self.train(&resolved, &registry, Some(directory.path()), None, signals, &accept)
             }
         }
     }
 
-    fn resolve(&mut self, nproc: Option<u64>) -> Result<(Resolved, Registry)> {
+    fn is_auto(&self) -> bool {
+        self.resume.as_ref().is_some_and(|run| run.as_os_str() == AUTO)
+    }
+
+    fn resolve(&mut self, nproc: Option<u64>, leads: bool) -> Result<(Resolved, Registry)> {
         // A run may go on with other processes than it began with.
         self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
+        let (resolved, registry) = match &self.resume {
+            Some(run) if !self.is_auto() && self.experiment.are_bare() => {
+                if !run.is_dir() {
+                    RunDirectory::resume(run)?;
+                }
+                let file = run.join("config.toml");
+                let registry = self.experiment.registry_of(&file)?;
+                let resolved = Resolved::from_file(&file, &self.experiment.set, &Schemas(&registry));
+                (resolved.map_err(|faults| Error::Config { faults })?, registry)
+            }
+            Some(run) if !self.is_auto() && !run.is_dir() => return Err(RunDirectory::resume(run).unwrap_err().into()),
+            _ => self.experiment.resolve()?,
+        };
+        if self.is_auto() {
+            self.resume = self.run_that_has_begun(&resolved, leads)?;
+        }
         let Some(run) = &self.resume else {
-            let (resolved, registry) = self.experiment.resolve()?;
             let precision = resolved.experiment.train.precision;
-            if self.experiment.amp && precision == Precision::Bf16 {
+            if leads && self.experiment.amp && precision == Precision::Bf16 {
                 say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
             }
             return Ok((resolved, registry));
         };
-        if !run.is_dir() {
-            RunDirectory::resume(run)?;
-        }
-        let file = run.join("config.toml");
-        let name = run.display().to_string();
-        let (resolved, registry) = if self.experiment.files.is_empty() {
-            let registry = self.experiment.registry_of(&file)?;
-            let resolved = Resolved::from_file(&file, &self.experiment.set, &Schemas(&registry));
-            (resolved.map_err(|faults| Error::Config { faults })?, registry)
-        } else {
-            self.experiment.resolve()?
-        };
-        let before = Resolved::from_file(&file, &[], &Schemas(&registry));
+        let before = Resolved::from_file(&run.join("config.toml"), &[], &Schemas(&registry));
         self.changes = difference(&before.map_err(|faults| Error::Config { faults })?.value(), &resolved.value());
-        self.refuse_changes(&resolved, &name)?;
+        refuse_changes(&self.changes, &resolved, &self.overrides, &run.display().to_string())?;
         Ok((resolved, registry))
     }
 
-    /// A run that goes on computes what it computed before.
-    fn refuse_changes(&self, resolved: &Resolved, run: &str) -> Result<()> {
-        let schedule_needs_length = resolved.experiment.optimizer.schedule == ScheduleName::Cosine;
-        let refused = refused(&self.changes, schedule_needs_length, &self.overrides);
-        if refused.is_empty() {
-            return Ok(());
+    /// The run directory that the config names, where it holds a run; `leads`: this process talks to the user.
+    fn run_that_has_begun(&self, resolved: &Resolved, leads: bool) -> Result<Option<PathBuf>> {
+        let record = &resolved.experiment.record;
+        let Some(name) = &record.name else {
+            let fault = Fault::new("`--resume auto` goes by the run's name, but the config gives none");
+            return Err(Error::config(fault.hint("give one: `--set record.name=NAME` (or `--run_name NAME`)")));
+        };
+        let run = record.run_directory.join(name);
+        let has_begun = holds_results(&run);
+        if leads {
+            let what = if has_begun { "going on with the run in" } else { "beginning a run in" };
+            say(&format!("--resume auto: {what} {}", run.display()));
         }
-        let lines =
-            refused.iter().map(|c| format!("\n  `{}`: {} then, {} now", c.key, told(&c.before), told(&c.after)));
-        let message = format!("{} of the run's settings are others now:{}", refused.len(), lines.collect::<String>());
-        let names = refused.iter().map(|c| format!("--override {}", c.key)).collect::<Vec<_>>().join(" ");
-        let hint = format!("begin another run with them, or go on all the same with `{names}`");
-        Err(Error::Checkpoint { fault: Fault::new(message).at(run).hint(hint) })
-    }
-
-    /// Writes the config that the run goes on with, and keeps the one it had.
-    fn adopt(&self, resolved: &Resolved, run: &Path) -> Result<()> {
-        if self.changes.is_empty() {
-            return Ok(());
-        }
-        let path = run.join("config.toml");
-        let is_free = |number: &u64| !run.join(format!("config-{number}.toml")).exists();
-        let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
-        fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
-        write_whole(&path, resolved.toml.as_bytes())?;
-        adopt_origins(&self.changes, &resolved.origins, run)?;
-        for change in &self.changes {
-            log::info!("`{}` was {}, is {} from here on", change.key, told(&change.before), told(&change.after));
-        }
-        Ok(())
+        Ok(has_begun.then_some(run))
     }
 
     /// Reads a run's own config; the environment has no say.
@@ -176,10 +181,12 @@ impl Train {
             let path = directory.path().join("config.toml");
             write_whole(&path, resolved.toml.as_bytes())?;
         }
-        logger::also_to(&directory.path().join("infomax.log"));
-        self.adopt(resolved, directory.path())?;
         if self.resume.is_none() {
+            logger::also_to(&directory.path().join(LOG));
             write_origins(&resolved.origins, directory.path())?;
+            directory.accept();
+            self.accepted.set(true);
+            tell_unfinished(record, &self.experiment.name(), directory.path());
         }
         say(&format!("run directory: {}", directory.path().display()));
         Ok(directory)
@@ -189,7 +196,8 @@ impl Train {
     fn train_with_others(&self, resolved: &Resolved, registry: &Registry, place: Place) -> Result<()> {
         let signals = Signals::listen()?;
         let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
-        self.train(resolved, registry, directory.as_ref().map(RunDirectory::path), Some(place), signals)
+        let run = directory.as_ref().map(RunDirectory::path);
+        self.train(resolved, registry, run, Some(place), signals, &|run| self.accept(resolved, run, directory.as_ref()))
     }
 
     /// One of the processes that the supervisor below started.
@@ -198,24 +206,32 @@ impl Train {
         if self.continued {
             self.resume = Some(run.to_owned());
         }
-        let (resolved, registry) = self.resolve_frozen(&run.join("config.toml"))?;
+        let (resolved, registry) = self.resolve_frozen(&run.join(PROPOSED))?;
         let own = (place.rank == 0).then_some(run);
-        if own.is_some() {
-            logger::also_to(&run.join("infomax.log"));
-        }
-        self.train(&resolved, &registry, own, Some(place), Signals::listen()?)
+        self.train(&resolved, &registry, own, Some(place), Signals::listen()?, &|run| {
+            logger::also_to(&run.join(LOG));
+            Hearing::accept(run)
+        })
     }
 
     /// Starts the processes and watches them; the config is settled here and handed to them as a file.
     fn supervise(&self, resolved: &Resolved, registry: &Registry) -> Result<()> {
         let since = now();
         let directory = self.directory(resolved)?;
-        let result = self.supervise_in(&directory, resolved, registry);
+        let mut hearing = Hearing::begin(directory.path(), &resolved.toml)?;
+        let result = self.supervise_in(&directory, &hearing, resolved, registry);
+        hearing.end(matches!(result, Err(Error::Distributed { .. })))?;
         self.end(resolved, directory.path(), since, &result);
         result
     }
 
-    fn supervise_in(&self, directory: &RunDirectory, resolved: &Resolved, registry: &Registry) -> Result<()> {
+    fn supervise_in(
+        &self,
+        directory: &RunDirectory,
+        hearing: &Hearing<'_>,
+        resolved: &Resolved,
+        registry: &Registry,
+    ) -> Result<()> {
         let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
         let table = &resolved.experiment.distributed;
         let mut restarts = 0;
@@ -231,6 +247,10 @@ impl Train {
                 run: run.clone(),
                 nproc: table.nproc as usize,
                 timeout: Duration::from_secs(table.timeout_seconds),
+                watch: &|| match self.accepted.get() || !hearing.is_accepted() {
+                    true => Ok(()),
+                    false => self.accept(resolved, directory.path(), Some(directory)),
+                },
             };
             match supervise(&job) {
                 Ok(Supervised::Finished) => return Ok(()),
@@ -255,6 +275,7 @@ impl Train {
         run: Option<&Path>,
         place: Option<Place>,
         signals: Signals,
+        accept: &dyn Fn(&Path) -> Result<()>,
     ) -> Result<()> {
         let since = now();
         // Before anything else of libtorch; a failure is told when the device is asked for.
@@ -264,7 +285,10 @@ impl Train {
         let local_rank = place.as_ref().map_or(0, |place| place.local_rank);
         let options =
             RunOptions { name, resume: self.resume.is_some(), overrides: self.overrides.clone(), place, signals };
-        let outcome = train(resolved, registry, run, &options);
+        let outcome = prepare(resolved, registry, run, &options).and_then(|prepared| {
+            run.map_or(Ok(()), accept)?;
+            prepared.train()
+        });
         let Some(run) = run else { return outcome.map(drop) };
         let device = resolve_device(resolved.experiment.train.device, local_rank).unwrap_or(tch::Device::Cpu);
         if let Err(error) = History::note_memory(run, since, Memory::of_this_process(device)) {
@@ -284,12 +308,24 @@ impl Train {
         Ok(())
     }
 
+    /// Once nothing speaks against the run: a run that goes on takes over what has changed, and logs again.
+    fn accept(&self, resolved: &Resolved, run: &Path, directory: Option<&RunDirectory>) -> Result<()> {
+        if self.accepted.replace(true) {
+            return Ok(());
+        }
+        if let Some(directory) = directory {
+            directory.accept();
+        }
+        logger::also_to(&run.join(LOG));
+        adopt(&self.changes, resolved, run)
+    }
+
     /// Notes how a run ended and writes its report. Neither is a reason for a run to fail.
     fn end<T>(&self, resolved: &Resolved, run: &Path, since: u64, result: &Result<T>) {
         if let Err(error) = result {
             self.clean_up(error, run);
         }
-        if !holds_results(run) {
+        if !holds_results(run) || !self.accepted.get() {
             return;
         }
         if let Err(error) = History::end(run, since, result) {
@@ -311,9 +347,30 @@ impl Train {
     }
 }
 
-/// A setting's value, for messages.
-fn told(value: &Option<Value>) -> String {
-    value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string)
+/// The file in a run directory for what is worth knowing afterwards.
+const LOG: &str = "infomax.log";
+
+/// Where a launcher starts a job again, which would begin anew: the run that is left behind.
+fn tell_unfinished(record: &config::Record, experiment: &str, new: &Path) {
+    let restarts = ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"].into_iter().find(|name| {
+        std::env::var(name).is_ok_and(|count| count.trim().parse::<u64>().is_ok_and(|count| count > 0))
+    });
+    let Some(variable) = restarts else { return };
+    let prefix = format!("{experiment}-");
+    let runs = fs::read_dir(&record.run_directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_unfinished = |run: &PathBuf| {
+        let is_of_it = run.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        is_of_it && run != new && holds_results(run) && !run.join(ENCODER).exists()
+    };
+    let Some(left) = runs.filter(is_unfinished).max_by_key(|run| run.metadata().and_then(|run| run.modified()).ok())
+    else {
+        return;
+    };
+    say(&format!(
+        "this is a restart (`{variable}`), and `{}` is unfinished, but this start begins anew: one command line for both is \
+         `--resume auto --set record.name=NAME`",
+        left.display()
+    ));
 }
 
 /// The GPUs that this process may use.
@@ -328,12 +385,6 @@ fn gpu_count() -> Result<u64> {
             Err(Error::config(fault.hint("give a number, such as `--nproc 2`")))
         }
     }
-}
-
-/// Whether a run directory holds anything that took time to make.
-fn holds_results(run: &Path) -> bool {
-    let has_metrics = run.join("metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0);
-    has_metrics || run.join("checkpoints").exists()
 }
 
 fn summary(outcome: &Outcome, run: &Path) {

@@ -205,10 +205,8 @@ fn at_the_name(fault: Fault, kind: &str, layers: &[Layer]) -> Fault {
 /// Fills in defaults: the schemas', and those of keys that stand for one another.
 fn complete(whole: &Value, value: &mut Value) {
     defaults::fill(whole, whole, value);
-    let alternatives: [(&str, &str, u64, &[&str]); 4] = [
+    let alternatives: [(&str, &str, u64, &[&str]); 2] = [
         ("train", "epochs", Train::DEFAULT_EPOCHS, &["epochs", "steps", "images", "seconds"]),
-        ("evaluation", "every_epochs", 1, &["every_epochs", "every_steps"]),
-        ("checkpoint", "every_epochs", 1, &["every_epochs", "every_steps"]),
         ("optimizer", "warmup_steps", Optimizer::DEFAULT_WARMUP_STEPS, &["warmup_epochs", "warmup_steps"]),
     ];
     for (table, key, default, keys) in alternatives {

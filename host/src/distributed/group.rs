@@ -158,6 +158,14 @@ impl Group {
         Ok((all[0] > 0.0, all[1]))
     }
 
+    /// What rank 0 says, yes or no.
+    ///
+    /// # Errors
+    /// A lost peer.
+    pub fn agrees_with_leader(&self, own: bool) -> Result<bool> {
+        Ok(self.gather_numbers(f64::from(u8::from(own)))?[0] > 0.0)
+    }
+
     /// Rank 0's files, by name, on every rank; empty where it has none.
     ///
     /// # Errors

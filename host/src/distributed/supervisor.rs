@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const FOLDER: &str = "ranks";
 
 /// What to start.
-pub struct Job {
+pub struct Job<'a> {
     /// Arguments of each rank after the executable.
     pub arguments: Vec<OsString>,
     /// Environment beside what the ranks inherit.
@@ -36,6 +36,8 @@ pub struct Job {
     pub nproc: usize,
     /// How long ranks wait for one another.
     pub timeout: Duration,
+    /// Called over and over while the ranks run.
+    pub watch: &'a dyn Fn() -> Result<()>,
 }
 
 /// How a job ended without a failure.
@@ -76,7 +78,7 @@ impl Ended {
 ///
 /// # Errors
 /// The first cause of a failure: a rank's own error with its exit code, or what became of the rank (exit code 7).
-pub fn supervise(job: &Job) -> Result<Supervised> {
+pub fn supervise(job: &Job<'_>) -> Result<Supervised> {
     let (_store, port) = Store::serve(None, job.timeout).map_err(Error::native("open a port for the processes"))?;
     let folder = job.run.join(FOLDER);
     fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
@@ -91,6 +93,7 @@ pub fn supervise(job: &Job) -> Result<Supervised> {
             ranks.send(signal);
         }
         let failed = ranks.collect(false)?;
+        (job.watch)()?;
         if failed && deadline.is_none() {
             deadline = Some(Instant::now() + GRACE);
         }
@@ -99,10 +102,11 @@ pub fn supervise(job: &Job) -> Result<Supervised> {
         }
         thread::sleep(POLL);
     }
+    (job.watch)()?;
     outcome(&ranks.0, &job.run)
 }
 
-fn start(job: &Job, folder: &Path, number: usize, port: u16) -> Result<Rank> {
+fn start(job: &Job<'_>, folder: &Path, number: usize, port: u16) -> Result<Rank> {
     let report = folder.join(format!("rank-{number}.json"));
     let _ = fs::remove_file(&report);
     let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;

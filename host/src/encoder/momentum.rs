@@ -53,13 +53,19 @@ impl MomentumEncoder {
         tch::no_grad(|| self.encoder.forward(views, Mode::Train))
     }
 
-    /// Follows the encoder after the update that came after `step` updates.
+    /// How it follows the encoder.
+    pub fn schedule(&self) -> &Momentum {
+        &self.momentum
+    }
+
+    /// Follows the encoder after the update that came after `step` updates; the share of itself that it kept.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn follow(&self, step: u64, total_steps: u64) -> Result<()> {
-        native::average(&self.slow, &self.fast, self.momentum.at(step, total_steps))
-            .map_err(Error::native("average the momentum encoder"))
+    pub fn follow(&self, step: u64, total_steps: u64) -> Result<f64> {
+        let momentum = self.momentum.at(step, total_steps);
+        native::average(&self.slow, &self.fast, momentum).map_err(Error::native("average the momentum encoder"))?;
+        Ok(momentum)
     }
 
     /// Parameters and buffers; none of them is trained.

@@ -38,6 +38,16 @@ impl Schedule {
         }
     }
 
+    /// Updates of warm-up.
+    pub fn warmup_steps(&self) -> u64 {
+        self.warmup_steps
+    }
+
+    /// Whether the warm-up is over after `step` updates.
+    pub fn is_warm(&self, step: u64) -> bool {
+        step >= self.warmup_steps
+    }
+
     /// The learning rate of the update after `step` updates, in the epoch after `epoch` epochs.
     pub fn lr(&self, step: u64, epoch: u64) -> f64 {
         let warmup = if self.warmup_steps == 0 { 1.0 } else { ((step + 1) as f64 / self.warmup_steps as f64).min(1.0) };

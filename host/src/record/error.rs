@@ -75,7 +75,7 @@ impl RecordError {
         match self {
             Self::Held { .. } => Some("wait until it has ended, or give another name: `--set record.name=…`"),
             Self::NotEmpty { .. } => {
-                Some("pass `--resume` to go on with that run, or another name: `--set record.name=…`")
+                Some("go on with that run (`--resume RUN`, or `--resume auto` to begin or go on), or give another name: `--set record.name=…`")
             }
             Self::Link { .. } => Some("give another name, or put runs where it leads: `--set record.run_directory=…`"),
             Self::Missing { .. } => Some("start without `--resume`, or look at the names in the folder of runs"),

@@ -6,6 +6,7 @@
 use super::error::RecordError;
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::Cell,
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
@@ -56,12 +57,18 @@ impl fmt::Display for Holder {
 pub struct RunDirectory {
     path: PathBuf,
     lock: File,
+    /// What stood in the lock file, which comes back where nothing of the run is changed.
+    before: String,
+    is_accepted: Cell<bool>,
 }
 
 impl Drop for RunDirectory {
     /// Says that this process came to its end: a name that stays in the file is that of one that did not.
     fn drop(&mut self) {
         let _ = self.lock.set_len(0);
+        if !self.is_accepted.get() && !self.before.is_empty() {
+            let _ = self.lock.rewind().and_then(|()| self.lock.write_all(self.before.as_bytes()));
+        }
     }
 }
 
@@ -109,6 +116,11 @@ impl RunDirectory {
         Self::take(path.to_path_buf(), true)
     }
 
+    /// From here on the run is this process's: until then nothing of it has changed.
+    pub fn accept(&self) {
+        self.is_accepted.set(true);
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -124,19 +136,64 @@ impl RunDirectory {
             Err(TryLockError::WouldBlock) => return Err(RecordError::Held { holder: holder(&mut lock), path }),
             Err(TryLockError::Error(error)) => return Err(RecordError::file("lock", &file)(error)),
         }
-        let mut entries = fs::read_dir(&path).map_err(RecordError::file("read", &path))?;
-        let is_used = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK_FILE));
-        if is_used && !may_hold_files {
-            return Err(RecordError::NotEmpty { path });
+        if !may_hold_files {
+            if !is_of_a_start(&path).map_err(RecordError::file("read", &path))? {
+                return Err(RecordError::NotEmpty { path });
+            }
+            clear(&path).map_err(RecordError::file("empty", &path))?;
         }
-        if let Some(before) = read_holder(&mut lock) {
+        let mut before = String::new();
+        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut before));
+        if let Ok(before) = serde_json::from_str::<Holder>(&before) {
             log::warn!("`{}` was held by {before}, which ended without a word; it is taken over", path.display());
         }
         let text = serde_json::to_string(&Holder::this_process()).expect("three plain fields");
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes()));
         written.map_err(RecordError::file("write", &file))?;
-        Ok(Self { path, lock })
+        Ok(Self { path, lock, before, is_accepted: Cell::new(!may_hold_files) })
     }
+}
+
+/// What the start of a run writes before it trains.
+const OF_A_START: [&str; 9] = [
+    LOCK_FILE,
+    "config.toml",
+    "hardware.json",
+    "history.json",
+    "infomax.log",
+    "metrics.jsonl",
+    "origins.json",
+    "plugins",
+    "run.json",
+];
+
+/// Whether a directory holds no more than a start that never trained has left there.
+fn is_of_a_start(path: &Path) -> std::io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let has_metrics = name == "metrics.jsonl" && entry.metadata()?.len() > 0;
+        let is_known = OF_A_START.iter().chain(&["ranks", "tensorboard"]).any(|known| name == *known);
+        if !is_known || has_metrics {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes what such a start has left, but for the lock.
+fn clear(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK_FILE {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 /// Who wrote the lock file; the holder may be about to write it.
@@ -205,10 +262,44 @@ mod tests {
     fn used_directory_is_refused_unless_resumed() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("a")).unwrap();
-        fs::write(folder.path().join("a/metrics.jsonl"), "").unwrap();
+        fs::write(folder.path().join("a/metrics.jsonl"), "{}").unwrap();
         assert!(matches!(RunDirectory::create(folder.path(), "a"), Err(RecordError::NotEmpty { .. })));
         assert!(RunDirectory::resume(&folder.path().join("a")).is_ok());
         assert!(matches!(RunDirectory::resume(&folder.path().join("b")), Err(RecordError::Missing { .. })));
+    }
+
+    #[test]
+    fn a_start_that_never_trained_blocks_nothing_and_other_files_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("a");
+        fs::create_dir_all(run.join("plugins")).unwrap();
+        for file in ["config.toml", "origins.json", "infomax.log", "metrics.jsonl", "plugins/lib.so"] {
+            fs::write(run.join(file), "").unwrap();
+        }
+        drop(RunDirectory::create(folder.path(), "a").unwrap());
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 1, "the lock alone");
+        for file in ["notes.txt", "encoder.safetensors"] {
+            fs::write(run.join(file), "").unwrap();
+            assert!(matches!(RunDirectory::create(folder.path(), "a"), Err(RecordError::NotEmpty { .. })));
+            fs::remove_file(run.join(file)).unwrap();
+        }
+        fs::create_dir(run.join("checkpoints")).unwrap();
+        assert!(matches!(RunDirectory::create(folder.path(), "a"), Err(RecordError::NotEmpty { .. })));
+    }
+
+    #[test]
+    fn a_run_that_is_refused_has_its_lock_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("a").join(LOCK_FILE);
+        drop(RunDirectory::create(folder.path(), "a").unwrap());
+        let text = serde_json::to_string(&Holder { pid: 7, ..Holder::default() }).unwrap();
+        fs::write(&lock, &text).unwrap();
+        drop(RunDirectory::resume(&folder.path().join("a")).unwrap());
+        assert_eq!(fs::read_to_string(&lock).unwrap(), text);
+        let run = RunDirectory::resume(&folder.path().join("a")).unwrap();
+        run.accept();
+        drop(run);
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "");
     }
 
     #[test]

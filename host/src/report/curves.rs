@@ -52,6 +52,7 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
             "gradient_norm" => ("Gradient", "norm"),
             "skipped_steps" => ("Steps without an update", "count"),
             "loss_scale" => ("Loss scale", "factor"),
+            "momentum" => ("Momentum encoder", "share of itself that it keeps"),
             other => (other, ""),
         };
         let mut own = chart(title, unit, vec![series]);

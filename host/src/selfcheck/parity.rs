@@ -190,6 +190,7 @@ pub fn check(registry: &Registry, options: &Options, comparison: &Comparison) ->
         device.to_string().into(),
     ];
     supervise(&Job {
+        watch: &|| Ok(()),
         arguments,
         environment: vec![("INFOMAX_PLUGIN_PATH", folders)],
         run: options.folder.clone(),

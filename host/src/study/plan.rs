@@ -15,8 +15,9 @@ use crate::{
     dataset::{ForeignDataset, read_list},
     error::{Error, Result},
     hash::sha256,
+    optimizer::Schedule,
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
-    train::{BudgetPlan, Setup},
+    train::{BudgetPlan, Setup, warmup_fault},
 };
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
@@ -147,13 +148,26 @@ fn every(study: &Study, points: usize) -> Vec<(usize, u64, Option<usize>)> {
 }
 
 impl Data {
-    /// The updates that an experiment on this data makes.
-    fn steps(&self, experiment: &Experiment) -> Option<u64> {
+    /// The images that an experiment on this data learns from. A list of labels may leave fewer.
+    fn images(&self, experiment: &Experiment) -> u64 {
+        let share = |images: u64, fraction: f64| (images as f64 * fraction).round() as u64;
+        let with_labels = share(self.train, experiment.dataset.label_fraction.unwrap_or(1.0));
+        let images = if experiment.train.stage == Stage::Pretrain { self.pretrain } else { with_labels };
+        images.saturating_sub(share(self.train, experiment.evaluation.holdout_fraction))
+    }
+
+    /// The updates that an experiment on this data makes; what is wrong with their number.
+    fn steps(&self, experiment: &Experiment) -> Result<Option<u64>, Fault> {
         let train = &experiment.train;
-        let images = if train.stage == Stage::Pretrain { self.pretrain } else { self.train };
-        let held_out = (self.train as f64 * experiment.evaluation.holdout_fraction).round() as u64;
-        let steps_per_epoch = images.saturating_sub(held_out) / train.batch_size;
-        BudgetPlan::new(train.budget(), train.batch_size, steps_per_epoch).steps
+        let (images, batch) = (self.images(experiment), train.batch_size);
+        if images < batch {
+            let message = format!("the dataset has {images} images to train on, `train.batch_size` is {batch}");
+            return Err(Fault::new(message).hint("lower `train.batch_size` or add images"));
+        }
+        let steps_per_epoch = images / batch;
+        let plan = BudgetPlan::new(train.budget(), batch, steps_per_epoch);
+        let schedule = Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0));
+        warmup_fault(experiment, plan, &schedule).map_or(Ok(plan.steps), Err)
     }
 }
 
@@ -220,6 +234,7 @@ impl<'a> Planner<'a> {
             ]);
         }
         let checked = self.check(experiment)?;
+        let steps = checked.data.steps(experiment).map_err(|fault| vec![fault])?;
         let identity = CellIdentity {
             infomax: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch: LIBTORCH.to_owned(),
@@ -238,7 +253,7 @@ impl<'a> Planner<'a> {
             identity,
             threads: experiment.train.threads,
             processes: experiment.distributed.nproc,
-            steps: checked.data.steps(experiment),
+            steps,
             may_use_gpu: experiment.train.device != crate::config::Device::Cpu,
             toml: resolved.toml,
             libraries: checked.libraries,

@@ -101,6 +101,38 @@ impl Identity {
         write_whole(&path, text.as_bytes())
     }
 
+    /// Writes the identity of a run that begins. Of one that goes on with other builds or data, which were overridden, what it was
+    /// made with until then is kept beside as `run-1.json`, `run-2.json`, ….
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn adopt(&self, run: &Path, setup: &Setup) -> Result<()> {
+        if !self.is_written(run) {
+            return self.write(run, setup);
+        }
+        let before = Self::read(run)?;
+        let hashes = |identity: &Self| identity.plugin_hashes();
+        let is_same = hashes(&before) == hashes(self)
+            && before.libtorch == self.libtorch
+            && before.dataset.fingerprint == self.dataset.fingerprint
+            && before.labels == self.labels;
+        if is_same {
+            return Ok(());
+        }
+        let is_free = |number: &u64| !run.join(format!("run-{number}.json")).exists();
+        let kept = run.join(format!("run-{}.json", (1..).find(is_free).expect("the numbers don't end")));
+        fs::copy(run.join(FILE), &kept).map_err(Error::io("write", &kept))?;
+        for plugin in before.plugins.values() {
+            let replaced = |now: &PluginIdentity| now.file == plugin.file && now.sha256 != plugin.sha256;
+            let file = run.join("plugins").join(&plugin.file);
+            if self.plugins.values().any(replaced) && file.exists() {
+                let name = format!("{}.{}", plugin.file, &plugin.sha256[..12]);
+                fs::rename(&file, run.join("plugins").join(name)).map_err(Error::io("move away", &file))?;
+            }
+        }
+        self.write(run, setup)
+    }
+
     /// The identity that a run began with.
     ///
     /// # Errors

@@ -1,33 +1,44 @@
 //! Training: from a resolved experiment to a trained encoder. `setup` checks everything before anything is allocated,
-//! `model` holds what is trained, `step` is one update, `engine` the loop around it.
+//! `prepare` all that needs data, checkpoint and the other processes, before anything is written; `model` holds what is trained,
+//! `step` is one update, `engine` the loop around it, `saving` and `watch` what the loop does beside.
 
 mod budget;
+mod cadence;
+mod data;
 mod device;
 mod engine;
 mod evaluate;
 mod exchange;
 mod identity;
 mod input;
+mod length;
 mod meeting;
 mod model;
+mod options;
 mod passes;
 mod precision;
+mod prepare;
 mod recorder;
+mod saving;
 mod scaler;
 mod setup;
 mod signals;
 mod step;
 mod supervised;
 mod untrained;
+mod watch;
 
 pub use budget::Plan as BudgetPlan;
 pub use device::{device_name, open_cuda, resolve_device};
-pub use engine::{ENCODER, Outcome, RunOptions, train};
+pub use engine::ENCODER;
 pub use identity::{Identity, LabelIdentity, PluginIdentity};
 pub use input::Normalisation;
 pub use meeting::meet;
+pub use length::warmup_fault;
 pub use model::Model;
+pub use options::{Outcome, RunOptions};
 pub use precision::Arithmetic;
+pub use prepare::{Prepared, prepare};
 pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;

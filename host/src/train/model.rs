@@ -11,7 +11,7 @@ use crate::{
     optimizer::{Optimizer, Trained},
     plugin::PluginError,
 };
-use infomax_sdk::{Key, NamedTensor, Role, ffi::module::device};
+use infomax_sdk::{Key, Momentum, NamedTensor, Role, ffi::module::device};
 use tch::{Device, Tensor};
 
 /// Encoder, loss and classifiers with their optimizers.
@@ -98,6 +98,11 @@ impl Model {
             representation,
             identities,
         })
+    }
+
+    /// How the momentum encoder follows, where there is one.
+    pub fn momentum(&self) -> Option<Momentum> {
+        self.momentum_encoder.as_ref().map(|encoder| encoder.schedule().clone())
     }
 
     /// Makes running statistics those of all ranks: their mean, which is what one process would have kept, since they move

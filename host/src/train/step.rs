@@ -48,7 +48,7 @@ pub struct Stepper {
 /// What a step gave.
 #[derive(Clone, Debug)]
 pub struct StepOutcome {
-    /// `loss`, `loss/<term>`, `loss/linear`, `loss/mlp`, `gradient_norm`.
+    /// `loss`, `loss/<term>`, `loss/linear`, `loss/mlp`, `gradient_norm`, and `momentum` beside a momentum encoder.
     pub values: Vec<(String, f64)>,
     /// The value that was not finite, so that nothing was updated.
     pub skipped: Option<String>,
@@ -210,11 +210,11 @@ impl Stepper {
         };
         self.backward(model, &views, maps, gradients, key)?;
 
-        let Gate { values, skipped, overflowed } = self.gate(model, &terms, &classified)?;
+        let Gate { mut values, skipped, overflowed } = self.gate(model, &terms, &classified)?;
         if skipped.is_none() {
             update_parameters(model, lr)?;
             if let Some(momentum_encoder) = &model.momentum_encoder {
-                momentum_encoder.follow(batch.step, self.total_steps)?;
+                values.push(("momentum".to_owned(), momentum_encoder.follow(batch.step, self.total_steps)?));
             }
             tch::manual_seed(key.purpose("after_update").torch_seed());
             if let Some(loss) = &mut model.loss {

@@ -1,6 +1,9 @@
 //! Runs that stop and go on: to the same bytes from any step (`exact`), not at all where something else would be computed
-//! (`changes`), and after a signal at any time (`signals`).
+//! (`changes`), which leaves the run as it was (`refused`); by the command that began them (`auto`); and after a signal at any time
+//! (`signals`).
 
+mod auto;
 mod changes;
 pub mod exact;
+mod refused;
 mod signals;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkpoint {
-    /// Optimizer updates between two checkpoints. One of `every_steps` and `every_epochs` is given; 1 epoch where none
-    /// is. There is always one at the end.
+    /// Optimizer updates between two checkpoints. One of `every_steps` and `every_epochs` is given; each epoch where
+    /// none is, or as many epochs as make up 100 updates. There is always one at the end.
     #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "updates"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_steps: Option<u64>,

@@ -41,8 +41,8 @@ pub struct Evaluation {
     /// Whether a run whose representation has collapsed ends (exit code 6): where `feature_std` falls below 0.05. It is
     /// warned of in any case, where `collapse` is on.
     pub stop_on_collapse: bool,
-    /// Epochs between two tests. One of `every_epochs` and `every_steps` is given; 1 epoch where none is. There is always
-    /// a test at the end.
+    /// Epochs between two tests. One of `every_epochs` and `every_steps` is given; where none is, each epoch, or as many epochs
+    /// as make up 100 updates. There is always a test at the end.
     #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "epochs"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_epochs: Option<u64>,

@@ -1,0 +1,155 @@
+//! The opened dataset of a run: what is learned from, what is tested on, and the batches of both.
+
+use super::{
+    evaluate::{Knn, Pairs, Tester},
+    input::Normalisation,
+    model::Model,
+    options::RunOptions,
+    setup::Setup,
+    signals::Signals,
+};
+use crate::{
+    augmentation::ForeignAugmentation,
+    config::{self, Evaluation, Experiment},
+    dataset::{BatchMaker, LabelChoice, Order, OrderedWorkers, Source, Stage, TrainBatch},
+    distributed::Group,
+    error::{Error, Fault, Result},
+};
+use infomax_sdk::Key;
+use std::{sync::Arc, time::Duration};
+
+/// The opened dataset with its stages.
+pub(super) struct Data {
+    pub(super) source: Source,
+    maker: BatchMaker,
+    /// Labelled images, none of them tested on.
+    train: Stage,
+    test: Stage,
+    group: Group,
+    /// How many processes load data on this machine.
+    processes: usize,
+}
+
+impl Data {
+    pub(super) fn open(experiment: &Experiment, setup: &Setup) -> Result<Self> {
+        let description = Arc::new(setup.augmentation_description.clone());
+        let mut source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
+        if let Some(choice) = LabelChoice::of(experiment, &source)? {
+            source = source.with_labels(Arc::new(choice));
+        }
+        let roles = &source.facts().roles;
+        let mut test = source.stage(&roles.test);
+        // What is held out for choosing is taken from the labels that may be seen, too.
+        let mut train = source.choice().map_or_else(|| source.stage(&roles.train), |choice| choice.stage().clone());
+        let learns_from_labels = experiment.train.stage != config::Stage::Pretrain;
+        let mut stage = if learns_from_labels { train.clone() } else { source.stage(&roles.pretrain) };
+        let fraction = experiment.evaluation.holdout_fraction;
+        if fraction > 0.0 {
+            let key = Key::new(experiment.train.seed).purpose("holdout");
+            let (kept, held) = Source::hold_out(&train, fraction, key);
+            if held.is_empty() && !train.is_empty() {
+                let message =
+                    format!("`evaluation.holdout_fraction` = {fraction} of {} labelled images is none", train.len());
+                return Err(Error::Dataset { fault: Fault::new(message).hint("raise it, or use more labels") });
+            }
+            let taken: std::collections::BTreeSet<_> = held.iter().copied().collect();
+            stage = stage.iter().filter(|sample| !taken.contains(sample)).copied().collect();
+            test = held;
+            train = kept;
+        }
+        let batch = experiment.train.batch_size;
+        if (stage.len() as u64) < batch {
+            let (what, more) = match source.choice().filter(|_| learns_from_labels) {
+                Some(_) => ("images with labels", "use more labels"),
+                None => ("images", "add images"),
+            };
+            let message = format!("the dataset has {} {what} to train on, `train.batch_size` is {batch}", stage.len());
+            let hint = format!("lower `train.batch_size` or {more}");
+            return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
+        }
+        if learns_from_labels && (test.is_empty() || source.facts().class_names.is_empty()) {
+            let name = &experiment.dataset.name;
+            let message =
+                format!("`train.stage` learns from labels, but `dataset.name` = `{name}` has none to test on");
+            return Err(Error::config(Fault::new(message).hint("choose a dataset with classes and a test split")));
+        }
+        let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
+        let maker = BatchMaker { source: source.clone(), stage, augmentation, description };
+        Ok(Self { maker, source, train, test, group: Group::alone(), processes: 1 })
+    }
+
+    /// From here on this rank loads its own rows only.
+    pub(super) fn join(&mut self, group: &Group, options: &RunOptions) {
+        self.group = group.clone();
+        self.processes = options.local_world_size();
+    }
+
+    pub(super) fn classes(&self) -> Option<usize> {
+        let classes = self.source.facts().class_names.len();
+        (classes > 0 && !self.test.is_empty()).then_some(classes)
+    }
+
+    pub(super) fn order(&self, experiment: &Experiment) -> Order {
+        let key = Key::new(experiment.train.seed).purpose("order");
+        Order::new(key, self.maker.stage.len() as u64, experiment.train.batch_size)
+    }
+
+    pub(super) fn batches(
+        &self,
+        experiment: &Experiment,
+        order: &Arc<Order>,
+        steps: std::ops::Range<u64>,
+    ) -> OrderedWorkers<TrainBatch> {
+        let (maker, order) = (self.maker.clone(), order.clone());
+        let key = Key::new(experiment.train.seed).purpose("augment");
+        let train = &experiment.train;
+        let rows = self.group.share(train.batch_size as usize);
+        let make = move |step| maker.train(&order, key, step, rows.clone());
+        let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
+        let workers = train.worker_count(self.processes);
+        OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)
+    }
+
+    pub(super) fn tester(
+        &self,
+        experiment: &Experiment,
+        setup: &Setup,
+        model: &Model,
+        signals: &Signals,
+    ) -> Result<Option<Tester>> {
+        let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
+            experiment.evaluation;
+        let Some(classes) = self.classes() else {
+            log::info!("no labelled images to test on: no classifier is trained");
+            return Ok(None);
+        };
+        let key = |purpose: &str| Key::new(experiment.train.seed).purpose(purpose);
+        let bank = || {
+            let mut stage = self.train.to_vec();
+            if knn_images > 0 {
+                key("neighbours").rng().shuffle(&mut stage);
+                stage.truncate(knn_images as usize);
+            }
+            BatchMaker { stage: stage.into(), ..self.maker.clone() }
+        };
+        let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
+        Ok(Some(Tester {
+            group: self.group.clone(),
+            maker: BatchMaker { stage: self.test.clone(), ..self.maker.clone() },
+            normalisation: normalisation.map_err(Error::torch("prepare views"))?,
+            protocol,
+            batch_size: batch_size.unwrap_or(experiment.train.batch_size),
+            workers: experiment.train.worker_count(self.processes),
+            prefetch: experiment.train.prefetch.into(),
+            deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
+            key: key("test"),
+            signals: signals.clone(),
+            knn: knn.then(|| Knn { bank: bank(), classes: classes as i64, k: knn_k, temperature: knn_temperature }),
+            collapse: collapse.then(|| Pairs {
+                maker: self.maker.clone(),
+                order: Arc::new(self.order(experiment)),
+                key: key("alignment"),
+            }),
+        }))
+    }
+}

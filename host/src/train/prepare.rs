@@ -1,0 +1,189 @@
+//! From a resolved config to a run that may begin: every check there is, and nothing written. A run that is refused here stays
+//! as it was, to the byte.
+
+use super::{
+    budget::Plan,
+    cadence::Cadence,
+    data::Data,
+    device::{device_name, resolve_device},
+    engine::Run,
+    evaluate::Tester,
+    identity::Identity,
+    length::check_length,
+    meeting::{compare, meet},
+    model::Model,
+    options::{Outcome, RunOptions},
+    precision::Arithmetic,
+    recorder::Recorder,
+    saving::newest,
+    setup::Setup,
+    step::Stepper,
+};
+use crate::{
+    checkpoint::{CheckpointSet, Retention, RunState, Writer, restore},
+    config::{Experiment, Resolved},
+    dataset::Order,
+    distributed::Group,
+    error::Result,
+    native,
+    optimizer::Schedule,
+    plugin::Registry,
+    record::{Hardware, History},
+};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A run whose every check has passed.
+pub struct Prepared<'a> {
+    experiment: &'a Experiment,
+    run: Option<&'a Path>,
+    options: &'a RunOptions,
+    setup: Setup,
+    identity: Identity,
+    group: Group,
+    data: Data,
+    order: Arc<Order>,
+    plan: Plan,
+    schedule: Schedule,
+    stepper: Stepper,
+    tester: Option<Tester>,
+    model: Model,
+    state: RunState,
+}
+
+/// Checks whatever can be checked of a run: components, data, the other processes, what a run that goes on began with, and its
+/// newest checkpoint. Of several processes only rank 0 has a run directory.
+///
+/// # Errors
+/// Whatever fails, with its exit code.
+pub fn prepare<'a>(
+    resolved: &'a Resolved,
+    registry: &Registry,
+    run: Option<&'a Path>,
+    options: &'a RunOptions,
+) -> Result<Prepared<'a>> {
+    let experiment = &resolved.experiment;
+    let place = options.place.as_ref();
+    let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
+    Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
+    let threads = experiment.train.thread_count(options.local_world_size());
+    native::set_threads(threads);
+    native::log_warnings();
+    let setup = Setup::new(experiment, registry, &device_name(device))?;
+    let mut data = Data::open(experiment, &setup)?;
+    let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
+    let group = meet(place, experiment, device)?;
+    compare(&group, resolved, &identity, device)?;
+    data.join(&group, options);
+    // Rank 0 alone sees the run directory; a process that was killed before it began has left no identity.
+    let goes_on = options.resume && run.is_none_or(|run| identity.is_written(run) || run.join("checkpoints").exists());
+    if let Some(run) = run.filter(|_| goes_on) {
+        identity.check(run, &options.overrides)?;
+    }
+
+    let saved = if group.agrees_with_leader(options.resume)? {
+        newest(run.map(checkpoints).as_ref(), &group)?
+    } else {
+        BTreeMap::new()
+    };
+    let mut start = experiment.clone();
+    if !saved.is_empty() {
+        start.encoder.weights = None; // they may have gone since
+    }
+    let mut model = Model::new(&setup, &start, data.classes())?;
+    let state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    drop(saved);
+    model.follow_leader(&group)?;
+    let order = Arc::new(data.order(experiment));
+    let steps_per_epoch = order.steps_per_epoch();
+    let plan = Plan::new(experiment.train.budget(), experiment.train.batch_size, steps_per_epoch);
+    let schedule = Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0));
+    check_length(experiment, plan, &schedule, model.momentum(), &state, &options.overrides)?;
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
+    let tester = data.tester(experiment, &setup, &model, &options.signals)?;
+    // Nobody writes before all have come as far.
+    group.agree_on_end(false, 0.0)?;
+    Ok(Prepared {
+        experiment,
+        run,
+        options,
+        setup,
+        identity,
+        group,
+        data,
+        order,
+        plan,
+        schedule,
+        stepper,
+        tester,
+        model,
+        state,
+    })
+}
+
+fn checkpoints(run: &Path) -> CheckpointSet {
+    CheckpointSet::new(run.join("checkpoints"))
+}
+
+impl Prepared<'_> {
+    /// Trains to the end of the budget.
+    ///
+    /// # Errors
+    /// Whatever fails, with its exit code; `Error::Interrupted` after a signal.
+    pub fn train(self) -> Result<Outcome> {
+        let Self { experiment, run, options, setup, identity, order, plan, mut state, .. } = self;
+        if let Some(run) = run {
+            identity.adopt(run, &setup)?;
+        }
+        let history = run.map(History::read).transpose().unwrap_or_else(|reason| {
+            log::warn!("{reason}; a new one is begun");
+            Some(History::default())
+        });
+        let (every, batch_size) = (experiment.train.log_every_steps, experiment.train.batch_size);
+        let recorder = run.map(|run| {
+            let recorder = Recorder::open(run, &options.name, plan, batch_size, every, state.step)?;
+            let began = history.as_ref().map_or(0, History::began);
+            if experiment.record.tensorboard { recorder.with_tensorboard(began) } else { Ok(recorder) }
+        });
+        state.planned_steps = plan.steps;
+        let steps_per_epoch = order.steps_per_epoch();
+        let (evaluation, checkpoint) = (&experiment.evaluation, &experiment.checkpoint);
+        let mut engine = Run {
+            experiment,
+            run,
+            group: self.group,
+            identity,
+            tester: self.tester,
+            schedule: self.schedule,
+            signals: options.signals.clone(),
+            data: self.data,
+            tests: Cadence::new(evaluation.every_epochs, evaluation.every_steps, steps_per_epoch),
+            saves: Cadence::new(checkpoint.every_epochs, checkpoint.every_steps, steps_per_epoch),
+            order,
+            stepper: self.stepper,
+            model: self.model,
+            writer: run.map(checkpoints).map(|set| {
+                let (best, metric) = (checkpoint.keep_best, checkpoint.best_metric.name().to_owned());
+                let retention = Retention { newest: checkpoint.keep, best, metric };
+                Writer::new(set, retention, checkpoint.verify, Duration::from_secs(checkpoint.timeout_seconds))
+            }),
+            recorder: recorder.transpose()?,
+            plan,
+            state,
+            alone: Duration::ZERO,
+            straggler: None,
+            began: Instant::now(),
+        };
+        if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {
+            Hardware::of_this_machine().note(run)?;
+            history.begin(run, engine.state.step)?;
+        }
+        engine.tell_cadence();
+        engine.compare_untrained(&setup)?;
+        engine.go_on()
+    }
+}
