@@ -81,22 +81,49 @@ char* infomax_store_serve(uint16_t* port, int64_t timeout_ms, void** store) {
   });
 }
 
-void infomax_store_free(void* store) { delete static_cast<c10::intrusive_ptr<c10d::Store>*>(store); }
-
-// Joins the group of `size` processes that meet at the store of host and port; the process that serves the store says
-// so. `address` is this machine's, as the other processes reach it. With `checked`, processes that call different
-// collectives get an error that says so. `meeting_ms` is how long to wait for the others to come. CUDA tensors go through NCCL with `nccl`, through gloo otherwise.
-char* infomax_group_join(const char* host, uint16_t port, int serves, const char* prefix, const char* address, int rank,
-                         int size, int64_t meeting_ms, int64_t timeout_ms, int checked, int nccl,
-                         Group** group) {
+// The store of host and port, as a client; with `serves` its server too. Waits until it answers.
+char* infomax_store_open(const char* host, uint16_t port, int serves, int64_t timeout_ms, void** store) {
   return guarded([&] {
-    const Milliseconds timeout(timeout_ms);
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serves != 0;
     options.waitWorkers = false;
-    options.timeout = Milliseconds(meeting_ms);
-    auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
+    options.timeout = Milliseconds(timeout_ms);
+    *store = new c10::intrusive_ptr<c10d::Store>(c10::make_intrusive<c10d::TCPStore>(host, options));
+  });
+}
+
+void infomax_store_free(void* store) { delete static_cast<c10::intrusive_ptr<c10d::Store>*>(store); }
+
+char* infomax_store_set(void* store, const char* key, const char* value, size_t length) {
+  return guarded([&] {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(value);
+    (*static_cast<c10::intrusive_ptr<c10d::Store>*>(store))->set(key, std::vector<uint8_t>(bytes, bytes + length));
+  });
+}
+
+// The bytes under a key, which the caller frees with infomax_free; null where there are none. Does not wait for them.
+char* infomax_store_get(void* store, const char* key, char** value, size_t* length) {
+  return guarded([&] {
+    auto& opened = *static_cast<c10::intrusive_ptr<c10d::Store>*>(store);
+    *value = nullptr;
+    if (!opened->check({key})) return;
+    const auto bytes = opened->get(key);
+    *value = static_cast<char*>(malloc(bytes.size() + 1));
+    *length = bytes.size();
+    std::memcpy(*value, bytes.data(), bytes.size());
+  });
+}
+
+// Joins the group of `size` processes, all of which have come to the store. `address` is this machine's, as the other
+// processes reach it. With `checked`, processes that call different collectives get an error that says so. CUDA tensors go
+// through NCCL with `nccl`, through gloo otherwise.
+char* infomax_group_join(void* opened, const char* prefix, const char* address, int rank, int size, int64_t timeout_ms,
+                         int checked, int nccl, Group** group) {
+  return guarded([&] {
+    const Milliseconds timeout(timeout_ms);
+    auto tcp = *static_cast<c10::intrusive_ptr<c10d::Store>*>(opened);
+    tcp->setTimeout(timeout);
     auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
     auto processes = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
     auto backend = make_gloo(store, rank, size, address, timeout);

@@ -32,8 +32,10 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// libtorch refused a call of the host's own (exit code 8 where memory ran out, 1 otherwise).
     Torch { action: &'static str, message: String },
-    /// A signal asked for an end; the state is saved (exit code 75).
-    Interrupted { step: u64, run: PathBuf },
+    /// A signal asked for an end; the state is saved, in a directory that rank 0 knows (exit code 75).
+    Interrupted { step: u64, run: Option<PathBuf> },
+    /// A signal asked for an end before there was anything to save (exit code 75).
+    InterruptedEarly,
     /// A signal ended the work on a study; what is done is kept (exit code 75).
     StudyInterrupted { left: usize, study: String },
     /// Cells of a study failed, or can't be trained (exit code 9).
@@ -154,7 +156,7 @@ impl Error {
             Self::Torch { message, .. } if memory_ran_out(message) => 8,
             Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } | Self::Selfcheck { .. } => 1,
             Self::Limit { .. } => 8,
-            Self::Interrupted { .. } | Self::StudyInterrupted { .. } => 75,
+            Self::Interrupted { .. } | Self::InterruptedEarly | Self::StudyInterrupted { .. } => 75,
             Self::StudyFailed { .. } => 9,
         }
     }
@@ -189,8 +191,13 @@ impl Error {
                 Fault::new(format!("out of memory while trying to {action}: {message}")).hint(MEMORY_HINT)
             }
             Self::Torch { action, message } => Fault::new(format!("can't {action}: {message}")),
-            Self::Interrupted { step, run } => Fault::new(format!("interrupted after step {step}; the state is saved"))
-                .hint(format!("continue with `infomax train --resume {}`", run.display())),
+            Self::Interrupted { step, run } => {
+                let fault = Fault::new(format!("interrupted after step {step}; the state is saved"));
+                let hint = run.as_ref().map(|run| format!("continue with `infomax train --resume {}`", run.display()));
+                Fault { hint, ..fault }
+            }
+            Self::InterruptedEarly => Fault::new("interrupted before the first step: nothing has changed")
+                .hint("the same command begins, or goes on, again"),
             Self::StudyInterrupted { left, study } => {
                 Fault::new(format!("interrupted; {left} cells are left, and what is done is kept"))
                     .hint(format!("go on with `infomax ablate run {study}`"))

@@ -143,7 +143,7 @@ impl PlanCommand {
         let (plan, registry) = self.study.plan()?;
         if let Some(seconds) = self.measure {
             let slots = slots(&plan, None, &[])?;
-            let (folders, signals) = (registry.path_list()?, Signals::listen()?);
+            let (folders, signals) = (registry.path_list()?, Signals::listen(true)?);
             measure(&plan, &slots[0], &folders, Duration::from_secs(seconds), &signals, |text| eprintln!("{text}"))?;
         }
         let cells = planned(&plan)?;
@@ -187,7 +187,7 @@ impl RunCommand {
         let only = self.only(&plan)?;
         let slots = slots(&plan, self.workers.map(|count| count as usize), &self.devices)?;
         let folders = registry.path_list()?;
-        let signals = Signals::listen()?;
+        let signals = Signals::listen(false)?;
         let mut live = Live::new(slots.len());
         changes(&plan).iter().for_each(|note| live.note(note));
         let mut work = Work {

@@ -29,21 +29,29 @@ impl Compare {
     /// A folder that holds no run, a metric that none has, a file that can't be written.
     pub fn run(self) -> Result<()> {
         self.told.check()?;
-        let members = Member::read_all(&self.runs)?;
-        let baseline = self.baseline.as_ref().map(|run| self.place(run)).transpose()?.map(Baseline::Member);
+        // A pattern such as `runs/*` takes in folders of cells and of studies.
+        let (runs, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            self.runs.iter().cloned().partition(|path| !path.is_dir() || path.join("config.toml").exists());
+        let runs = if runs.is_empty() { self.runs.clone() } else { runs };
+        if runs.len() < self.runs.len() {
+            let names = others.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
+            eprintln!("passed over, since they are no runs: {names}");
+        }
+        let members = Member::read_all(&runs)?;
+        let baseline = self.baseline.as_ref().map(|run| place(&runs, run)).transpose()?.map(Baseline::Member);
         let (metric, further) = (self.told.metric.clone(), self.told.further());
         let options = Options { metric, further, baseline, notes: Vec::new() };
         let title = format!("{} run{}", members.len(), if members.len() == 1 { "" } else { "s" });
         self.told.tell(&Comparison::of(&title, members, &options)?)
     }
+}
 
-    /// Which of the runs a path names.
-    fn place(&self, run: &PathBuf) -> Result<usize> {
-        let real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let wanted = real(run);
-        self.runs.iter().position(|other| real(other) == wanted).ok_or_else(|| {
-            let fault = Fault::new(format!("the baseline `{}` is none of the runs", run.display()));
-            Error::config(fault.hint("name it among them too"))
-        })
-    }
+/// Which of the runs a path names.
+fn place(runs: &[PathBuf], run: &PathBuf) -> Result<usize> {
+    let real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let wanted = real(run);
+    runs.iter().position(|other| real(other) == wanted).ok_or_else(|| {
+        let fault = Fault::new(format!("the baseline `{}` is none of the runs", run.display()));
+        Error::config(fault.hint("name it among them too"))
+    })
 }

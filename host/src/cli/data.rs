@@ -95,7 +95,7 @@ fn scan(arguments: &Scan) -> Result<()> {
         }
         Ok(())
     };
-    let scan = dataset::scan(&source, experiment.train.worker_count(1), deadline, tell)?;
+    let scan = dataset::scan(&source, experiment.train.worker_count(crate::cores::cores().len()), deadline, tell)?;
     let written = manifest.as_ref().map(HashManifest::write).transpose()?;
     let (count, bad) = (scan.images, scan.bad.len());
     if arguments.json {

@@ -2,7 +2,7 @@
 
 use super::published::PublishedArguments;
 use crate::{
-    config::{Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
+    config::{Device, Explained, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas, lock::Lock, search_folders},
     study::Study,
@@ -11,11 +11,14 @@ use crate::{
 use clap::Args;
 use std::path::{Path, PathBuf};
 
+/// Updates of a run that only tries things out.
+const SMOKE_STEPS: u64 = 4;
+
 /// Which experiment.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ExperimentArguments {
     /// Config files; later ones win
-    #[arg(value_name = "CONFIG")]
+    #[arg(value_name = "CONFIG", value_parser = config_file)]
     pub files: Vec<PathBuf>,
     /// Set a value: `--set train.batch_size=64`; wins over files and environment
     #[arg(long, value_name = "KEY=VALUE")]
@@ -33,7 +36,64 @@ pub struct ExperimentArguments {
     of_run: bool,
 }
 
+/// A config file; a bare name is that of an experiment under `configs`.
+fn config_file(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.exists() {
+        return Ok(path);
+    }
+    if let Some((key, _)) = text.split_once('=')
+        && !key.is_empty()
+        && !key.contains(['/', ' '])
+    {
+        return Err(format!("it is no file; a value is set with `--set {text}`"));
+    }
+    let is_name = path.extension().is_none() && !path.is_absolute() && !text.starts_with('.');
+    let folders = ["configs/experiments", "configs"].map(|folder| Path::new(folder).join(format!("{text}.toml")));
+    let named = folders.into_iter().find(|file| is_name && file.is_file());
+    if let Some(file) = &named {
+        eprintln!("config: {}", file.display());
+    }
+    Ok(named.unwrap_or(path)) // what is not there is told when it is read
+}
+
 impl ExperimentArguments {
+    /// As [`ExperimentArguments::resolve`], but short: a few updates, a test and a checkpoint among them.
+    ///
+    /// # Errors
+    /// As [`ExperimentArguments::resolve`].
+    pub fn resolve_smoke(&mut self) -> Result<(Resolved, Registry)> {
+        // What makes sense depends on the experiment, which is looked at with a warm-up that fits whatever it says.
+        let says = |set: &[String], key: &str| set.iter().any(|set| set.trim_start().starts_with(&format!("{key}=")));
+        let own = |key: &str, set: &[String]| says(set, key);
+        let lengths = ["train.epochs", "train.steps", "train.images", "train.seconds"];
+        if !lengths.iter().any(|key| own(key, &self.set)) {
+            self.set.push(format!("train.steps={SMOKE_STEPS}"));
+        }
+        if !own("optimizer.warmup_steps", &self.set) && !own("optimizer.warmup_epochs", &self.set) {
+            self.set.push("optimizer.warmup_steps=1".to_owned());
+        }
+        let (resolved, _) = self.resolve()?;
+        let shorter = [
+            ("evaluation", "every_steps", SMOKE_STEPS / 2),
+            ("checkpoint", "every_steps", SMOKE_STEPS / 2),
+            ("train", "log_every_steps", 1),
+        ];
+        for (table, field, value) in shorter {
+            let key = format!("{table}.{field}");
+            let epochs = format!("{table}.every_epochs");
+            let acts =
+                matches!(resolved.survey.explain(&key), Ok(Explained::Field(field)) if field.without_effect.is_none());
+            if acts && !own(&key, &self.set) && !own(&epochs, &self.set) {
+                self.set.push(format!("{key}={value}"));
+            }
+        }
+        if resolved.experiment.evaluation.untrained && !own("evaluation.untrained", &self.set) {
+            self.set.push("evaluation.untrained=false".to_owned());
+        }
+        self.resolve()
+    }
+
     /// Finds plugins and resolves the config.
     ///
     /// # Errors

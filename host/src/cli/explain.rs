@@ -34,6 +34,7 @@ fn of_field(field: &Field) -> String {
     let said = field.said.iter().map(|said| [said.at.clone(), shown(&said.value), fate(said.fate).to_owned()]);
     let default = field.default.as_ref().map_or_else(|| "not set".to_owned(), shown);
     let facts = [
+        ("comes to", field.comes_to.clone()),
         ("meaning", field.meaning.clone()),
         ("takes", Some(field.takes.clone())),
         ("unit", field.unit.clone()),

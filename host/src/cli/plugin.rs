@@ -2,7 +2,7 @@
 
 use super::{experiment::ExperimentArguments, say};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Fault, Result},
     plugin::{Candidate, Registry, load, lock::Lock, search_folders},
 };
 use clap::Subcommand;
@@ -15,7 +15,7 @@ pub enum Plugin {
     List,
     /// Print what a library says of itself, without loading it
     Inspect {
-        /// A library file
+        /// A library file, or the name of a plugin or of a component
         library: PathBuf,
         /// Print the manifest as JSON
         #[arg(long)]
@@ -24,7 +24,7 @@ pub enum Plugin {
     /// Load a library and nothing else: what the host does in a child process first
     #[command(hide = true)]
     Probe {
-        /// A library file
+        /// A library file, or the name of a plugin or of a component
         library: PathBuf,
         /// Plugins whose libtorch may be another one, as the config allows
         #[arg(long)]
@@ -88,8 +88,29 @@ fn describe(candidate: &Candidate) {
     }
 }
 
+/// A library's file, by its path or by the name of a plugin or of a component that one of the found plugins provides.
+fn named(library: &Path) -> Result<PathBuf> {
+    let text = library.to_string_lossy();
+    if library.exists() || text.contains('/') || library.extension().is_some() {
+        return Ok(library.to_owned());
+    }
+    let registry = ExperimentArguments::default().registry()?;
+    let candidates = registry.candidates();
+    let is_plugin = |candidate: &&Candidate| {
+        let name = candidate.manifest.name.as_str();
+        name == text || name.strip_prefix("infomax-plugin-") == Some(&text)
+    };
+    let provides =
+        |candidate: &&Candidate| candidate.manifest.components.iter().any(|component| component.name == *text);
+    let found = candidates.iter().find(is_plugin).or_else(|| candidates.iter().find(provides));
+    found.map(|candidate| candidate.path.clone()).ok_or_else(|| {
+        let fault = Fault::new(format!("there is no file and no plugin or component `{text}`"));
+        Error::config(fault.hint("`infomax plugin list` shows what there is, and where it was looked for"))
+    })
+}
+
 fn inspect(library: &Path, json: bool) -> Result<()> {
-    let candidate = Candidate::read(library, &[]).map_err(Error::from)?;
+    let candidate = Candidate::read(&named(library)?, &[]).map_err(Error::from)?;
     if json {
         say(&serde_json::to_string_pretty(&candidate.manifest).expect("a manifest is plain data"));
         return Ok(());

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{self, Change, Precision, Resolved, difference, write_origins},
-    distributed::{Job, Place, Supervised, report_to, supervise},
+    distributed::{Job, Place, Supervised, announce, report_to, supervise},
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas},
     record::{History, Memory, RunDirectory, now, write_whole},
@@ -45,6 +45,9 @@ pub struct Train {
     /// Go on though the dataset has changed since the run began
     #[arg(long)]
     accept_dataset_change: bool,
+    /// Try the experiment out: a few updates, with warm-up, tests and checkpoints to fit, in a run of its own
+    #[arg(long, conflicts_with = "resume")]
+    smoke: bool,
     /// Be one of the processes of the run in this directory; what a supervisor starts
     #[arg(long, value_name = "RUN", hide = true)]
     #[arg(conflicts_with_all = ["files", "set", "amp", "nproc", "resume", "PublishedArguments"])]
@@ -66,14 +69,25 @@ impl Train {
     /// # Errors
     /// Whatever fails, with its exit code.
     pub fn run(mut self) -> Result<()> {
+        // Before anything that takes time: a signal that comes meanwhile is heard.
         let place = Place::from_environment()?;
+        let tells = self.rank_of.is_none() && place.as_ref().is_none_or(|place| place.rank == 0);
+        let signals = Signals::listen(tells)?;
+        let result = self.run_in(place.clone(), &signals);
+        if let (Some(place), Err(error)) = (&place, &result) {
+            announce(place, error, &signals);
+        }
+        result
+    }
+
+    fn run_in(&mut self, place: Option<Place>, signals: &Signals) -> Result<()> {
         if self.accept_dataset_change {
             self.overrides.push("dataset".to_owned());
         }
         if let Some(run) = self.rank_of.clone() {
             let place =
                 place.ok_or_else(|| Error::config(Fault::new("`--rank-of` is for processes of a supervisor")))?;
-            return self.be_rank(&run, place);
+            return self.be_rank(&run, place, signals);
         }
         if self.resume.is_none() && !self.overrides.is_empty() {
             let fault = Fault::new("`--override` and `--accept-dataset-change` are for a run that goes on");
@@ -99,13 +113,12 @@ impl Train {
         let leads = place.as_ref().is_none_or(|place| place.rank == 0);
         let (resolved, registry) = self.resolve(nproc, leads)?;
         match place {
-            Some(place) => self.train_with_others(&resolved, &registry, place),
-            None if resolved.experiment.distributed.nproc > 1 => self.supervise(&resolved, &registry),
+            Some(place) => self.train_with_others(&resolved, &registry, place, signals),
+            None if resolved.experiment.distributed.nproc > 1 => self.supervise(&resolved, &registry, signals),
             None => {
-                let signals = Signals::listen()?;
                 let directory = self.directory(&resolved)?;
                 let accept = |run: &Path| self.accept(&resolved, run, Some(&directory));
-                self.train(&resolved, &registry, Some(directory.path()), None, signals, &accept)
+                self.train(&resolved, &registry, Some(directory.path()), None, signals.clone(), &accept)
             }
         }
     }
@@ -128,6 +141,7 @@ impl Train {
                 (resolved.map_err(|faults| Error::Config { faults })?, registry)
             }
             Some(run) if !self.is_auto() && !run.is_dir() => return Err(RunDirectory::resume(run).unwrap_err().into()),
+            _ if self.smoke => self.experiment.resolve_smoke()?,
             _ => self.experiment.resolve()?,
         };
         if self.is_auto() {
@@ -174,7 +188,10 @@ impl Train {
         let directory = match (&self.resume, &record.name) {
             (Some(run), _) => RunDirectory::resume(run)?,
             (None, Some(name)) => RunDirectory::create(&record.run_directory, name)?,
-            (None, None) => RunDirectory::create_numbered(&record.run_directory, &self.experiment.name())?,
+            (None, None) => {
+                let name = self.experiment.name() + if self.smoke { "-smoke" } else { "" };
+                RunDirectory::create_numbered(&record.run_directory, &name)?
+            }
         };
         if self.resume.is_none() {
             // Before anything starts: it is what runs, in every process, and what `--resume` reads.
@@ -193,33 +210,40 @@ impl Train {
     }
 
     /// One of the processes that a launcher started, here and perhaps on other machines.
-    fn train_with_others(&self, resolved: &Resolved, registry: &Registry, place: Place) -> Result<()> {
-        let signals = Signals::listen()?;
+    fn train_with_others(
+        &self,
+        resolved: &Resolved,
+        registry: &Registry,
+        place: Place,
+        signals: &Signals,
+    ) -> Result<()> {
         let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
         let run = directory.as_ref().map(RunDirectory::path);
-        self.train(resolved, registry, run, Some(place), signals, &|run| self.accept(resolved, run, directory.as_ref()))
+        self.train(resolved, registry, run, Some(place), signals.clone(), &|run| {
+            self.accept(resolved, run, directory.as_ref())
+        })
     }
 
     /// One of the processes that the supervisor below started.
-    fn be_rank(&mut self, run: &Path, place: Place) -> Result<()> {
+    fn be_rank(&mut self, run: &Path, place: Place, signals: &Signals) -> Result<()> {
         report_to(run.join("ranks").join(format!("rank-{}.json", place.rank)));
         if self.continued {
             self.resume = Some(run.to_owned());
         }
         let (resolved, registry) = self.resolve_frozen(&run.join(PROPOSED))?;
         let own = (place.rank == 0).then_some(run);
-        self.train(&resolved, &registry, own, Some(place), Signals::listen()?, &|run| {
+        self.train(&resolved, &registry, own, Some(place), signals.clone(), &|run| {
             logger::also_to(&run.join(LOG));
             Hearing::accept(run)
         })
     }
 
     /// Starts the processes and watches them; the config is settled here and handed to them as a file.
-    fn supervise(&self, resolved: &Resolved, registry: &Registry) -> Result<()> {
+    fn supervise(&self, resolved: &Resolved, registry: &Registry, signals: &Signals) -> Result<()> {
         let since = now();
         let directory = self.directory(resolved)?;
         let mut hearing = Hearing::begin(directory.path(), &resolved.toml)?;
-        let result = self.supervise_in(&directory, &hearing, resolved, registry);
+        let result = self.supervise_in(&directory, &hearing, resolved, registry, signals);
         hearing.end(matches!(result, Err(Error::Distributed { .. })))?;
         self.end(resolved, directory.path(), since, &result);
         result
@@ -231,6 +255,7 @@ impl Train {
         hearing: &Hearing<'_>,
         resolved: &Resolved,
         registry: &Registry,
+        signals: &Signals,
     ) -> Result<()> {
         let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
         let table = &resolved.experiment.distributed;
@@ -239,6 +264,7 @@ impl Train {
         loop {
             let mut arguments = vec!["train".into(), "--rank-of".into(), run.clone().into()];
             arguments.extend(continued.then(|| "--continued".into()));
+            arguments.extend(self.smoke.then(|| "--smoke".into()));
             arguments.extend(self.experiment.locked.then(|| "--locked".into()));
             arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
             let job = Job {
@@ -247,6 +273,7 @@ impl Train {
                 run: run.clone(),
                 nproc: table.nproc as usize,
                 timeout: Duration::from_secs(table.timeout_seconds),
+                signals,
                 watch: &|| match self.accepted.get() || !hearing.is_accepted() {
                     true => Ok(()),
                     false => self.accept(resolved, directory.path(), Some(directory)),
@@ -254,8 +281,11 @@ impl Train {
             };
             match supervise(&job) {
                 Ok(Supervised::Finished) => return Ok(()),
+                Ok(Supervised::Interrupted { .. }) if !holds_results(directory.path()) => {
+                    return Err(Error::InterruptedEarly);
+                }
                 Ok(Supervised::Interrupted { step }) => {
-                    return Err(Error::Interrupted { step, run: directory.path().to_owned() });
+                    return Err(Error::Interrupted { step, run: Some(directory.path().to_owned()) });
                 }
                 Err(error @ Error::Distributed { .. }) if restarts < table.max_restarts => {
                     restarts += 1;
@@ -283,8 +313,14 @@ impl Train {
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
         let supervised = self.rank_of.is_some();
         let local_rank = place.as_ref().map_or(0, |place| place.local_rank);
-        let options =
-            RunOptions { name, resume: self.resume.is_some(), overrides: self.overrides.clone(), place, signals };
+        let options = RunOptions {
+            name,
+            resume: self.resume.is_some(),
+            overrides: self.overrides.clone(),
+            place,
+            signals,
+            smoke: self.smoke,
+        };
         let outcome = prepare(resolved, registry, run, &options).and_then(|prepared| {
             run.map_or(Ok(()), accept)?;
             prepared.train()
@@ -352,9 +388,9 @@ const LOG: &str = "infomax.log";
 
 /// Where a launcher starts a job again, which would begin anew: the run that is left behind.
 fn tell_unfinished(record: &config::Record, experiment: &str, new: &Path) {
-    let restarts = ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"].into_iter().find(|name| {
-        std::env::var(name).is_ok_and(|count| count.trim().parse::<u64>().is_ok_and(|count| count > 0))
-    });
+    let restarts = ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"]
+        .into_iter()
+        .find(|name| std::env::var(name).is_ok_and(|count| count.trim().parse::<u64>().is_ok_and(|count| count > 0)));
     let Some(variable) = restarts else { return };
     let prefix = format!("{experiment}-");
     let runs = fs::read_dir(&record.run_directory).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -5,10 +5,32 @@ use super::{
     fault::Fault,
     layer::{KeyPath, Layer, dotted},
     nearest, overrides, schema,
-    tables::Device,
+    tables::{Device, Optimizer},
     validate,
 };
 use serde_json::Value;
+
+/// What other tools, and the published script, call our keys.
+const OTHER_NAMES: [(&str, &str); 18] = [
+    ("accumulate_grad_batches", "train.accumulation_steps"),
+    ("amp", "train.precision"),
+    ("base_lr", "optimizer.lr"),
+    ("ckpt_path", "encoder.weights"),
+    ("devices", "distributed.nproc"),
+    ("gpus", "distributed.nproc"),
+    ("gradient_accumulation_steps", "train.accumulation_steps"),
+    ("learning_rate", "optimizer.lr"),
+    ("log_every_n_steps", "train.log_every_steps"),
+    ("max_epochs", "train.epochs"),
+    ("max_steps", "train.steps"),
+    ("num_workers", "train.workers"),
+    ("output_dir", "record.run_directory"),
+    ("pretrained", "encoder.weights"),
+    ("run_name", "record.name"),
+    ("scheduler", "optimizer.schedule"),
+    ("warmup", "optimizer.warmup_steps"),
+    ("wd", "optimizer.weight_decay"),
+];
 
 /// Everything that is said about every key of an experiment.
 #[derive(Clone, Debug)]
@@ -58,6 +80,8 @@ pub struct Field {
     pub default: Option<Value>,
     /// Why it has no effect, and where it would.
     pub without_effect: Option<(String, String)>,
+    /// What the value comes to together with others.
+    pub comes_to: Option<String>,
 }
 
 /// One layer's say.
@@ -100,7 +124,13 @@ impl Survey {
             let row = |path: KeyPath| (dotted(&path), self.value_and_place(&path));
             return Ok(Explained::Table { key: dotted(&path), meaning, fields: fields.into_iter().map(row).collect() });
         }
-        if self.fields().contains(&path) { Ok(Explained::Field(Box::new(self.field(&path)))) } else { Err(unknown()) }
+        if self.fields().contains(&path) {
+            return Ok(Explained::Field(Box::new(self.field(&path))));
+        }
+        match OTHER_NAMES.iter().find(|(other, _)| *other == key) {
+            Some((_, ours)) => self.explain(ours),
+            None => Err(unknown()),
+        }
     }
 
     fn field(&self, path: &[String]) -> Field {
@@ -118,7 +148,19 @@ impl Survey {
             takes: validate::expected(part),
             default,
             without_effect,
+            comes_to: self.comes_to(path),
         }
+    }
+
+    /// The learning rate of updates, where `lr` is stated for another batch.
+    fn comes_to(&self, path: &[String]) -> Option<String> {
+        if !["optimizer.lr", "optimizer.lr_reference_batch"].contains(&dotted(path).as_str()) {
+            return None;
+        }
+        let optimizer: Optimizer = serde_json::from_value(self.value["optimizer"].clone()).ok()?;
+        let (batch, reference) = (self.value["train"]["batch_size"].as_u64()?, optimizer.lr_reference_batch?);
+        let rate = optimizer.lr_for(batch);
+        Some(format!("a learning rate of {rate} = {} × `train.batch_size` {batch} / {reference}", optimizer.lr))
     }
 
     /// Who said something: the default, and each layer.

@@ -53,6 +53,16 @@ pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
             current = Some(name);
         }
     }
+    // A learning rate that is said without the batch that it is for is meant as it stands.
+    for index in 0..layers.len() {
+        let (earlier, rest) = layers.split_at_mut(index);
+        let says = |key: &str| rest[0].table("optimizer").is_some_and(|fields| fields.contains_key(key));
+        if says("lr") && !says("lr_reference_batch") {
+            earlier
+                .iter_mut()
+                .for_each(|layer| layer.drop_key(&["optimizer".to_owned(), "lr_reference_batch".to_owned()]));
+        }
+    }
     for (table, keys) in ALTERNATIVES {
         for index in 0..layers.len() {
             let (earlier, rest) = layers.split_at_mut(index);

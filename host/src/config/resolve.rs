@@ -66,7 +66,7 @@ impl Sources {
 /// An experiment with nothing left open.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The experiment as types.
+    /// The experiment as types, with the learning rate for its batch.
     pub experiment: Experiment,
     /// The experiment as text: every value that has an effect, and byte-equal for equal values.
     pub toml: String,
@@ -99,12 +99,14 @@ impl Resolved {
 /// Everything that is wrong with it, each with its place.
 pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<Resolved, Vec<Fault>> {
     let Drawn { survey, without_effect } = draw(sources, components, false)?;
-    let experiment: Experiment = serde_json::from_value(survey.value.clone())
+    let mut experiment: Experiment = serde_json::from_value(survey.value.clone())
         .map_err(|error| vec![Fault::new(format!("the config fits its schema but not its types: {error}"))])?;
     let faults: Vec<Fault> = without_effect.into_iter().chain(rules::check(&experiment, &survey.layers)).collect();
     if !faults.is_empty() {
         return Err(faults);
     }
+
+    experiment.optimizer.lr = experiment.optimizer.lr_for(experiment.train.batch_size);
 
     let mut acting = survey.value.clone();
     effect::leave_out(&mut acting);

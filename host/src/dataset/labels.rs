@@ -80,7 +80,7 @@ fn hidden(roles: &Roles, splits: usize) -> Vec<bool> {
 /// As [`Source::labels`].
 pub fn labels(experiment: &Experiment, source: &Source, stage: &Stage) -> Result<Vec<i64>> {
     let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
-    source.labels(stage, experiment.train.worker_count(1), deadline)
+    source.labels(stage, experiment.train.worker_count(crate::cores::cores().len()), deadline)
 }
 
 /// The positions of a share of each class, at least one of each. Which ones depends on nothing but labels, positions and the

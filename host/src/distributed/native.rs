@@ -10,16 +10,28 @@ use tch::Tensor;
 
 unsafe extern "C" {
     fn infomax_store_serve(port: *mut u16, timeout_ms: i64, store: *mut *mut c_void) -> *mut c_char;
-    fn infomax_store_free(store: *mut c_void);
-    fn infomax_group_join(
+    fn infomax_store_open(
         host: *const c_char,
         port: u16,
         serves: c_int,
+        timeout_ms: i64,
+        store: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn infomax_store_free(store: *mut c_void);
+    fn infomax_store_set(store: *mut c_void, key: *const c_char, value: *const u8, length: usize) -> *mut c_char;
+    fn infomax_store_get(
+        store: *mut c_void,
+        key: *const c_char,
+        value: *mut *mut c_char,
+        length: *mut usize,
+    ) -> *mut c_char;
+    fn infomax_free(memory: *mut c_char);
+    fn infomax_group_join(
+        store: *mut c_void,
         prefix: *const c_char,
         address: *const c_char,
         rank: c_int,
         size: c_int,
-        meeting_ms: i64,
         timeout_ms: i64,
         checked: c_int,
         nccl: c_int,
@@ -50,7 +62,8 @@ fn text(value: &str) -> NativeResult<CString> {
     CString::new(value).map_err(|_| format!("`{}` holds a NUL", value.escape_debug()))
 }
 
-/// The place where processes meet; lives as long as this value.
+/// The place where processes meet: its server, which lives as long as this value, or a client of it.
+#[derive(Debug)]
 pub struct Store(*mut c_void);
 
 // SAFETY: the store's server has a thread of its own; this value only ends it.
@@ -69,6 +82,49 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Opens the store of a host and a port; `serves`: this process is where it lies.
+    ///
+    /// # Errors
+    /// A port that is taken, or nobody who answers in time, in libtorch's words.
+    pub fn open(host: &str, port: u16, serves: bool, timeout: Duration) -> NativeResult<Self> {
+        let (host, mut store) = (text(host)?, null_mut());
+        // SAFETY: the text and the out-parameter outlive the call.
+        check(unsafe {
+            infomax_store_open(host.as_ptr(), port, c_int::from(serves), milliseconds(timeout), &mut store)
+        })?;
+        Ok(Self(store))
+    }
+
+    /// Puts bytes under a key.
+    ///
+    /// # Errors
+    /// A store that is gone, in libtorch's words.
+    pub fn set(&self, key: &str, value: &[u8]) -> NativeResult<()> {
+        let key = text(key)?;
+        // SAFETY: the store is live; key and value outlive the call.
+        check(unsafe { infomax_store_set(self.0, key.as_ptr(), value.as_ptr(), value.len()) })
+    }
+
+    /// The bytes under a key, if there are any by now.
+    ///
+    /// # Errors
+    /// A store that is gone, in libtorch's words.
+    pub fn get(&self, key: &str) -> NativeResult<Option<Vec<u8>>> {
+        let (key, mut value, mut length) = (text(key)?, null_mut(), 0);
+        // SAFETY: the store is live; key and out-parameters outlive the call.
+        check(unsafe { infomax_store_get(self.0, key.as_ptr(), &mut value, &mut length) })?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: the shim has allocated `length` bytes at `value`, and nobody else frees them.
+        let bytes = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), length) }.to_vec();
+        // SAFETY: as above; freed once.
+        unsafe { infomax_free(value) };
+        Ok(Some(bytes))
+    }
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         // SAFETY: made by `infomax_store_serve`, freed once.
@@ -78,19 +134,14 @@ impl Drop for Store {
 
 /// How a process joins its group.
 pub struct Joining<'a> {
-    /// Where the store is.
-    pub host: &'a str,
-    pub port: u16,
-    /// Whether this process serves it.
-    pub serves: bool,
+    /// Where all of them have come to.
+    pub store: &'a Store,
     /// Apart from other groups at the same store.
     pub prefix: &'a str,
     /// This machine's address, as the others reach it.
     pub address: &'a str,
     pub rank: usize,
     pub size: usize,
-    /// How long to wait for the others to come.
-    pub meeting: Duration,
     /// How long an exchange waits.
     pub timeout: Duration,
     /// Whether different calls on different ranks are told from one another, at the cost of one more exchange a call.
@@ -109,19 +160,16 @@ unsafe impl Sync for RawGroup {}
 
 impl RawGroup {
     pub fn join(joining: &Joining<'_>) -> NativeResult<Self> {
-        let (host, prefix, address) = (text(joining.host)?, text(joining.prefix)?, text(joining.address)?);
+        let (prefix, address) = (text(joining.prefix)?, text(joining.address)?);
         let mut group = null_mut();
         // SAFETY: the strings and the out-parameter outlive the call; ranks fit an int, as they count processes.
         check(unsafe {
             infomax_group_join(
-                host.as_ptr(),
-                joining.port,
-                c_int::from(joining.serves),
+                joining.store.0,
                 prefix.as_ptr(),
                 address.as_ptr(),
                 joining.rank as c_int,
                 joining.size as c_int,
-                milliseconds(joining.meeting),
                 milliseconds(joining.timeout),
                 c_int::from(joining.checked),
                 c_int::from(joining.nccl),

@@ -1,15 +1,15 @@
-//! Which of several processes this one is, and where they meet: from the environment, as torchrun sets it, as our own
-//! supervisor sets it, or as SLURM's srun does.
+//! Which of several processes this one is, and where they meet, as a launcher's environment says.
 
-use crate::error::{Error, Fault, Result};
-use std::{
-    net::{IpAddr, ToSocketAddrs, UdpSocket},
-    str::FromStr,
+use super::launcher::{self, Variables};
+use crate::{
+    error::{Error, Fault, Result},
+    hash::sha256_bytes,
 };
 
 /// Set by a launcher that serves the store itself, as torchrun's agent and our supervisor do.
 pub const STORE_IS_SERVED: &str = "TORCHELASTIC_USE_AGENT_STORE";
-const PORTS: std::ops::Range<u32> = 15_000..30_000; // below Linux's range for outgoing connections
+/// This machine, for processes that are all on it: it needs no name service.
+pub const LOOPBACK: &str = "127.0.0.1";
 
 /// Which process this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +22,12 @@ pub struct Place {
     pub local_world_size: usize,
     /// Where the store is.
     pub host: String,
-    pub port: u16,
+    /// Where it may listen, in order.
+    pub ports: Vec<u16>,
     /// Whether this process serves the store.
     pub serves: bool,
+    /// What tells this job's processes from those of others: job, step and restart, as far as the launcher says.
+    pub job: String,
 }
 
 impl Place {
@@ -36,107 +39,37 @@ impl Place {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
 
-    fn from_variables(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>> {
-        let variables = Variables { get };
-        if get("RANK").is_some() || get("WORLD_SIZE").is_some() {
-            return variables.torchrun().map(Some);
+    /// The same of other variables.
+    ///
+    /// # Errors
+    /// As [`Place::from_environment`].
+    pub fn from_variables(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+        let variables = Variables(get);
+        let found = launcher::torchrun(&variables)?;
+        let found = found.map_or_else(|| launcher::slurm(&variables), |place| Ok(Some(place)))?;
+        let found = found.map_or_else(|| launcher::mpi(&variables), |place| Ok(Some(place)))?;
+        match &found {
+            Some(place) if place.rank >= place.world_size || place.local_rank >= place.local_world_size.max(1) => {
+                let Self { rank, world_size, local_rank, local_world_size, .. } = place;
+                let message = format!(
+                    "the environment says rank {rank} of {world_size}, and {local_rank} of {local_world_size} on this machine"
+                );
+                Err(Error::config(
+                    Fault::new(message).hint("ranks count from 0: look at how the processes are started"),
+                ))
+            }
+            _ => Ok(found),
         }
-        // Inside a batch script or an interactive allocation there is no step: the process is alone.
-        let is_step = get("SLURM_STEP_ID").is_some_and(|id| id.parse::<u64>().is_ok());
-        if is_step && get("SLURM_PROCID").is_some() { variables.slurm() } else { Ok(None) }
-    }
-
-    /// This machine's address towards the others: the one that a packet to the store would leave from.
-    pub fn own_address(&self) -> String {
-        let towards = || -> std::io::Result<IpAddr> {
-            let target =
-                (self.host.as_str(), self.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
-            let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let socket = UdpSocket::bind(any)?;
-            socket.connect(target)?; // sends nothing
-            Ok(socket.local_addr()?.ip())
-        };
-        towards().map_or_else(|_| self.host.clone(), |address| address.to_string())
     }
 }
 
-struct Variables<'a> {
-    get: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl Variables<'_> {
-    fn text(&self, name: &str) -> Result<String> {
-        let missing = || {
-            let fault = Fault::new(format!("the environment has `RANK` or `WORLD_SIZE`, but not `{name}`"));
-            Error::config(fault.hint(
-                "torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; unset RANK and WORLD_SIZE to \
-                 train alone",
-            ))
-        };
-        (self.get)(name).ok_or_else(missing)
-    }
-
-    fn number<T: FromStr>(&self, name: &str) -> Result<T> {
-        let text = self.text(name)?;
-        let wrong =
-            |_| Error::config(Fault::new(format!("the environment has `{name}` = `{text}`, expected a number")));
-        text.parse().map_err(wrong)
-    }
-
-    fn number_or<T: FromStr>(&self, name: &str, other: T) -> Result<T> {
-        if (self.get)(name).is_some() { self.number(name) } else { Ok(other) }
-    }
-
-    fn torchrun(&self) -> Result<Place> {
-        let (rank, world_size) = (self.number("RANK")?, self.number("WORLD_SIZE")?);
-        let place = Place {
-            rank,
-            world_size,
-            local_rank: self.number_or("LOCAL_RANK", 0)?,
-            local_world_size: self.number_or("LOCAL_WORLD_SIZE", 1)?,
-            host: self.text("MASTER_ADDR")?,
-            port: self.number("MASTER_PORT")?,
-            serves: rank == 0 && !(self.get)(STORE_IS_SERVED).is_some_and(|value| value.eq_ignore_ascii_case("true")),
-        };
-        if place.rank >= place.world_size {
-            let message = format!("the environment has `RANK` = {rank} with `WORLD_SIZE` = {world_size}");
-            return Err(Error::config(Fault::new(message).hint("ranks count from 0")));
-        }
-        Ok(place)
-    }
-
-    fn slurm(&self) -> Result<Option<Place>> {
-        let tasks = if (self.get)("SLURM_STEP_NUM_TASKS").is_some() { "SLURM_STEP_NUM_TASKS" } else { "SLURM_NTASKS" };
-        let world_size: usize = self.number(tasks)?;
-        if world_size < 2 {
-            return Ok(None);
-        }
-        let rank: usize = self.number("SLURM_PROCID")?;
-        let nodes = (self.get)("SLURM_STEP_NODELIST").or_else(|| (self.get)("SLURM_JOB_NODELIST")).unwrap_or_default();
-        let job: u32 = (self.get)("SLURM_JOB_ID").and_then(|id| id.parse().ok()).unwrap_or(0);
-        let port = match (self.get)("MASTER_PORT") {
-            Some(_) => self.number("MASTER_PORT")?,
-            None => (PORTS.start + job % (PORTS.end - PORTS.start)) as u16,
-        };
-        let host = (self.get)("MASTER_ADDR").unwrap_or_else(|| first_host(&nodes));
-        if host.is_empty() {
-            let fault = Fault::new("srun started several processes, but the environment doesn't say on which machines");
-            return Err(Error::config(fault.hint("set MASTER_ADDR to the machine of the first process")));
-        }
-        let local_rank = self.number("SLURM_LOCALID")?;
-        let local_world_size = self.number_or("SLURM_NTASKS_PER_NODE", 1)?;
-        Ok(Some(Place { rank, world_size, local_rank, local_world_size, host, port, serves: rank == 0 }))
-    }
-}
-
-/// The first machine of SLURM's list: `node[003-007,9],login` is `node003`.
-fn first_host(list: &str) -> String {
-    let Some((prefix, rest)) = list.split_once('[').filter(|(prefix, _)| !prefix.contains(',')) else {
-        return list.split(',').next().unwrap_or_default().to_owned();
-    };
-    let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let suffix = rest.split_once(']').map_or("", |(_, after)| after.split(',').next().unwrap_or_default());
-    format!("{prefix}{number}{suffix}")
+/// Ports for a job whose launcher names none: the same on all its machines, others for most other jobs.
+pub(super) fn ports_of(job: &str) -> Vec<u16> {
+    const PORTS: std::ops::Range<u16> = 15_000..30_000; // below Linux's range for outgoing connections
+    const TRIED: usize = 4;
+    let hash = sha256_bytes(job);
+    let port = |pair: &[u8]| PORTS.start + u16::from_be_bytes([pair[0], pair[1]]) % (PORTS.end - PORTS.start);
+    hash.chunks_exact(2).take(TRIED).map(port).collect()
 }
 
 #[cfg(test)]
@@ -148,13 +81,19 @@ mod tests {
         Place::from_variables(&get)
     }
 
-    const TORCHRUN: [(&str, &str); 5] = [
+    const TORCHRUN: [(&str, &str); 6] = [
         ("RANK", "3"),
         ("WORLD_SIZE", "4"),
         ("LOCAL_RANK", "1"),
+        ("LOCAL_WORLD_SIZE", "2"),
         ("MASTER_ADDR", "10.0.0.1"),
         ("MASTER_PORT", "29500"),
     ];
+
+    fn with<'a>(list: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let kept = list.iter().filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        kept.chain(more).copied().collect()
+    }
 
     #[test]
     fn torchrun_environment_gives_the_place() {
@@ -162,71 +101,118 @@ mod tests {
             rank: 3,
             world_size: 4,
             local_rank: 1,
-            local_world_size: 1,
+            local_world_size: 2,
             host: "10.0.0.1".to_owned(),
-            port: 29_500,
+            ports: vec![29_500],
             serves: false,
+            job: "infomax".to_owned(),
         };
         assert_eq!(place(&TORCHRUN).unwrap(), Some(expected));
         assert_eq!(place(&[]).unwrap(), None);
-        let mut first = TORCHRUN.to_vec();
-        first[0].1 = "0";
+        let first = with(&TORCHRUN, &[("RANK", "0"), ("LOCAL_RANK", "0")]);
         assert!(place(&first).unwrap().unwrap().serves);
-        first.push((STORE_IS_SERVED, "True"));
-        assert!(!place(&first).unwrap().unwrap().serves);
+        let served = with(&first, &[(STORE_IS_SERVED, "True")]);
+        assert!(!place(&served).unwrap().unwrap().serves);
+        let restarted = with(&served, &[("TORCHELASTIC_RUN_ID", "none"), ("TORCHELASTIC_RESTART_COUNT", "2")]);
+        assert_eq!(place(&restarted).unwrap().unwrap().job, "infomax/none/2");
+        let local = with(&TORCHRUN, &[("LOCAL_WORLD_SIZE", "4"), ("MASTER_ADDR", "no.such.name")]);
+        assert_eq!(place(&local).unwrap().unwrap().host, LOOPBACK, "one machine needs no name service");
     }
 
     #[test]
     fn torchrun_environment_with_a_hole_is_refused_by_name() {
-        for hole in ["WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
+        for hole in ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
             let rest: Vec<_> = TORCHRUN.into_iter().filter(|(name, _)| *name != hole).collect();
             let error = place(&rest).unwrap_err();
             assert!(error.to_string().contains(hole) && error.exit_code() == 2, "{error}");
         }
-        for (name, value) in [("RANK", "x"), ("RANK", "4"), ("MASTER_PORT", "99999")] {
-            let mut wrong = TORCHRUN.to_vec();
-            wrong.iter_mut().filter(|(n, _)| *n == name).for_each(|pair| pair.1 = value);
-            assert!(place(&wrong).unwrap_err().to_string().contains(name));
+        for (name, value) in [("RANK", "x"), ("RANK", "4"), ("MASTER_PORT", "99999"), ("LOCAL_RANK", "2")] {
+            let error = place(&with(&TORCHRUN, &[(name, value)])).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
         }
     }
+
+    #[test]
+    fn pytorch_operators_variables_without_torchrun_are_refused() {
+        for (name, value) in [("PET_NNODES", "2"), ("PET_NNODES", "1:4"), ("PET_NPROC_PER_NODE", "2")] {
+            let error = place(&[(name, value)]).unwrap_err();
+            assert!(error.to_string().contains("torchrun --no-python"), "{error}");
+        }
+        assert_eq!(place(&[("PET_NNODES", "1"), ("PET_NPROC_PER_NODE", "1")]).unwrap(), None);
+    }
+
+    const STEP: [(&str, &str); 8] = [
+        ("SLURM_STEP_ID", "0"),
+        ("SLURM_PROCID", "5"),
+        ("SLURM_STEP_NUM_TASKS", "8"),
+        ("SLURM_LOCALID", "1"),
+        ("SLURM_NODEID", "1"),
+        ("SLURM_STEP_TASKS_PER_NODE", "4(x2)"),
+        ("SLURM_STEP_NODELIST", "gpu[003-004]"),
+        ("SLURM_JOB_ID", "40007"),
+    ];
 
     #[test]
     fn slurm_step_gives_the_place_and_a_batch_script_does_not() {
-        let step = [
-            ("SLURM_STEP_ID", "0"),
-            ("SLURM_PROCID", "5"),
-            ("SLURM_STEP_NUM_TASKS", "8"),
-            ("SLURM_LOCALID", "1"),
-            ("SLURM_STEP_NODELIST", "gpu[003-004]"),
-            ("SLURM_JOB_ID", "40007"),
-        ];
-        let found = place(&step).unwrap().unwrap();
-        assert_eq!((found.rank, found.world_size, found.local_rank), (5, 8, 1));
-        assert_eq!((found.host.as_str(), found.port, found.serves), ("gpu003", 15_000 + 40_007 % 15_000, false));
-        assert_eq!(place(&step[1..]).unwrap(), None);
+        let found = place(&STEP).unwrap().unwrap();
+        assert_eq!((found.rank, found.world_size, found.local_rank, found.local_world_size), (5, 8, 1, 4));
+        assert_eq!((found.host.as_str(), found.serves), ("gpu003", false));
+        assert_eq!(found.job, "infomax/40007.0");
+        assert_eq!(place(&STEP[1..]).unwrap(), None);
         assert_eq!(place(&[("SLURM_STEP_ID", "0"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")]).unwrap(), None);
+        // The interactive step of `salloc`, and the shell of `srun --pty`.
+        assert_eq!(place(&with(&STEP, &[("SLURM_STEP_ID", "4294967290")])).unwrap(), None);
+        assert_eq!(place(&with(&STEP, &[("SLURM_PTY_PORT", "40001")])).unwrap(), None);
     }
 
     #[test]
-    fn first_host_of_slurm_lists() {
-        for (list, first) in
-            [("a", "a"), ("a,b", "a"), ("n[1,3-5]", "n1"), ("n[01-02].cluster,m", "n01.cluster"), ("m,n[1-2]", "m")]
-        {
-            assert_eq!(first_host(list), first, "{list}");
-        }
-    }
-
-    #[test]
-    fn own_address_towards_this_machine_is_the_loopback() {
-        let place = Place {
-            rank: 0,
-            world_size: 1,
-            local_rank: 0,
-            local_world_size: 1,
-            host: "127.0.0.1".into(),
-            port: 1,
-            serves: true,
+    fn slurm_steps_and_jobs_meet_apart() {
+        let of = |job: &str, step: &str| {
+            place(&with(&STEP, &[("SLURM_JOB_ID", job), ("SLURM_STEP_ID", step)])).unwrap().unwrap()
         };
-        assert_eq!(place.own_address(), "127.0.0.1");
+        let (a, b, c) = (of("40007", "0"), of("40007", "1"), of("55007", "0"));
+        assert!(a.job != b.job && a.job != c.job);
+        assert!(a.ports != b.ports && a.ports != c.ports && a.ports.iter().all(|port| (15_000..30_000).contains(port)));
+        assert_eq!(a.ports, of("40007", "0").ports);
+        let again = place(&with(&STEP, &[("SLURM_RESTART_COUNT", "1")])).unwrap().unwrap();
+        assert!(again.job != a.job);
+        let named = place(&with(&STEP, &[("MASTER_PORT", "12345"), ("MASTER_ADDR", "10.0.0.9")])).unwrap().unwrap();
+        assert_eq!((named.ports, named.host.as_str()), (vec![12_345], "10.0.0.9"));
+    }
+
+    #[test]
+    fn slurm_on_one_node_needs_no_name_service() {
+        let one =
+            with(&STEP, &[("SLURM_STEP_NUM_NODES", "1"), ("SLURM_STEP_TASKS_PER_NODE", "8"), ("SLURM_NODEID", "0")]);
+        let found = place(&one).unwrap().unwrap();
+        assert_eq!((found.host.as_str(), found.local_world_size), (LOOPBACK, 8));
+    }
+
+    #[test]
+    fn mpirun_of_either_kind_gives_the_place() {
+        let open = [
+            ("OMPI_COMM_WORLD_RANK", "1"),
+            ("OMPI_COMM_WORLD_SIZE", "2"),
+            ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
+            ("OMPI_COMM_WORLD_LOCAL_SIZE", "2"),
+            ("PMIX_NAMESPACE", "3123904513"),
+        ];
+        let found = place(&open).unwrap().unwrap();
+        assert_eq!((found.rank, found.world_size, found.local_rank, found.local_world_size), (1, 2, 1, 2));
+        assert_eq!((found.host.as_str(), found.serves), (LOOPBACK, false));
+        assert!(found.job.contains("3123904513"));
+        let hydra = [("PMI_RANK", "0"), ("PMI_SIZE", "2"), ("MPI_LOCALRANKID", "0"), ("MPI_LOCALNRANKS", "2")];
+        assert!(place(&hydra).unwrap().unwrap().serves);
+        let alone = [("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")];
+        assert_eq!(place(&alone).unwrap(), None);
+        for list in [
+            with(&open, &[("OMPI_COMM_WORLD_LOCAL_SIZE", "1"), ("OMPI_COMM_WORLD_LOCAL_RANK", "0")]),
+            with(&hydra, &[("MPI_LOCALNRANKS", "1")]),
+        ] {
+            let error = place(&list).unwrap_err();
+            assert!(error.to_string().contains("MASTER_ADDR"), "{error}");
+            let told = with(&list, &[("MASTER_ADDR", "a"), ("MASTER_PORT", "29500")]);
+            assert_eq!(place(&told).unwrap().unwrap().host, "a");
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Report {
 
     /// The report of an error.
     pub fn of(error: &Error) -> Self {
-        let lost_peer = matches!(error, Error::Distributed { lost_peer: true, .. });
+        let lost_peer = matches!(error, Error::Distributed { lost_peer: true, .. } | Error::Rank { .. });
         let report = Self::new(error.exit_code(), lost_peer, error.faults());
         if let Error::Interrupted { step, .. } = error { Self { step: Some(*step), ..report } } else { report }
     }

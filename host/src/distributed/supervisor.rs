@@ -5,10 +5,7 @@ use super::{native::Store, place::STORE_IS_SERVED, report::Report};
 use crate::{
     child::ends_with_this_process,
     error::{Error, Fault, Result},
-};
-use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGUSR1},
-    iterator::Signals,
+    train::Signals,
 };
 use std::{
     ffi::OsString,
@@ -36,6 +33,8 @@ pub struct Job<'a> {
     pub nproc: usize,
     /// How long ranks wait for one another.
     pub timeout: Duration,
+    /// What asks for an end, which is passed on.
+    pub signals: &'a Signals,
     /// Called over and over while the ranks run.
     pub watch: &'a dyn Fn() -> Result<()>,
 }
@@ -82,15 +81,15 @@ pub fn supervise(job: &Job<'_>) -> Result<Supervised> {
     let (_store, port) = Store::serve(None, job.timeout).map_err(Error::native("open a port for the processes"))?;
     let folder = job.run.join(FOLDER);
     fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1]).map_err(Error::io("listen to signals in", &folder))?;
     let mut ranks = Ranks(Vec::new());
     for number in 0..job.nproc {
         ranks.0.push(start(job, &folder, number, port)?);
     }
-    let mut deadline = None;
+    let (mut deadline, mut was_passed_on) = (None, false);
     while ranks.0.iter().any(|rank| rank.ended.is_none()) {
-        for signal in signals.pending() {
-            ranks.send(signal);
+        if job.signals.asked() && !was_passed_on {
+            was_passed_on = true;
+            ranks.send(libc::SIGTERM);
         }
         let failed = ranks.collect(false)?;
         (job.watch)()?;

@@ -84,7 +84,7 @@ impl Features {
         let batches = OrderedWorkers::start(
             Arc::new(make),
             0..length.div_ceil(size),
-            train.worker_count(1),
+            train.worker_count(crate::cores::cores().len()),
             train.prefetch.into(),
             deadline,
         );

@@ -82,7 +82,7 @@ impl Opened {
         }
         let _ = open_cuda(experiment.train.device);
         let device = resolve_device(experiment.train.device, 0)?;
-        crate::native::set_threads(experiment.train.thread_count(1));
+        crate::native::set_threads(experiment.train.thread_count(crate::cores::cores().len()));
         let setup = Setup::new(&experiment, &registry, &device_name(device))?;
         let short_side = setup.augmentation_description.decode_short_side;
         let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;

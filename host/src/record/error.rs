@@ -74,9 +74,9 @@ impl RecordError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Held { .. } => Some("wait until it has ended, or give another name: `--set record.name=…`"),
-            Self::NotEmpty { .. } => {
-                Some("go on with that run (`--resume RUN`, or `--resume auto` to begin or go on), or give another name: `--set record.name=…`")
-            }
+            Self::NotEmpty { .. } => Some(
+                "go on with that run (`--resume RUN`, or `--resume auto` to begin or go on), or give another name: `--set record.name=…`",
+            ),
             Self::Link { .. } => Some("give another name, or put runs where it leads: `--set record.run_directory=…`"),
             Self::Missing { .. } => Some("start without `--resume`, or look at the names in the folder of runs"),
             Self::Name { .. } => Some("use up to 200 letters, digits, `_`, `-` and `.`, the first not a `.` or `-`"),

@@ -24,7 +24,7 @@ pub use home::without_home;
 pub use memory::{Memory, peak_resident_bytes};
 pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;
-pub use progress::{Progress, Status, duration};
+pub use progress::{Progress, Status, duration, wrapped};
 pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, utc};
 pub use scatter::Scatter;
 pub use tensorboard::EventFile;

@@ -108,7 +108,7 @@ impl Progress {
                 });
                 if due {
                     *said = Some((status.step, Instant::now()));
-                    say(out, &status.to_string());
+                    say(out, &wrapped(&status.to_string()));
                 }
             }
         }
@@ -129,6 +129,26 @@ impl Progress {
         }
         self.note(text);
     }
+}
+
+/// A line of parts (` · `), on several lines where it is wider than most windows.
+pub fn wrapped(line: &str) -> String {
+    const COLUMNS: usize = 100;
+    let mut text = String::new();
+    let mut width = 0;
+    for part in line.split(" · ") {
+        let length = part.chars().count();
+        if width > 0 && width + 3 + length > COLUMNS {
+            text.push_str("\n  ");
+            width = 2;
+        } else if width > 0 {
+            text.push_str(" · ");
+            width += 3;
+        }
+        text.push_str(part);
+        width += length;
+    }
+    text
 }
 
 fn style(has_end: bool) -> ProgressStyle {

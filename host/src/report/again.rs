@@ -19,10 +19,11 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
     let mut list = Vec::new();
     let is_over = facts.state == State::Ended(Ending::Finished);
     if is_over {
-        // A cosine depends on the length of the run, which is fixed by it.
+        // A cosine depends on the length of the run, which is fixed by it: the learning rate's, or the momentum encoder's.
         let lengths = ["train.epochs", "train.steps", "train.images", "train.seconds"];
         let length = lengths.into_iter().find_map(|key| Some((key, facts.settings.get(key)?.as_u64()?)));
-        if let (Some((key, length)), true) = (length, facts.settings.text("optimizer.schedule") != Some("cosine")) {
+        let is_free = facts.settings.text("optimizer.schedule") != Some("cosine") && !momentum_moves(facts);
+        if let (Some((key, length)), true) = (length, is_free) {
             let line = format!("infomax train --resume {run} --set {key}={}", length.saturating_mul(2));
             list.push(Command { what: "Train twice as long", line });
         }
@@ -36,7 +37,10 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
         && let Some(lr) = facts.settings.get("optimizer.lr").and_then(serde_json::Value::as_f64)
     {
         // The same steps would diverge again.
-        let lr = format!("--set optimizer.lr={}", lr / 10.0);
+        // The batch that it is stated for would be dropped with the former rate.
+        let reference = facts.settings.get("optimizer.lr_reference_batch");
+        let reference = reference.map(|batch| format!(" --set optimizer.lr_reference_batch={batch}"));
+        let lr = format!("--set optimizer.lr={}{}", lr / 10.0, reference.unwrap_or_default());
         list.push(if facts.checkpoints.is_empty() {
             let line = format!("infomax train {config} --set {again} {lr}");
             Command { what: "Begin again with a tenth of the learning rate", line }
@@ -54,4 +58,10 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
         list.push(Command { what: "The same with another seed", line });
     }
     list
+}
+
+/// Whether a momentum encoder's momentum goes somewhere over the run.
+fn momentum_moves(facts: &Facts) -> bool {
+    let at = |end: &str| facts.settings.get(&format!("loss.config.momentum_{end}"));
+    at("start").is_some() && at("start") != at("end")
 }

@@ -9,7 +9,7 @@ use crate::{
     distributed::{Group, Job, Place, supervise},
     error::{Error, Result},
     plugin::Registry,
-    train::{Arithmetic, Model, Setup, Stepper, device_name, meet, resolve_device},
+    train::{Arithmetic, Model, Setup, Signals, Stepper, device_name, meet, resolve_device},
 };
 use infomax_sdk::Key;
 use serde_json::json;
@@ -143,11 +143,12 @@ pub fn be_rank(registry: &Registry, folder: &Path, place: &Place, device: config
     let mut group = None;
     for (number, (_, experiment)) in experiments(place.world_size, device, false).into_iter().enumerate() {
         let device = resolve_device(experiment.train.device, place.local_rank)?;
-        let group = match &group {
-            Some(group) => group,
-            None => group.insert(meet(Some(place), &experiment, device)?),
+        let meeting = match &group {
+            Some(meeting) => meeting,
+            None => group.insert(meet(Some(place), &experiment, device, &Signals::default())?),
         };
-        crate::native::set_threads(experiment.train.thread_count(place.local_world_size));
+        let group = &meeting.group;
+        crate::native::set_threads(experiment.train.thread_count(meeting.cores));
         let tensors = compute(group, &experiment, registry, device)?;
         if group.leads() {
             let bytes = write_tensors(&tensors, HashMap::new())
@@ -190,6 +191,7 @@ pub fn check(registry: &Registry, options: &Options, comparison: &Comparison) ->
         device.to_string().into(),
     ];
     supervise(&Job {
+        signals: &Signals::default(),
         watch: &|| Ok(()),
         arguments,
         environment: vec![("INFOMAX_PLUGIN_PATH", folders)],

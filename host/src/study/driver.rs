@@ -135,7 +135,7 @@ impl Driver<'_, '_> {
                 Ok(ready) if !known.insert(&ready.id) => {} // the same experiment twice
                 Ok(ready) => match self.plan.store.state(&ready.id)? {
                     CellState::Done => self.summary.done += 1,
-                    CellState::Failed(failure) if !self.work.retry_failed => {
+                    CellState::Failed(failure) if !self.work.retry_failed && !failure.is_interruption() => {
                         self.summary.failed.insert(cell.number, failure);
                     }
                     _ => self.pending.push(position),
@@ -154,9 +154,9 @@ impl Driver<'_, '_> {
                 self.summary.was_interrupted = true;
                 self.is_stopping = true;
                 let running = self.running.iter().flatten().count();
-                self.work
-                    .live
-                    .note(&format!("interrupted: {running} cells save their state; once more ends them at once"));
+                self.work.live.note(&format!(
+                    "interrupted: {running} cells save their state; asking again in some seconds ends this at once"
+                ));
                 self.running.iter().flatten().for_each(|running| running.process.ask_to_end());
             }
             for slot in 0..self.running.len() {
@@ -227,7 +227,8 @@ impl Driver<'_, '_> {
                 continue;
             }
             if let Some(failure) = store.failure(&cell.id)? {
-                if !self.work.retry_failed && !self.tries.contains_key(&position) {
+                let is_over = !self.work.retry_failed && !failure.is_interruption();
+                if is_over && !self.tries.contains_key(&position) {
                     self.pending.remove(index);
                     self.summary.failed.insert(number, failure);
                     continue;
@@ -278,6 +279,13 @@ impl Driver<'_, '_> {
                 self.summary.trained += 1;
                 let result = last_value(plan, &ready.id);
                 self.work.live.done(slot, cell.number, &title, seconds, result.as_deref());
+                return Ok(());
+            }
+            // Whoever ends a job ends its cells too, one way or another: nothing speaks against the cell.
+            Ended::Failed(_) if self.summary.was_interrupted => {
+                self.work.live.stopped(slot, cell.number, &title);
+                self.tries.remove(&position);
+                self.pending.insert(0, position);
                 return Ok(());
             }
             Ended::Interrupted(failure) => {
@@ -340,7 +348,7 @@ pub fn look_at(plan: &Plan, cell: &Ready, status: ExitStatus, killed_for: Option
     let told = killed_for.map(|reason| format!("error: {reason}")).or(wrong);
     let Some(told) = told else { return Ok(Ended::Done) };
     let failure = Failure { tries, exit_code: status.code(), signal: status.signal(), told, at: now() };
-    let is_interrupted = status.code() == Some(75) && killed_for.is_none();
+    let is_interrupted = failure.is_interruption() && killed_for.is_none();
     Ok(if is_interrupted { Ended::Interrupted(failure) } else { Ended::Failed(failure) })
 }
 

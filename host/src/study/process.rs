@@ -9,6 +9,7 @@ use super::{
 use crate::{
     child::ends_with_this_process,
     config::shown,
+    distributed::is_of_a_launcher,
     error::{Error, Result},
     plugin::lock::Lock,
     record::write_whole,
@@ -22,20 +23,6 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     time::Instant,
 };
-
-/// Variables by which a launcher would make the cell one of its own processes.
-const OF_LAUNCHERS: [&str; 10] = [
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-    "SLURM_PROCID",
-    "SLURM_NTASKS",
-    "SLURM_LOCALID",
-    "SLURM_STEP_ID",
-];
 
 /// A cell under way.
 pub struct Process {
@@ -79,7 +66,9 @@ impl Process {
         command.args(arguments).env("INFOMAX_PLUGIN_PATH", folders);
         let of_configs =
             std::env::vars_os().map(|(name, _)| name).filter(|n| n.to_string_lossy().starts_with("INFOMAX__"));
-        of_configs.chain(OF_LAUNCHERS.map(OsString::from)).for_each(|name| {
+        // A launcher's word would make the cell one of the launcher's own processes.
+        let of_launchers = std::env::vars_os().map(|(name, _)| name).filter(|n| is_of_a_launcher(&n.to_string_lossy()));
+        of_configs.chain(of_launchers).for_each(|name| {
             command.env_remove(name);
         });
         let path = folder.join(OUTPUT);

@@ -6,15 +6,21 @@ use crate::{
     error::{Error, Result},
     train::open_cuda,
 };
-use std::thread;
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where one cell at a time runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Slot {
     /// As `train.device`; what the cell's config says where not given.
     pub device: Option<String>,
     /// Cores that the cell may use; all where there are none.
     pub cores: Vec<usize>,
+    /// Keeps other drivers of this machine from those cores while it lives.
+    _claims: Vec<Arc<File>>,
 }
 
 /// The slots of this machine for a plan: as asked for, or a slot for each GPU, or for each set of cores that a cell's threads fill.
@@ -31,7 +37,7 @@ pub fn slots(plan: &Plan, workers: Option<usize>, devices: &[String]) -> Result<
     let ready = || plan.cells.iter().filter_map(|cell| cell.ready.as_ref().ok());
     let gpus = if devices.is_empty() && ready().any(|cell| cell.may_use_gpu) { gpus() } else { Vec::new() };
     let devices = if devices.is_empty() { gpus } else { devices.to_vec() };
-    let cores = cores();
+    let cores = crate::cores::cores();
     let count = workers.unwrap_or_else(|| {
         if ready().any(|cell| cell.processes > 1) {
             1 // such a cell takes all there is
@@ -43,11 +49,46 @@ pub fn slots(plan: &Plan, workers: Option<usize>, devices: &[String]) -> Result<
         }
     });
     let share = if count > 1 { cores.len() / count } else { 0 };
-    let slot = |index: usize| Slot {
-        device: devices.get(index % devices.len().max(1)).cloned(),
-        cores: cores.iter().skip(index * share).take(share).copied().collect(),
+    let claimed = if share > 0 { claim(&claims_folder(), &cores) } else { Vec::new() };
+    let mut free = claimed.into_iter();
+    let slot = |index: usize| {
+        let own: Vec<(usize, Arc<File>)> = free.by_ref().take(share).collect();
+        // Where another driver has the others, the system finds a core, and nobody is held to one that is taken.
+        let own = if own.len() == share { own } else { Vec::new() };
+        let (cores, claims) = own.into_iter().unzip();
+        Slot { device: devices.get(index % devices.len().max(1)).cloned(), cores, _claims: claims }
     };
     Ok((0..count).map(slot).collect())
+}
+
+/// Where drivers of one user on this machine see one another's claims.
+fn claims_folder() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    let folder = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+    // SAFETY: the call has no preconditions.
+    folder.join(format!("infomax-cores-{}", unsafe { libc::getuid() }))
+}
+
+/// Those of some cores that no other driver has claimed; the kernel ends a claim with its process. None where claims can't be
+/// made.
+fn claim(folder: &Path, cores: &[usize]) -> Vec<(usize, Arc<File>)> {
+    let open = |core: &usize| {
+        fs::create_dir_all(folder)?;
+        let file = File::options().create(true).truncate(false).write(true).open(folder.join(core.to_string()))?;
+        Ok((*core, file))
+    };
+    let files: std::io::Result<Vec<(usize, File)>> = cores.iter().map(open).collect();
+    match files {
+        Ok(files) => files
+            .into_iter()
+            .filter(|(_, file)| !matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+            .map(|(core, file)| (core, Arc::new(file)))
+            .collect(),
+        Err(error) => {
+            log::warn!("cores can't be claimed in `{}`, cells are not held to any: {error}", folder.display());
+            Vec::new()
+        }
+    }
 }
 
 fn gpus() -> Vec<String> {
@@ -57,18 +98,21 @@ fn gpus() -> Vec<String> {
     (0..tch::Cuda::device_count().max(0)).map(|number| format!("cuda:{number}")).collect()
 }
 
-/// The cores that this process may use.
-fn cores() -> Vec<usize> {
-    // SAFETY: an all-zero set is valid, and the call writes at most its size.
-    let set = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        let result = libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
-        (result == 0).then_some(set)
-    };
-    // SAFETY: the index is below the set's size.
-    let has = |set: &libc::cpu_set_t, core: usize| unsafe { libc::CPU_ISSET(core, set) };
-    let listed = set.map(|set| (0..libc::CPU_SETSIZE as usize).filter(|&core| has(&set, core)).collect::<Vec<_>>());
-    listed
-        .filter(|cores| !cores.is_empty())
-        .unwrap_or_else(|| (0..thread::available_parallelism().map_or(1, std::num::NonZero::get)).collect())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_of_one_machine_claim_cores_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let cores = |claims: &[(usize, Arc<File>)]| claims.iter().map(|(core, _)| *core).collect::<Vec<_>>();
+        let first = claim(folder.path(), &[0, 1]);
+        let second = claim(folder.path(), &[0, 1, 2, 3]);
+        assert_eq!((cores(&first), cores(&second)), (vec![0, 1], vec![2, 3]));
+        drop(first);
+        assert_eq!(cores(&claim(folder.path(), &[0, 1, 2])), [0, 1], "a claim ends with its driver");
+        let nowhere = folder.path().join("file");
+        fs::write(&nowhere, "").unwrap();
+        assert_eq!(cores(&claim(&nowhere, &[0, 1])), [0usize; 0]);
+    }
 }

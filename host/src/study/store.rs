@@ -73,6 +73,13 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether the cell's process was only told to end: by a signal, or by itself after one.
+    pub fn is_interruption(&self) -> bool {
+        const AT_ONCE: i32 = 130; // after a second request
+        let asking = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGHUP];
+        matches!(self.exit_code, Some(75 | AT_ONCE)) || self.signal.is_some_and(|signal| asking.contains(&signal))
+    }
+
     /// In which way, in a few words.
     pub fn how(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
@@ -123,7 +130,7 @@ impl Store {
         if is_finished(&history) {
             return Ok(CellState::Done);
         }
-        if let Some(failure) = self.failure(id)? {
+        if let Some(failure) = self.failure(id)?.filter(|failure| !failure.is_interruption()) {
             return Ok(CellState::Failed(failure));
         }
         Ok(CellState::Missing { has_begun: !history.parts.is_empty() })

@@ -3,10 +3,10 @@
 use super::{
     evaluate::{Knn, Pairs, Tester},
     input::Normalisation,
+    meeting::Meeting,
     model::Model,
     options::RunOptions,
     setup::Setup,
-    signals::Signals,
 };
 use crate::{
     augmentation::ForeignAugmentation,
@@ -18,6 +18,9 @@ use crate::{
 use infomax_sdk::Key;
 use std::{sync::Arc, time::Duration};
 
+/// Images of a test where a run only tries things out.
+const SMOKE_IMAGES: usize = 256;
+
 /// The opened dataset with its stages.
 pub(super) struct Data {
     pub(super) source: Source,
@@ -26,8 +29,8 @@ pub(super) struct Data {
     train: Stage,
     test: Stage,
     group: Group,
-    /// How many processes load data on this machine.
-    processes: usize,
+    /// How many cores this process has for itself.
+    cores: usize,
 }
 
 impl Data {
@@ -75,13 +78,27 @@ impl Data {
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
         let maker = BatchMaker { source: source.clone(), stage, augmentation, description };
-        Ok(Self { maker, source, train, test, group: Group::alone(), processes: 1 })
+        Ok(Self { maker, source, train, test, group: Group::alone(), cores: 1 })
     }
 
     /// From here on this rank loads its own rows only.
-    pub(super) fn join(&mut self, group: &Group, options: &RunOptions) {
-        self.group = group.clone();
-        self.processes = options.local_world_size();
+    pub(super) fn join(&mut self, meeting: &Meeting) {
+        self.group = meeting.group.clone();
+        self.cores = meeting.cores;
+    }
+
+    /// How many images there are for what.
+    pub(super) fn counts(&self) -> String {
+        let tested = match self.test.len() {
+            0 => "none to test on".to_owned(),
+            count => format!("{count} to test on"),
+        };
+        let labelled = if self.train.len() == self.maker.stage.len() || self.test.is_empty() {
+            String::new()
+        } else {
+            format!("{} with labels to learn from, ", self.train.len())
+        };
+        format!("{} images to train on, {labelled}{tested}", self.maker.stage.len())
     }
 
     pub(super) fn classes(&self) -> Option<usize> {
@@ -106,7 +123,7 @@ impl Data {
         let rows = self.group.share(train.batch_size as usize);
         let make = move |step| maker.train(&order, key, step, rows.clone());
         let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
-        let workers = train.worker_count(self.processes);
+        let workers = train.worker_count(self.cores);
         OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)
     }
 
@@ -115,7 +132,7 @@ impl Data {
         experiment: &Experiment,
         setup: &Setup,
         model: &Model,
-        signals: &Signals,
+        options: &RunOptions,
     ) -> Result<Option<Tester>> {
         let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
             experiment.evaluation;
@@ -126,24 +143,28 @@ impl Data {
         let key = |purpose: &str| Key::new(experiment.train.seed).purpose(purpose);
         let bank = || {
             let mut stage = self.train.to_vec();
-            if knn_images > 0 {
+            if options.smoke {
+                stage.truncate(SMOKE_IMAGES);
+            } else if knn_images > 0 {
                 key("neighbours").rng().shuffle(&mut stage);
                 stage.truncate(knn_images as usize);
             }
             BatchMaker { stage: stage.into(), ..self.maker.clone() }
         };
+        let test =
+            if options.smoke { self.test.iter().take(SMOKE_IMAGES).copied().collect() } else { self.test.clone() };
         let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
         Ok(Some(Tester {
             group: self.group.clone(),
-            maker: BatchMaker { stage: self.test.clone(), ..self.maker.clone() },
+            maker: BatchMaker { stage: test, ..self.maker.clone() },
             normalisation: normalisation.map_err(Error::torch("prepare views"))?,
             protocol,
             batch_size: batch_size.unwrap_or(experiment.train.batch_size),
-            workers: experiment.train.worker_count(self.processes),
+            workers: experiment.train.worker_count(self.cores),
             prefetch: experiment.train.prefetch.into(),
             deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
             key: key("test"),
-            signals: signals.clone(),
+            signals: options.signals.clone(),
             knn: knn.then(|| Knn { bank: bank(), classes: classes as i64, k: knn_k, temperature: knn_temperature }),
             collapse: collapse.then(|| Pairs {
                 maker: self.maker.clone(),

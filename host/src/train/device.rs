@@ -3,6 +3,7 @@
 
 use crate::{
     config,
+    cores::machine,
     error::{Error, Fault, Result},
 };
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -24,7 +25,8 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
     OPENED.get_or_init(open).clone()
 }
 
-/// The device that a config asks for; `local_rank` counts the processes of this machine, which get a GPU each.
+/// The device that a config asks for; `local_rank` counts the processes of this machine, which get a GPU each. A process that
+/// sees a single GPU takes that one: its launcher has given it its own.
 ///
 /// # Errors
 /// CUDA that isn't there, or fewer GPUs than processes.
@@ -56,9 +58,41 @@ fn gpu(wanted: config::Device, local_rank: usize, count: usize) -> Option<usize>
     match wanted {
         config::Device::Cpu => None,
         config::Device::Auto if count == 0 => None,
+        config::Device::Auto | config::Device::Cuda(None) if count == 1 => Some(0),
         config::Device::Auto | config::Device::Cuda(None) => Some(local_rank),
         config::Device::Cuda(Some(number)) => Some(number),
     }
+}
+
+/// A name of a GPU that no other one has: its UUID from the driver, or else the machine with the number that it has there.
+pub fn gpu_identity(number: usize) -> String {
+    uuid(number).unwrap_or_else(|| {
+        let visible = env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+        let name = visible.split(',').nth(number).map(str::trim).filter(|name| !name.is_empty());
+        format!("{}:{}", machine(), name.map_or_else(|| number.to_string(), str::to_owned))
+    })
+}
+
+/// What the driver says; a part of a GPU (MIG) has a UUID of its own.
+fn uuid(number: usize) -> Option<String> {
+    type Init = unsafe extern "C" fn(u32) -> i32;
+    type Get = unsafe extern "C" fn(*mut i32, i32) -> i32;
+    type GetUuid = unsafe extern "C" fn(*mut [u8; 16], i32) -> i32;
+    // SAFETY: the driver's own library, which libtorch's CUDA half has loaded; it stays loaded.
+    let library = unsafe { Library::open(Some("libcuda.so.1"), RTLD_NOW) }.ok()?;
+    // SAFETY: the driver's interface gives these functions these types.
+    let (init, get) = unsafe { (*library.get::<Init>(b"cuInit").ok()?, *library.get::<Get>(b"cuDeviceGet").ok()?) };
+    // SAFETY: as above; both names have the same type.
+    let get_uuid =
+        unsafe { library.get::<GetUuid>(b"cuDeviceGetUuid_v2").or_else(|_| library.get(b"cuDeviceGetUuid")) };
+    let get_uuid = *get_uuid.ok()?;
+    let (mut device, mut uuid) = (0, [0; 16]);
+    // SAFETY: the out-parameters outlive the calls and have the sizes that the driver writes.
+    let done = unsafe {
+        init(0) == 0 && get(&raw mut device, i32::try_from(number).ok()?) == 0 && get_uuid(&raw mut uuid, device) == 0
+    };
+    std::mem::forget(library);
+    done.then(|| uuid.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A device as requests to components name it.
@@ -78,6 +112,7 @@ mod tests {
         let auto = config::Device::Auto;
         assert_eq!([0, 1, 2].map(|rank| gpu(auto, rank, 2)), [Some(0), Some(1), Some(2)], "the third is one too many");
         assert_eq!(gpu(auto, 1, 0), None);
+        assert_eq!([0, 1].map(|rank| gpu(auto, rank, 1)), [Some(0); 2], "the one that the launcher left visible");
         assert_eq!(gpu(config::Device::Cuda(None), 0, 0), Some(0), "which isn't there");
         assert_eq!([0, 1].map(|rank| gpu(config::Device::Cuda(Some(3)), rank, 4)), [Some(3); 2]);
         assert_eq!(gpu(config::Device::Cpu, 1, 8), None);

@@ -1,18 +1,8 @@
 //! The loop: steps, tests and checkpoints, until the budget is spent or a signal asks for an end.
 
 use super::{
-    budget::Plan,
-    cadence::Cadence,
-    data::Data,
-    evaluate::Tester,
-    identity::Identity,
-    model::Model,
-    options::Outcome,
-    recorder::Recorder,
-    setup::Setup,
-    signals::Signals,
-    step::Stepper,
-    untrained::untrained_top1,
+    budget::Plan, cadence::Cadence, data::Data, evaluate::Tester, identity::Identity, model::Model, options::Outcome,
+    recorder::Recorder, setup::Setup, signals::Signals, step::Stepper, untrained::untrained_top1,
 };
 use crate::{
     checkpoint::{RunState, Writer, snapshot},
@@ -32,6 +22,9 @@ use std::{
 
 /// The file that a finished run leaves for others to read.
 pub const ENCODER: &str = "encoder.safetensors";
+
+/// Between two lines on the classifiers of the untrained encoder.
+const TELL_UNTRAINED: Duration = Duration::from_secs(10);
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.
 const UNTRAINED_STEPS: u64 = 1000;
@@ -89,7 +82,17 @@ impl Run<'_> {
         let batches = self.data.batches(self.experiment, &self.order, 0..steps);
         let (signals, group) = (self.signals.clone(), self.group.clone());
         let stop = move || Ok(group.agree_on_end(signals.asked(), 0.0)?.0);
-        self.state.untrained = untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop)?;
+        let (recorder, mut told) = (&mut self.recorder, Instant::now());
+        let mut tell = |step: u64| {
+            if told.elapsed() >= TELL_UNTRAINED
+                && let Some(recorder) = recorder
+            {
+                told = Instant::now();
+                recorder.note(&format!("untrained encoder: step {step}/{steps}"));
+            }
+        };
+        self.state.untrained =
+            untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop, &mut tell)?;
         let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
         self.began = Instant::now();
         let row = Row { values, ..self.row() };
@@ -230,7 +233,7 @@ impl Run<'_> {
         self.save()?;
         self.wait_for_writer()?;
         self.say_last(&format!("interrupted after step {}", self.state.step));
-        Err(Error::Interrupted { step: self.state.step, run: self.run.unwrap_or(Path::new("RUN")).to_owned() })
+        Err(Error::Interrupted { step: self.state.step, run: self.run.map(Path::to_owned) })
     }
 
     fn finish(mut self) -> Result<Outcome> {

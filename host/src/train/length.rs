@@ -64,8 +64,7 @@ pub fn warmup_fault(experiment: &Experiment, plan: Plan, schedule: &Schedule) ->
         false => format!("`{key}` = {value} ({updates} updates)"),
     };
     let (length, amount) = budget_of(experiment);
-    let message =
-        format!("{} is longer than {}", in_updates(key, value, warmup), in_updates(length, amount, steps));
+    let message = format!("{} is longer than {}", in_updates(key, value, warmup), in_updates(length, amount, steps));
     Some(Fault::new(message).hint(format!("lower `{key}`, or train for longer")))
 }
 

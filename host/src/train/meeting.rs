@@ -1,44 +1,64 @@
 //! Where the ranks of a run meet: the group they form, and what they make sure of before anything is computed.
 
-use super::identity::Identity;
+use super::{device::gpu_identity, identity::Identity, signals::Signals};
 use crate::{
-    config::{self, Experiment, Resolved},
-    distributed::{Group, Joining, Place, agree, comparable},
+    config::{Experiment, Resolved},
+    cores,
+    distributed::{Group, Joining, Met, Place, agree, comparable, gather},
     error::{Error, Result},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tch::Device;
 
-/// How long a rank waits for the others to come: they read the dataset first.
-const MEETING_SECONDS: u64 = 600;
+/// The group of the ranks of a run, and what each has of its machine.
+pub struct Meeting {
+    pub group: Group,
+    /// How many cores are this process's own.
+    pub cores: usize,
+}
 
-/// The group of the ranks of a run; this process alone where it has no place among others.
+/// The ranks of a run, met; this process alone where it has no place among others.
 ///
 /// # Errors
-/// Others that don't come, or can't be reached.
-pub fn meet(place: Option<&Place>, experiment: &Experiment, device: Device) -> Result<Group> {
-    let Some(place) = place else { return Ok(Group::alone()) };
+/// Others that don't come, that have failed, or that can't be reached; a signal.
+pub fn meet(place: Option<&Place>, experiment: &Experiment, device: Device, signals: &Signals) -> Result<Meeting> {
+    let Some(place) = place else { return Ok(Meeting { group: Group::alone(), cores: cores::cores().len() }) };
     let table = &experiment.distributed;
-    let shares_gpu = matches!(experiment.train.device, config::Device::Cuda(Some(_))) && place.local_world_size > 1;
+    let gpu = match device {
+        Device::Cuda(number) => Some(gpu_identity(number)),
+        _ => None,
+    };
+    let Met { store, arrivals, address, cores } =
+        gather(place, gpu, Duration::from_secs(table.meeting_seconds), signals)?;
+    let gpus: BTreeSet<&String> = arrivals.iter().filter_map(|arrival| arrival.gpu.as_ref()).collect();
+    // NCCL refuses two processes on one GPU; gloo copies through the CPU.
+    let nccl = gpus.len() == place.world_size;
+    if !nccl && !gpus.is_empty() && place.rank == 0 {
+        eprintln!(
+            "{} processes share {} GPUs: they exchange tensors by gloo, through the CPU",
+            place.world_size,
+            gpus.len()
+        );
+    }
     let joining = Joining {
-        host: &place.host,
-        port: place.port,
-        serves: place.serves,
-        prefix: "infomax",
-        address: &place.own_address(),
+        store: &store,
+        prefix: &place.job,
+        address: &address,
         rank: place.rank,
         size: place.world_size,
-        meeting: Duration::from_secs(table.timeout_seconds.max(MEETING_SECONDS)),
         timeout: Duration::from_secs(table.timeout_seconds),
         checked: table.check_exchanges,
-        // NCCL refuses two processes on one GPU; gloo copies through the CPU.
-        nccl: device.is_cuda() && !shares_gpu,
+        nccl,
     };
     let failed = |message| {
         let error = Error::exchange("meet the other processes", message);
-        error.during(&format!("{}:{}, rank {}", place.host, place.port, place.rank))
+        error.during(&format!("{address}, rank {}", place.rank))
     };
-    Group::join(&joining).map_err(failed)
+    let group = Group::join(&joining).map_err(failed)?;
+    Ok(Meeting { group, cores })
 }
 
 /// Makes sure that all ranks train the same thing with the same builds and data.

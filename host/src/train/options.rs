@@ -14,15 +14,10 @@ pub struct RunOptions {
     pub overrides: Vec<String>,
     /// Which of several processes this is.
     pub place: Option<Place>,
+    /// Whether the run only tries things out: tests take a few images.
+    pub smoke: bool,
     /// What asks for an end; nothing does by default.
     pub signals: Signals,
-}
-
-impl RunOptions {
-    /// How many processes this machine has.
-    pub(super) fn local_world_size(&self) -> usize {
-        self.place.as_ref().map_or(1, |place| place.local_world_size)
-    }
 }
 
 /// How a run ended.

@@ -28,8 +28,9 @@ use crate::{
     native,
     optimizer::Schedule,
     plugin::Registry,
-    record::{Hardware, History},
+    record::{Hardware, History, wrapped},
 };
+use infomax_sdk::{NamedTensor, Role};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -70,15 +71,16 @@ pub fn prepare<'a>(
     let place = options.place.as_ref();
     let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
     Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
-    let threads = experiment.train.thread_count(options.local_world_size());
-    native::set_threads(threads);
     native::log_warnings();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
     let mut data = Data::open(experiment, &setup)?;
+    let meeting = meet(place, experiment, device, &options.signals)?;
+    let threads = experiment.train.thread_count(meeting.cores);
+    native::set_threads(threads);
     let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
-    let group = meet(place, experiment, device)?;
+    data.join(&meeting);
+    let group = meeting.group;
     compare(&group, resolved, &identity, device)?;
-    data.join(&group, options);
     // Rank 0 alone sees the run directory; a process that was killed before it began has left no identity.
     let goes_on = options.resume && run.is_none_or(|run| identity.is_written(run) || run.join("checkpoints").exists());
     if let Some(run) = run.filter(|_| goes_on) {
@@ -104,7 +106,7 @@ pub fn prepare<'a>(
     let schedule = Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0));
     check_length(experiment, plan, &schedule, model.momentum(), &state, &options.overrides)?;
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
-    let tester = data.tester(experiment, &setup, &model, &options.signals)?;
+    let tester = data.tester(experiment, &setup, &model, options)?;
     // Nobody writes before all have come as far.
     group.agree_on_end(false, 0.0)?;
     Ok(Prepared {
@@ -123,6 +125,48 @@ pub fn prepare<'a>(
         model,
         state,
     })
+}
+
+/// What is about to run, in a line or two.
+fn about(
+    experiment: &Experiment,
+    setup: &Setup,
+    data: &Data,
+    model: &Model,
+    plan: Plan,
+    identity: &Identity,
+) -> Result<String> {
+    let count = |list: Vec<NamedTensor>| -> usize {
+        list.iter().filter(|named| named.role == Role::Parameter).map(|named| named.tensor.numel()).sum()
+    };
+    let of_loss = model.loss.as_ref().map(|loss| loss.tensors()).transpose()?.unwrap_or_default();
+    let train = &experiment.train;
+    let length = match (plan.steps, plan.seconds) {
+        (Some(steps), _) => format!("{steps} updates of {} images", train.batch_size),
+        (None, seconds) => format!("{} s in batches of {} images", seconds.unwrap_or_default(), train.batch_size),
+    };
+    let device = device_name(model.device);
+    let threads = if device == "cpu" { format!(", {} threads", identity.threads) } else { String::new() };
+    let parts = [
+        format!("{device}{threads}, {}", train.precision),
+        format!(
+            "encoder {} ({} parameters), loss {} ({})",
+            setup.encoder.name,
+            grouped(count(model.encoder.tensors()?)),
+            setup.loss.name,
+            grouped(count(of_loss))
+        ),
+        format!("{}: {}", setup.dataset.name, data.counts()),
+        length,
+    ];
+    Ok(wrapped(&parts.join(" · ")))
+}
+
+/// A count with its thousands set apart.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
 }
 
 fn checkpoints(run: &Path) -> CheckpointSet {
@@ -149,6 +193,13 @@ impl Prepared<'_> {
             let began = history.as_ref().map_or(0, History::began);
             if experiment.record.tensorboard { recorder.with_tensorboard(began) } else { Ok(recorder) }
         });
+        let mut recorder = recorder.transpose()?;
+        if let Some(recorder) = &mut recorder {
+            if options.smoke {
+                recorder.note("tried out: tests take a few images, so that their results say nothing");
+            }
+            recorder.note(&about(experiment, &setup, &self.data, &self.model, plan, &identity)?);
+        }
         state.planned_steps = plan.steps;
         let steps_per_epoch = order.steps_per_epoch();
         let (evaluation, checkpoint) = (&experiment.evaluation, &experiment.checkpoint);
@@ -171,7 +222,7 @@ impl Prepared<'_> {
                 let retention = Retention { newest: checkpoint.keep, best, metric };
                 Writer::new(set, retention, checkpoint.verify, Duration::from_secs(checkpoint.timeout_seconds))
             }),
-            recorder: recorder.transpose()?,
+            recorder,
             plan,
             state,
             alone: Duration::ZERO,

@@ -14,10 +14,11 @@ use crate::{
     optimizer::{Optimizer, Schedule, Trained},
 };
 
-/// Trains classifiers on a frozen fresh encoder over some batches, and tests them.
+/// Trains classifiers on a frozen fresh encoder over some batches, and tests them; `tell` hears of each step.
 ///
 /// # Errors
 /// What the plugins or libtorch say.
+#[expect(clippy::too_many_arguments, reason = "the parts of a run, which it does not own")]
 pub fn untrained_top1(
     setup: &Setup,
     experiment: &Experiment,
@@ -26,6 +27,7 @@ pub fn untrained_top1(
     tester: &Tester,
     schedule: &Schedule,
     stop: &dyn Fn() -> Result<bool>,
+    tell: &mut dyn FnMut(u64),
 ) -> Result<Vec<(String, f64)>> {
     let mut experiment = experiment.clone();
     experiment.encoder.weights = None;
@@ -42,6 +44,7 @@ pub fn untrained_top1(
                 return Ok(Vec::new());
             }
             let batch = batch?;
+            tell(batch.step);
             stepper.step(&mut model, &batch, schedule.lr(batch.step, batch.epoch))?;
         }
         let classifiers = model.classifiers.take().expect("asked for above");
@@ -56,6 +59,7 @@ pub fn untrained_top1(
             return Ok(Vec::new());
         }
         let batch = batch?;
+        tell(batch.step);
         optimizer.clear_gradients()?;
         stepper.classify_only(&mut model, &classifiers, &batch)?;
         optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;

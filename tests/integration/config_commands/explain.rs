@@ -213,3 +213,26 @@ fn c08_explain_knows_every_key_of_a_shown_config() {
     println!("C08: {asked} keys explained");
     assert!(asked > 90, "{asked}");
 }
+
+#[test]
+fn c08_explain_shows_what_a_rate_for_another_batch_comes_to() {
+    let shown = explained(&[
+        "optimizer.lr",
+        "configs/methods/nt-xent.toml",
+        "configs/datasets/cifar10.toml",
+        "--set",
+        "train.batch_size=64",
+    ]);
+    assert!(shown.contains("comes to:  a learning rate of 0.1 = 0.4 × `train.batch_size` 64 / 256"), "{shown}");
+    let alone = explained(&[
+        "optimizer.lr",
+        "configs/methods/nt-xent.toml",
+        "configs/datasets/cifar10.toml",
+        "--set",
+        "optimizer.lr=0.3",
+    ]);
+    assert!(alone.starts_with("optimizer.lr = 0.3\n") && !alone.contains("comes to"), "{alone}");
+    let reference = ["optimizer.lr_reference_batch", "configs/methods/nt-xent.toml", "configs/datasets/cifar10.toml"];
+    let dropped = explained(&[&reference[..], &["--set", "optimizer.lr=0.3"]].concat());
+    assert!(dropped.contains("dropped: a later choice makes it meaningless"), "{dropped}");
+}

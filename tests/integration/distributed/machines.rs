@@ -3,7 +3,8 @@
 use super::launch::{arguments, losses, losses_apart, text};
 use crate::support::binary::{errors, infomax, run};
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -18,9 +19,14 @@ struct Machines {
 impl Machines {
     /// None, said loudly, where this user may not make namespaces or iproute2 is missing.
     fn new(number: u8) -> Option<Self> {
+        Self::in_network(number, "10.231")
+    }
+
+    /// The same with addresses that begin so.
+    fn in_network(number: u8, network: &str) -> Option<Self> {
         let id = std::process::id();
         let names = ["a", "b"].map(|letter| format!("infomax-{id}-{number}-{letter}"));
-        let addresses = [1, 2].map(|host| format!("10.231.{number}.{host}"));
+        let addresses = [1, 2].map(|host| format!("{network}.{number}.{host}"));
         let machines = Self { names, addresses };
         let (a, b) = (&machines.names[0], &machines.names[1]);
         let cable = [format!("ix{id}{number}a"), format!("ix{id}{number}b")]
@@ -42,8 +48,24 @@ impl Machines {
         None
     }
 
+    /// Gives the first machine a name, which it knows itself as 127.0.1.1, as Debian has it, and the other by its address. Gone with
+    /// the value.
+    fn name_first(&self, name: &str) -> Names {
+        let folders = self.names.clone().map(|machine| Path::new("/etc/netns").join(machine));
+        for (folder, address) in folders.iter().zip(["127.0.1.1", &self.addresses[0]]) {
+            fs::create_dir_all(folder).expect("made");
+            fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{address} {name}\n")).expect("written");
+        }
+        Names(folders)
+    }
+
     /// Starts two ranks on each machine.
     fn start(&self, folder: &Path, name: &str, more: &[&str]) -> Vec<Child> {
+        self.start_at(&self.addresses[0], folder, name, more)
+    }
+
+    /// The same, with this as the address to meet at.
+    fn start_at(&self, address: &str, folder: &Path, name: &str, more: &[&str]) -> Vec<Child> {
         let list = arguments(name, more);
         let start = |rank: usize| {
             let inner = infomax(folder, &list);
@@ -52,7 +74,7 @@ impl Machines {
             command.current_dir(folder).env("OMP_WAIT_POLICY", "passive");
             let numbers = [("RANK", rank), ("LOCAL_RANK", rank % 2), ("WORLD_SIZE", 4), ("LOCAL_WORLD_SIZE", 2)];
             command.envs(numbers.map(|(name, number)| (name, number.to_string())));
-            command.envs([("MASTER_ADDR", self.addresses[0].as_str()), ("MASTER_PORT", "29517")]);
+            command.envs([("MASTER_ADDR", address), ("MASTER_PORT", "29517")]);
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ip runs")
         };
         (0..4).map(start).collect()
@@ -67,6 +89,17 @@ impl Drop for Machines {
     fn drop(&mut self) {
         for name in &self.names {
             ip(&["netns", "del", name]);
+        }
+    }
+}
+
+/// What names mean on each machine, while this lives.
+struct Names([PathBuf; 2]);
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }
@@ -95,6 +128,43 @@ fn two_machines_with_two_ranks_each_equal_one_process() {
     let worst = losses_apart(&runs.join("one"), &runs.join("machines"), 12);
     println!("two machines, two ranks each: loss within {worst:.1e}");
     assert!(worst < 1e-5, "{worst:.1e}");
+}
+
+#[test]
+fn a_machine_that_knows_its_own_name_as_127_0_1_1_is_met_by_others() {
+    for (number, network) in [(3, "10.232"), (4, "192.168")] {
+        let Some(machines) = Machines::in_network(number, network) else { return };
+        let _names = machines.name_first("first-machine");
+        let folder = tempfile::tempdir().unwrap();
+        let more = ["distributed.meeting_seconds=60", "train.steps=4"];
+        for output in all(machines.start_at("first-machine", folder.path(), "named", &more)) {
+            assert!(output.status.success(), "{network}: {}", text(&output));
+        }
+        assert_eq!(losses(&folder.path().join("runs/named")).len(), 4);
+    }
+}
+
+#[test]
+fn the_interface_that_is_named_is_used_and_one_that_is_not_there_is_told() {
+    let Some(machines) = Machines::new(5) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let list = arguments("one", &["train.steps=2"]);
+    let start = |interface: &str, rank: usize| {
+        let inner = infomax(folder.path(), &list);
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &machines.names[rank]]).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(folder.path()).env("OMP_WAIT_POLICY", "passive").env("GLOO_SOCKET_IFNAME", interface);
+        command.envs([("RANK", rank.to_string()), ("LOCAL_RANK", "0".into()), ("WORLD_SIZE", "2".into())]);
+        command.envs([("LOCAL_WORLD_SIZE", "1"), ("MASTER_PORT", "29519"), ("MASTER_ADDR", &machines.addresses[0])]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ip runs")
+    };
+    for output in all(vec![start("cable", 0), start("cable", 1)]) {
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    let output = all(vec![start("eth7", 1)]).remove(0);
+    let said = errors(&output, folder.path());
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`GLOO_SOCKET_IFNAME` = `eth7`") && said.contains("cable"), "{said}");
 }
 
 #[test]

@@ -31,15 +31,13 @@ pub fn run_as_ranks(test: &str, size: usize, folder: &Path) {
 }
 
 fn join(host: &str, port: u16, rank: usize, size: usize) -> Group {
+    let store = Store::open(host, port, false, TIMEOUT).expect("a store");
     let joining = Joining {
-        host,
-        port,
-        serves: false,
+        store: &store,
         prefix: "test",
         address: "127.0.0.1",
         rank,
         size,
-        meeting: TIMEOUT,
         timeout: TIMEOUT,
         checked: false,
         nccl: false,
@@ -51,5 +49,5 @@ fn join(host: &str, port: u16, rank: usize, size: usize) -> Group {
 pub fn as_rank() -> Option<(Group, std::path::PathBuf)> {
     let folder = std::env::var_os(FOLDER)?;
     let place = Place::from_environment().expect("an environment").expect("a rank");
-    Some((join(&place.host, place.port, place.rank, place.world_size), folder.into()))
+    Some((join(&place.host, place.ports[0], place.rank, place.world_size), folder.into()))
 }

@@ -144,3 +144,36 @@ fn amdims_encoder_refuses_views_of_other_sizes() {
     hint: set `augmentation.config.size` to 32, 64 or 128
     ");
 }
+
+/// Every method says how long and in which batches it was published, and its learning rate is for that batch.
+#[test]
+fn every_method_trains_as_published_and_its_rate_follows_the_batch() {
+    let registry = registry();
+    let resolved = |method: &str, set: &[&str]| {
+        let sources = Sources {
+            files: ["methods", "datasets"]
+                .map(|folder| {
+                    root().join("configs").join(folder).join(if folder == "methods" { method } else { "cifar10" })
+                })
+                .map(|path| path.with_extension("toml"))
+                .to_vec(),
+            set: set.iter().map(|setting| (*setting).to_owned()).collect(),
+            ..Sources::default()
+        };
+        resolve(&sources, &Schemas(&registry)).unwrap().experiment
+    };
+    for method in shipped("methods") {
+        let text = fs::read_to_string(root().join("configs/methods").join(format!("{method}.toml"))).unwrap();
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        let published = |key: &str| table["train"][key].as_integer().unwrap_or_else(|| panic!("{method} has no {key}"));
+        let (batch, epochs) = (published("batch_size") as u64, published("epochs") as u64);
+        let experiment = resolved(&method, &[]);
+        assert_eq!((experiment.train.batch_size, experiment.train.epochs), (batch, Some(epochs)), "{method}");
+        let doubled = resolved(&method, &[&format!("train.batch_size={}", 2 * batch)]);
+        let factor = doubled.optimizer.lr / experiment.optimizer.lr;
+        let fixed = ["amdim", "local-dim"].contains(&method.as_str());
+        assert!((factor - if fixed { 1.0 } else { 2.0 }).abs() < 1e-12, "{method}: {factor}");
+        let own = resolved(&method, &["optimizer.lr=0.125", "train.batch_size=64"]);
+        assert_eq!(own.optimizer.lr, 0.125, "{method}: a rate that is said alone is meant as it stands");
+    }
+}

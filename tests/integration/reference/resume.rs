@@ -63,3 +63,26 @@ fn byol_resumes_bit_exactly_with_its_predictor_and_slow_copies() {
         assert!(state.tensors.contains_key(part), "`{part}` is not saved");
     }
 }
+
+#[test]
+fn byol_keeps_its_momentums_place_under_milestones_or_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let heads = "loss.config={ projector_hidden = 32, projector_dim = 16, predictor_hidden = 32 }";
+    let milestones = ["optimizer.schedule=milestones", "optimizer.milestones=[]"];
+    let settings = [&["train.steps=6", "encoder.config={ width = 8 }", heads], &milestones[..]].concat();
+    assert_ok(&train(folder, "run", "byol", &settings), folder);
+    let directory = folder.join("runs/run");
+    let momenta = || metrics(&directory).iter().filter_map(|row| row["momentum"].as_f64()).collect::<Vec<_>>();
+    let first = momenta();
+    assert_eq!(first.len(), 6);
+    assert!(first.is_sorted() && first[0] == 0.99, "{first:?}");
+    let longer = ["train", "--resume", "runs/run", "--set", "train.steps=12"];
+    let refused = run(folder, &longer);
+    assert_eq!(refused.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("goes from 0.99 to 1 over the run") && said.contains("--override train.steps"), "{said}");
+    assert_eq!(momenta(), first, "nothing has changed");
+    assert_ok(&run(folder, &[&longer[..], &["--override", "train.steps"]].concat()), folder);
+    assert_eq!(momenta().len(), 12);
+}

@@ -7,4 +7,4 @@ mod plans;
 mod reports;
 mod searches;
 mod several;
-mod small;
+pub mod small;

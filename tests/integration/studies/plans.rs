@@ -159,3 +159,19 @@ fn measuring_begins_cells_that_go_on() {
     run(folder, &[]);
     assert!(crate::studies::small::cells(folder).iter().all(|cell| times_finished(cell) == 1));
 }
+
+#[test]
+fn a_batch_larger_than_the_data_and_a_warm_up_longer_than_the_run_are_told_before_anything_trains() {
+    let axes = "[axes.size]\nfits = {}\nbatch = { train.batch_size = 64 }\nwarmup = { optimizer.warmup_epochs = 3 }\n";
+    let folder = study("budget = { steps = 20 }", axes);
+    let cells = planned(folder.path());
+    let reason = |size: &str| {
+        let cell = cells.iter().find(|cell| cell.to_string().contains(size)).unwrap();
+        (cell["state"].as_str().unwrap().to_owned(), cell.to_string())
+    };
+    assert_eq!(reason("fits").0, "missing");
+    let (state, told) = reason("batch\"");
+    assert!(state == "impossible" && told.contains("the dataset has 40 images to train on"), "{told}");
+    let (state, told) = reason("warmup\"");
+    assert!(state == "impossible" && told.contains("`optimizer.warmup_epochs` = 3 (30 updates)"), "{told}");
+}

@@ -7,4 +7,5 @@ pub mod figures;
 pub mod golden_file;
 pub mod image_tree;
 pub mod python;
+pub mod slurm;
 pub mod workspace;

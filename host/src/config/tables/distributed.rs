@@ -15,6 +15,10 @@ pub struct Distributed {
     /// Seconds that an exchange waits for the other processes before the run ends.
     #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
     pub timeout_seconds: u64,
+    /// Seconds that a process waits for the others to come before the first step: they read the dataset first, and start on
+    /// machines that may be slower.
+    #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
+    pub meeting_seconds: u64,
     /// How often a run that lost a process begins again from its last checkpoint.
     #[schemars(range(min = 0, max = 1000), extend("unit" = "restarts"))]
     pub max_restarts: u64,
@@ -34,6 +38,7 @@ impl Default for Distributed {
             nproc: 1,
             loss: LossSharing::Auto,
             timeout_seconds: 60,
+            meeting_seconds: 600,
             max_restarts: 0,
             bucket_mib: 25, // PyTorch's DistributedDataParallel
             check_every_steps: 500,

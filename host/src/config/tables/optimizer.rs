@@ -12,6 +12,11 @@ pub struct Optimizer {
     /// Learning rate after the warm-up.
     #[schemars(range(min = 0.0, max = 1000.0), extend("unit" = "dimensionless"))]
     pub lr: f64,
+    /// The batch that `lr` is stated for: updates use `lr` · `train.batch_size` / this. Where not given, `lr` is used as it is. A later
+    /// layer that sets `lr` alone drops it.
+    #[schemars(range(min = 1, max = 1_048_576), extend("unit" = "images"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_reference_batch: Option<u64>,
     /// Decay of the running mean of the gradient and of its square (`adam`, `adamw`).
     #[schemars(inner(range(min = 0.0, max = 0.999_999_999)), extend("unit" = "dimensionless"))]
     pub betas: [f64; 2],
@@ -58,6 +63,11 @@ pub struct Optimizer {
 impl Optimizer {
     /// Updates of warm-up where nothing is said.
     pub const DEFAULT_WARMUP_STEPS: u64 = 500; // AMDIM
+
+    /// The learning rate after the warm-up for batches of a size.
+    pub fn lr_for(&self, batch_size: u64) -> f64 {
+        self.lr_reference_batch.map_or(self.lr, |reference| self.lr * batch_size as f64 / reference as f64)
+    }
 }
 
 impl Default for Optimizer {
@@ -65,6 +75,7 @@ impl Default for Optimizer {
         Self {
             name: OptimizerName::Adam,
             lr: 2e-4,
+            lr_reference_batch: None,
             betas: [0.8, 0.999],
             eps: 1e-8,
             momentum: 0.9,

@@ -3,7 +3,7 @@
 use super::LossScale;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{fmt, thread};
+use std::fmt;
 
 /// How long, on what, from which seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -129,20 +129,15 @@ impl Train {
         others.unwrap_or(Budget::Epochs(self.epochs.unwrap_or(Self::DEFAULT_EPOCHS)))
     }
 
-    /// Threads that load and augment images in each of some processes on this machine.
-    pub fn worker_count(&self, processes: usize) -> usize {
-        let own = || (cores() / processes.max(1)).saturating_sub(1).max(1);
-        self.workers.map_or_else(own, |n| n as usize)
+    /// Threads that load and augment images in a process that has some cores for itself.
+    pub fn worker_count(&self, cores: usize) -> usize {
+        self.workers.map_or_else(|| cores.saturating_sub(1).max(1), |n| n as usize)
     }
 
-    /// Threads inside one operation in each of some processes on this machine.
-    pub fn thread_count(&self, processes: usize) -> usize {
-        if self.threads == 0 { (cores() / processes.max(1)).max(1) } else { self.threads as usize }
+    /// Threads inside one operation in a process that has some cores for itself.
+    pub fn thread_count(&self, cores: usize) -> usize {
+        if self.threads == 0 { cores.max(1) } else { self.threads as usize }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The number format of the encoder's and the loss's arithmetic.
