@@ -12,6 +12,8 @@ use tch::{Kind, TchError, Tensor};
 const QUERIES: i64 = 500; // at a time: with a bank of 50,000 their similarities take 100 MB
 /// Similarities in f32 are some 1e-7 off, and a temperature divides that: below this one the neighbours' are taken anew in f64.
 const FINE: f64 = 0.02;
+/// A bank whose similarities to a query differ by less is one point, as after a collapse: rounding does not choose neighbours.
+const ONE_POINT: f64 = 1e-5;
 const FINE_NUMBERS: i64 = 1 << 22; // of neighbours at a time: 32 MB in f64
 
 /// Labelled representations that vote.
@@ -58,9 +60,12 @@ impl Neighbours {
     /// libtorch's.
     pub fn classify(&self, queries_qd: &Tensor) -> Result<Tensor, TchError> {
         let similarity_qn = unit(queries_qd)?.f_matmul(&self.unit_nd.f_transpose(0, 1)?)?;
+        let range_q1 = similarity_qn.f_amax(&[1i64][..], true)?.f_sub(&similarity_qn.f_amin(&[1i64][..], true)?)?;
+        let is_point_q1 = range_q1.f_lt(ONE_POINT)?;
+        let similarity_qn = similarity_qn.f_masked_fill(&is_point_q1, 1.0)?;
         let (similarity_qk, index_qk) = similarity_qn.f_topk(self.k, 1, true, true)?;
         let similarity_qk = if self.temperature < FINE {
-            self.finely(queries_qd, &index_qk)?
+            self.finely(queries_qd, &index_qk)?.f_masked_fill(&is_point_q1, 1.0)?
         } else {
             similarity_qk.f_to_kind(Kind::Double)?
         };
@@ -168,14 +173,18 @@ mod tests {
     fn a_set_that_is_separable_stays_so_at_the_lowest_temperature() {
         let labels = Tensor::arange(100, (Kind::Int64, tch::Device::Cpu)).remainder(10);
         tch::manual_seed(5);
-        let bank = labels.one_hot(10).to_kind(Kind::Float) + Tensor::rand([100, 10], (Kind::Float, tch::Device::Cpu)) * 0.1;
+        let bank =
+            labels.one_hot(10).to_kind(Kind::Float) + Tensor::rand([100, 10], (Kind::Float, tch::Device::Cpu)) * 0.1;
         for temperature in [1e-4, 1e-3, 0.01, 0.1] {
             // Sideways too: similarities of −1 and less than 0 vanish where others overflow.
             for sign in [1.0, -1.0] {
                 let right = Neighbours::new(&(&bank * sign), &labels, 10, 5, temperature).unwrap();
                 assert_eq!(right.correct(&(&bank * sign), &labels).unwrap(), 100, "at {temperature}");
                 let far = Neighbours::new(&bank, &labels, 10, 5, temperature).unwrap().classify(&(-&bank)).unwrap();
-                assert!(Vec::<i64>::try_from(&far).unwrap().iter().any(|class| *class > 0), "votes vanish at {temperature}");
+                assert!(
+                    Vec::<i64>::try_from(&far).unwrap().iter().any(|class| *class > 0),
+                    "votes vanish at {temperature}"
+                );
             }
         }
     }
