@@ -158,6 +158,10 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
         Hardware::of_this_machine().note(run)?;
         history.begin(run, engine.state.step)?;
     }
+    for line in std::mem::take(&mut engine.model.told) {
+        log::info!("{line}");
+        engine.note(&line);
+    }
     engine.compare_untrained(&setup)?;
     engine.go_on()
 }
