@@ -8,7 +8,7 @@ use crate::{
     plugin::{Registry, Schemas},
     record::{History, Memory, RunDirectory, now, write_whole},
     report,
-    train::{Outcome, RunOptions, Signals, open_cuda, resolve_device, train},
+    train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, resolve_device, train},
 };
 use clap::Args;
 use serde_json::Value;
@@ -104,6 +104,11 @@ impl Train {
             let precision = resolved.experiment.train.precision;
             if self.experiment.amp && precision == Precision::Bf16 {
                 say(&format!("`--amp` on a CPU: training in {precision}, which needs no loss scaling"));
+            }
+            if self.experiment.amp && precision == Precision::F32 {
+                say(&format!(
+                    "`--amp` on {WITHOUT_BF16}: training in {precision}, which is {SLOWER} times as fast there"
+                ));
             }
             return Ok((resolved, registry));
         };

@@ -27,7 +27,7 @@ pub use identity::{Identity, LabelIdentity, PluginIdentity};
 pub use input::Normalisation;
 pub use meeting::meet;
 pub use model::Model;
-pub use precision::Arithmetic;
+pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16};
 pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
