@@ -1,6 +1,7 @@
 //! The C++ shim's functions, made safe: what tch 0.24 lacks.
 
 pub mod precision;
+pub mod processor;
 
 use precision::AutocastState;
 use std::ffi::{CStr, c_char, c_int};

@@ -1,12 +1,16 @@
 //! Checkpoints: tensors as safetensors (`tensors`), directories that are written whole or not at all (`directory`, `disk`),
 //! what a run's state is made of (`state`), writing it beside training (`writer`), and weights of others: the published code's
-//! checkpoints (`published`, over `torch_file` and `pickle`, with `published_names`), or whatever holds an encoder (`weights`).
+//! checkpoints (`published`, with `published_names`), or whatever holds an encoder (`weights`, over `held`, `torch_file`, `pickle`,
+//! `shards` and `foreign_folder`).
 
 mod directory;
 mod disk;
+mod foreign_folder;
+mod held;
 mod pickle;
 mod published;
 mod published_names;
+mod shards;
 mod state;
 mod tensors;
 mod torch_file;
@@ -16,6 +20,8 @@ mod writer;
 pub use directory::{CheckpointSet, FileEntry, Found, Manifest, Retention, Verified};
 #[cfg(feature = "faults")]
 pub use disk::{Operation, record};
+use foreign_folder::foreign_folder;
+pub use held::{HeldTensor, NamedSet};
 pub use published::{HYPERPARAMS, Published, Sizes};
 pub use state::{RunState, Snapshot, restore, snapshot};
 pub use tensors::{TensorFile, read_tensors, write_tensors};

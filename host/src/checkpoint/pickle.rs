@@ -1,15 +1,22 @@
 //! A reader of pickles that executes nothing: a closed list of opcodes builds plain values, and of all that a pickle may name
-//! only what tensors and dictionaries are made of is known. Anything else is refused by its name.
+//! only what tensors and dictionaries are made of is known. Anything else that it names, and whatever would be made by calling
+//! that, is an opaque value with a name; it is for who needs a value to refuse an opaque one.
 //!
 //! In: a pickle's bytes. Out: a tree of values in an arena, so that neither depth nor cycles cost stack.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
 use tch::Kind;
 
 const MOST_NODES: usize = 4_000_000; // a checkpoint of 1,000 tensors has 20,000
 const MOST_STACK: usize = 1_000_000;
 const MOST_ARGUMENTS: usize = 16; // PyTorch's functions take 3 to 7
 const MOST_AXES: usize = 16; // convolutions have 4
+const MOST_NAMES: usize = 10_000; // of what is not data; a checkpoint of Lightning has 20
+const NAME_BYTES: usize = 1000;
 const KEY_BYTES: usize = 64; // PyTorch numbers storages, in older files by address
 
 /// What is said of a pickle that is written in lines of text.
@@ -45,6 +52,8 @@ pub enum Node {
         size: Vec<i64>,
         stride: Vec<i64>,
     },
+    /// What the pickle names, or what calling that would make, of which nothing is known but the name: `numpy.dtype`.
+    Opaque(Arc<str>),
 }
 
 /// What a pickle may name.
@@ -53,15 +62,17 @@ pub enum Known {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
+    /// A tensor of a class of its own, or with attributes: a function and its arguments.
+    RebuildFromType,
+    /// A plain class of tensors.
+    TensorClass,
     Storage(Kind),
 }
 
 /// Why a pickle is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It names something that is not data: `posix.system`.
-    Names(String),
-    /// An instruction that makes objects: `INST`.
+    /// An instruction that plain values and names don't need: `EXT`.
     Instruction(String),
     /// It is written in the protocol of texts.
     TextProtocol,
@@ -72,7 +83,6 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Names(name) => write!(f, "its pickle names `{name}`, which is not data"),
             Self::Instruction(name) => write!(f, "its pickle has the instruction {name}, which is not data"),
             Self::TextProtocol => f.write_str(TEXT_PROTOCOL),
             Self::Broken(what) => write!(f, "its pickle is damaged: {what}"),
@@ -103,6 +113,7 @@ impl Pickle {
             marks: Vec::new(),
             memo: HashMap::new(),
             copied: 0,
+            names: HashMap::new(),
         };
         let root = machine.run()?;
         Ok(Self { nodes: machine.nodes, root, length: machine.at })
@@ -113,6 +124,11 @@ impl Pickle {
         &self.nodes[self.root]
     }
 
+    /// The outermost value's place.
+    pub fn root_id(&self) -> Id {
+        self.root
+    }
+
     /// How many values there are.
     pub fn count(&self) -> usize {
         self.nodes.len()
@@ -121,6 +137,14 @@ impl Pickle {
     /// The value at a place.
     pub fn at(&self, id: Id) -> &Node {
         &self.nodes[id]
+    }
+
+    /// What the pickle names that is not data, each once.
+    pub fn opaque_names(&self) -> BTreeSet<&str> {
+        fn name(node: &Node) -> Option<&str> {
+            if let Node::Opaque(name) = node { Some(name) } else { None }
+        }
+        self.nodes.iter().filter_map(name).collect()
     }
 
     /// A dictionary's value of a key.
@@ -147,6 +171,8 @@ struct Machine<'a> {
     memo: HashMap<u64, Id>,
     /// Items that were copied from one value into another.
     copied: usize,
+    /// What is named that is not data; values share their names.
+    names: HashMap<String, Arc<str>>,
 }
 
 impl Machine<'_> {
@@ -203,6 +229,14 @@ impl Machine<'_> {
                     let length = u64::from_le_bytes(self.array()?);
                     self.text(length)?;
                 }
+                0x8e | 0x96 => {
+                    let length = u64::from_le_bytes(self.array()?);
+                    self.raw(length)?;
+                }
+                b'2' => {
+                    let top = self.top()?;
+                    self.push_id(top)?;
+                }
                 b'C' => {
                     let length = self.take(1)?[0].into();
                     self.raw(length)?;
@@ -222,6 +256,11 @@ impl Machine<'_> {
                     let items = self.since_mark()?;
                     self.push(Node::List(items))?;
                 }
+                0x8f => self.push(Node::List(Vec::new()))?, // a set
+                0x91 => {
+                    let items = self.since_mark()?;
+                    self.push(Node::List(items))?;
+                }
                 b'd' => {
                     let pairs = pairs(&self.since_mark()?)?;
                     self.push(Node::Dict(pairs))?;
@@ -236,7 +275,7 @@ impl Machine<'_> {
                     let item = self.pop()?;
                     self.append(&[item])?;
                 }
-                b'e' => {
+                b'e' | 0x90 => {
                     let items = self.since_mark()?;
                     self.append(&items)?;
                 }
@@ -286,10 +325,23 @@ impl Machine<'_> {
                 b'Q' => self.storage()?,
                 b'i' => {
                     let (module, name) = (self.line()?, self.line()?);
-                    return Err(Refusal::Names(format!("{module}.{name}")));
+                    let _ = self.since_mark()?;
+                    let node = self.opaque(&module, &name)?;
+                    self.push(node)?;
                 }
-                b'o' => return Err(Refusal::Instruction("OBJ".to_owned())),
-                0x81 | 0x92 => return Err(Refusal::Instruction("NEWOBJ".to_owned())),
+                b'o' => {
+                    let parts = self.since_mark()?;
+                    let class = *parts.first().ok_or_else(|| broken("an object has no class"))?;
+                    self.object(class)?;
+                }
+                0x81 => {
+                    let (_, class) = (self.pop()?, self.pop()?);
+                    self.object(class)?;
+                }
+                0x92 => {
+                    let (_, _, class) = (self.pop()?, self.pop()?, self.pop()?);
+                    self.object(class)?;
+                }
                 0x82..=0x84 => return Err(Refusal::Instruction("EXT".to_owned())),
                 b'P' => return Err(Refusal::Instruction("PERSID".to_owned())),
                 b'p' | b'g' | b'I' | b'L' | b'F' | b'S' | b'V' => return Err(Refusal::TextProtocol),
@@ -323,8 +375,12 @@ impl Machine<'_> {
     }
 
     fn text(&mut self, length: u64) -> Result<(), Refusal> {
-        let text = String::from_utf8(self.counted(length)?.to_vec()).map_err(|_| broken("a text is not UTF-8"))?;
-        self.push(Node::Text(text))
+        // Python 2 wrote bytes as text.
+        let node = match String::from_utf8(self.counted(length)?.to_vec()) {
+            Ok(text) => Node::Text(text),
+            Err(error) => Node::Bytes(error.into_bytes()),
+        };
+        self.push(node)
     }
 
     fn raw(&mut self, length: u64) -> Result<(), Refusal> {
@@ -399,6 +455,8 @@ impl Machine<'_> {
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::List(list) => list.extend(items),
+            // A list, or a set, of a class of its own.
+            opaque @ Node::Opaque(_) => *opaque = Node::List(items.to_vec()),
             _ => return Err(broken("it appends to what is no list")),
         }
         Ok(())
@@ -408,6 +466,8 @@ impl Machine<'_> {
         let (pairs, top) = (pairs(items)?, self.top()?);
         match &mut self.nodes[top] {
             Node::Dict(dict) => dict.extend(pairs),
+            // A dictionary of a class of its own.
+            opaque @ Node::Opaque(_) => *opaque = Node::Dict(pairs),
             _ => return Err(broken("it sets an item of what is no dictionary")),
         }
         Ok(())
@@ -415,20 +475,51 @@ impl Machine<'_> {
 
     fn name(&mut self, module: &str, name: &str) -> Result<(), Refusal> {
         let known = match (module, name) {
-            ("collections", "OrderedDict") => Known::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Known::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Known::RebuildParameter,
-            ("torch", storage) => match storage_kind(storage) {
-                Some(kind) => Known::Storage(kind),
-                None => return Err(Refusal::Names(format!("{module}.{name}"))),
-            },
-            _ => return Err(Refusal::Names(format!("{module}.{name}"))),
+            ("collections", "OrderedDict") => Some(Known::OrderedDict),
+            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Some(Known::RebuildTensor),
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Some(Known::RebuildParameter),
+            ("torch._tensor", "_rebuild_from_type_v2" | "_rebuild_from_type") => Some(Known::RebuildFromType),
+            ("torch", "Tensor") | ("torch.nn.parameter", "Parameter" | "Buffer") => Some(Known::TensorClass),
+            ("torch" | "torch.storage", storage) => storage_kind(storage).map(Known::Storage),
+            _ => None,
         };
-        self.push(Node::Known(known))
+        let node = known.map_or_else(|| self.opaque(module, name), |known| Ok(Node::Known(known)))?;
+        self.push(node)
+    }
+
+    fn opaque(&mut self, module: &str, name: &str) -> Result<Node, Refusal> {
+        if module.len() + name.len() > NAME_BYTES {
+            return Err(broken("a name has no end"));
+        }
+        let whole = format!("{module}.{name}");
+        if let Some(shared) = self.names.get(&whole) {
+            return Ok(Node::Opaque(shared.clone()));
+        }
+        if self.names.len() >= MOST_NAMES {
+            return Err(broken(format!("it names more than {MOST_NAMES} things that are not data")));
+        }
+        let shared: Arc<str> = whole.as_str().into();
+        self.names.insert(whole, shared.clone());
+        Ok(Node::Opaque(shared))
+    }
+
+    /// An object of a class, of which nothing is made but a dictionary of the one class that is known.
+    fn object(&mut self, class: Id) -> Result<(), Refusal> {
+        let node = match &self.nodes[class] {
+            Node::Known(Known::OrderedDict) => Node::Dict(Vec::new()),
+            Node::Opaque(name) => Node::Opaque(name.clone()),
+            Node::Known(_) => Node::Opaque("torch".into()),
+            _ => return Err(broken("it makes an object of what is no class")),
+        };
+        self.push(node)
     }
 
     fn reduce(&mut self) -> Result<(), Refusal> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
+        if let Node::Opaque(name) = &self.nodes[callable] {
+            let name = name.clone();
+            return self.push(Node::Opaque(name));
+        }
         // Bounded before anything is copied: one tuple can be the arguments of any number of calls.
         let arguments = match &self.nodes[arguments] {
             Node::Tuple(arguments) if arguments.len() <= MOST_ARGUMENTS => arguments.clone(),
@@ -454,9 +545,28 @@ impl Machine<'_> {
             }
             Node::Known(Known::RebuildTensor) => self.tensor(&arguments),
             Node::Known(Known::RebuildParameter) => match arguments.first() {
-                Some(&id) if matches!(self.nodes[id], Node::Tensor { .. }) => self.push_id(id),
+                Some(&id) if matches!(self.nodes[id], Node::Tensor { .. } | Node::Opaque(_)) => self.push_id(id),
                 _ => Err(broken("a parameter is no tensor")),
             },
+            // A tensor of a class of its own computes what its class says, which nobody can know.
+            Node::Known(Known::RebuildFromType) => {
+                let &[function, class, inner, ..] = arguments.as_slice() else {
+                    return Err(broken("a tensor lacks its parts"));
+                };
+                match (&self.nodes[class], &self.nodes[function]) {
+                    (Node::Opaque(name), _) | (_, Node::Opaque(name)) => {
+                        let name = name.clone();
+                        self.push(Node::Opaque(name))
+                    }
+                    (Node::Known(Known::TensorClass), Node::Known(Known::RebuildTensor | Known::RebuildParameter)) => {
+                        self.push_id(function)?;
+                        self.push_id(inner)?;
+                        self.reduce()
+                    }
+                    _ => Err(broken("a tensor is not made of a function and its arguments")),
+                }
+            }
+            Node::Known(Known::TensorClass) => self.push(Node::Opaque("torch.Tensor".into())),
             _ => Err(broken("it calls what can't be called")),
         }
     }
@@ -475,6 +585,10 @@ impl Machine<'_> {
         };
         let (size, stride) = (numbers(size)?, numbers(stride)?);
         match (&self.nodes[storage], &self.nodes[offset]) {
+            (Node::Opaque(name), _) => {
+                let name = name.clone();
+                self.push(Node::Opaque(name))
+            }
             (Node::Storage { .. }, &Node::Int(offset)) if offset >= 0 && size.len() == stride.len() => {
                 self.push(Node::Tensor { storage, offset: offset as u64, size, stride })
             }
@@ -482,11 +596,11 @@ impl Machine<'_> {
         }
     }
 
-    /// Attributes of a dictionary (PyTorch keeps versions there) are passed over; nothing else has any.
+    /// Attributes of a dictionary (PyTorch keeps versions there) and of what is opaque are passed over; nothing else has any.
     fn build(&mut self) -> Result<(), Refusal> {
         let _ = self.pop()?;
         match &self.nodes[self.top()?] {
-            Node::Dict(_) => Ok(()),
+            Node::Dict(_) | Node::List(_) | Node::Opaque(_) => Ok(()),
             _ => Err(Refusal::Instruction("BUILD".to_owned())),
         }
     }
@@ -502,6 +616,11 @@ impl Machine<'_> {
             {
                 let key = key.clone();
                 self.push(Node::Storage { kind, key, length: length as u64 })
+            }
+            // Numbers of a kind that has no name here (8-bit floats), which only a tensor needs.
+            (Some(Node::Opaque(name)), ..) if is_storage => {
+                let name = name.clone();
+                self.push(Node::Opaque(name))
             }
             _ => Err(broken("a reference is none to a storage")),
         }
@@ -559,18 +678,27 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_data_are_refused_by_name() {
-        assert_eq!(
-            refusal(b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."),
-            "its pickle names `posix.system`, which is not data"
-        );
-        assert!(refusal(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").contains("`builtins.eval`"));
+    fn names_that_are_not_data_become_opaque_values() {
+        let opaque = |bytes: &[u8]| {
+            let pickle = Pickle::read(bytes).unwrap();
+            let Node::Opaque(name) = pickle.root() else { panic!("{:?}", pickle.root()) };
+            assert!(pickle.opaque_names().contains(name.as_str()));
+            name.to_string()
+        };
+        assert_eq!(opaque(b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."), "posix.system");
+        assert_eq!(opaque(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93."), "builtins.eval");
+        assert_eq!(opaque(b"(ios\nsystem\n."), "os.system");
+        assert_eq!(opaque(b"\x80\x02ctorch\nload\n."), "torch.load");
+        assert_eq!(opaque(b"\x80\x02cargparse\nNamespace\n)\x81}U\x01aK\x01sb."), "argparse.Namespace");
+        assert_eq!(opaque(b"\x80\x02(cx\nY\nK\x01o."), "x.Y");
+        // A tensor that would be made by something unknown is as opaque as that.
+        assert_eq!(opaque(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(cx\nY\nK\x00)))tR."), "x.Y");
+        // Dictionaries of classes of their own are dictionaries.
+        let own = Pickle::read(b"\x80\x02ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RU\x01aK\x01s.").unwrap();
+        assert_eq!(own.get(own.root(), "a"), Some(&Node::Int(1)));
         assert!(refusal(b"(S'id'\nios\nsystem\n.").contains("text protocol"));
-        assert!(refusal(b"(ios\nsystem\n.").contains("`os.system`"));
-        assert!(refusal(b"\x80\x02ctorch\nload\n.").contains("`torch.load`"));
-        assert!(refusal(b"\x80\x02(ccollections\nOrderedDict\no.").contains("OBJ"));
-        assert!(refusal(b"\x80\x02ccollections\nOrderedDict\n)\x81.").contains("NEWOBJ"));
         assert!(refusal(b"\x80\x02K\x01}b.").contains("BUILD"));
+        assert!(refusal(b"\x80\x02K\x01)R.").contains("calls what can't be called"));
     }
 
     #[test]

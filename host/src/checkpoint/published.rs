@@ -99,7 +99,21 @@ impl Published {
     /// # Errors
     /// What the file is instead, or what in it is unknown.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let file = TorchFile::read(bytes)?;
+        Self::of_file(&TorchFile::read(bytes)?, bytes.len())
+    }
+
+    /// Whether a file names tensors of a model as the published code does.
+    pub(super) fn is_in(file: &TorchFile) -> bool {
+        let model = file.pickle.get(file.pickle.root(), "model");
+        let is_amdims = |name: &str| matches!(place(name), Place::Encoder(own) if own.starts_with("layer_list.") || own.starts_with("rkhs_block_"));
+        model.is_some_and(|model| file.pickle.entries(model).any(|(name, _)| is_amdims(name)))
+    }
+
+    /// Takes what a file of so many bytes holds.
+    ///
+    /// # Errors
+    /// What in it is unknown.
+    pub(super) fn of_file(file: &TorchFile, length: usize) -> Result<Self, String> {
         let root = file.pickle.root();
         let names: Vec<&str> = file.pickle.entries(root).map(|(name, _)| name).collect();
         let layout = "one of the two layouts of the published AMDIM code (`model` with `hyperparams` and `cursor`, or with `info_epochs`, …)";
@@ -120,7 +134,7 @@ impl Published {
             }
             let tensor = file.tensor(node).map_err(|reason| format!("its tensor `{name}`: {reason}"))?;
             copied += tensor.numel() * tensor.kind().elt_size_in_bytes();
-            if copied > MOST_COPIES * bytes.len() || names.len() > MOST_TENSORS {
+            if copied > MOST_COPIES * length || names.len() > MOST_TENSORS {
                 return Err(format!("its tensors are more than {MOST_COPIES} times as large as the file, or too many"));
             }
             published.put(name, tensor)?;

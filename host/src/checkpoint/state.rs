@@ -8,9 +8,9 @@ use crate::{
     optimizer::Optimizer,
     train::{LossScaler, Model, ScalerState},
 };
-use infomax_sdk::{EncoderDescription, NamedTensor};
+use infomax_sdk::NamedTensor;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 
@@ -54,7 +54,7 @@ pub struct RunState {
 pub struct Snapshot {
     /// Under the names that the checkpoint has.
     encoder: Vec<(String, Tensor)>,
-    description: EncoderDescription,
+    about: Value,
     /// All but the encoder.
     training: Vec<(String, Tensor)>,
     /// Of `training`, the first ones that are parameters or buffers, not an optimizer's.
@@ -81,7 +81,7 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Snapshot> {
     };
     let copied = || Ok((copies(encoder)?, copies(training)?));
     let (encoder, training) = copied().map_err(Error::torch("copy the state"))?;
-    Ok(Snapshot { encoder, description: model.encoder.description().clone(), training, of_model, state })
+    Ok(Snapshot { encoder, about: model.about.clone(), training, of_model, state })
 }
 
 fn copy(tensor: &Tensor) -> Result<Tensor, tch::TchError> {
@@ -103,7 +103,7 @@ impl Snapshot {
         Ok(vec![(ENCODER, encoder), (TRAINING, training), (STATE, text)])
     }
 
-    /// The encoder alone, under its own names, with what it gives in the metadata.
+    /// The encoder alone, under its own names, with how it is made, what it takes and what it gives in the metadata.
     ///
     /// # Errors
     /// As [`Snapshot::files`].
@@ -112,7 +112,7 @@ impl Snapshot {
         let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
         let tensors: Vec<_> = self.encoder.iter().map(strip).collect();
         // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
-        let metadata = HashMap::from([("infomax".to_owned(), json!(self.description).to_string())]);
+        let metadata = HashMap::from([("infomax".to_owned(), self.about.to_string())]);
         let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
         write_tensors(&tensors, metadata).map_err(failed)
     }

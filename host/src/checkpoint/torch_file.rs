@@ -44,6 +44,29 @@ fn has_safetensors_header(bytes: &[u8]) -> bool {
     rest.starts_with(b"{") && u64::from_le_bytes(*length) <= rest.len() as u64
 }
 
+/// What to do about a file that is refused for a reason: the lines of Python that make one that can be read.
+pub fn way_out(reason: &str, path: &str) -> String {
+    let save =
+        |what: String| format!("only if you trust the file, since this executes what is in it, in Python: {what}");
+    let path = format!("{path:?}");
+    if reason.contains("TorchScript") {
+        save(format!("`torch.save(torch.jit.load({path}, map_location=\"cpu\").state_dict(), \"weights.pth\")`"))
+    } else if reason.contains("an object of") {
+        save(format!(
+            "`torch.save(torch.load({path}, map_location=\"cpu\", weights_only=False).state_dict(), \"weights.pth\")`"
+        ))
+    } else if reason.contains("pieces of which") {
+        "in the program that trained it, on every process: `from torch.distributed.checkpoint.state_dict import \
+         get_model_state_dict, StateDictOptions`, `state = get_model_state_dict(model, \
+         options=StateDictOptions(full_state_dict=True, cpu_offload=True))`, and on rank 0 `torch.save(state, \"weights.pth\")`"
+            .to_owned()
+    } else {
+        "weights are tensors under names, as `torch.save(model.state_dict(), \"weights.pth\")` writes them; nothing in a \
+         pickle is executed"
+            .to_owned()
+    }
+}
+
 impl TorchFile {
     /// Reads a file's bytes.
     ///

@@ -1,7 +1,12 @@
-//! An encoder's weights out of whatever holds them: a safetensors file, under its own names or the published ones, a published
-//! `.pth`, a checkpoint, or a run.
+//! An encoder's weights out of whatever holds them: a safetensors file, under its own names or the published ones, several of them
+//! with an index, a file of `torch.save`, a checkpoint, or a run.
 
-use super::{CheckpointSet, Published, Sizes, pickle::TEXT_PROTOCOL, read_tensors, torch_file};
+use super::{
+    CheckpointSet, NamedSet, Published, Sizes, TensorFile, foreign_folder,
+    pickle::TEXT_PROTOCOL,
+    read_tensors, shards,
+    torch_file::{self, TorchFile},
+};
 use crate::{
     error::{Error, Fault, Result},
     hash::sha256,
@@ -10,39 +15,87 @@ use std::{collections::BTreeMap, fs, path::Path};
 use tch::Tensor;
 
 const ENCODER: &str = "encoder.safetensors";
+/// Tensors that share a storage are copied each: of all of them no more than this many times the file.
+const MOST_COPIES: usize = 8;
 
-/// An encoder's tensors by its own names.
+/// The tensors that a path holds.
 #[derive(Debug)]
 pub struct Weights {
-    pub tensors: BTreeMap<String, Tensor>,
+    /// One set of tensors, or several that a file holds beside one another.
+    pub sets: Vec<NamedSet>,
     /// Of a published checkpoint: what its encoder is made with.
     pub sizes: Option<Sizes>,
     /// Where they were found, for messages.
     pub at: String,
+    /// Bytes of the file.
+    bytes: usize,
 }
 
 impl Weights {
-    /// Reads weights; what a path is, its content says.
+    /// Finds weights; what a path is, its content says.
     ///
     /// # Errors
     /// What is there instead.
     pub fn read(path: &Path) -> Result<Self> {
         let facts = fs::metadata(path).map_err(|error| not_there(path, &error.to_string()))?;
-        if facts.is_dir() { Self::of_folder(path) } else { Self::of_file(path) }
+        let at = path.display().to_string();
+        if let Some(index) = shards::index_of(path) {
+            let (tensors, bytes) =
+                shards::read(&index).map_err(|fault| Error::Checkpoint { fault: fault.at(at.clone()) })?;
+            return Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, bytes });
+        }
+        if facts.is_dir() {
+            return match foreign_folder(path).map_err(|fault| Error::Checkpoint { fault })? {
+                Some(file) => Self::of_file(&file),
+                None => Self::of_folder(path),
+            };
+        }
+        Self::of_file(path)
     }
 
     fn of_file(path: &Path) -> Result<Self> {
         let at = path.display().to_string();
-        match read_file(path, &read_source(path)?)? {
-            FileContent::Published(Published { encoder, sizes, .. }) => Ok(Self { tensors: encoder, sizes, at }),
-            FileContent::Plain(tensors) => Ok(Self { tensors, sizes: None, at }),
-        }
+        let bytes = read_source(path)?;
+        let (sets, sizes) = match read_file(path, &bytes)? {
+            FileContent::Published(Published { encoder, sizes, .. }) => (vec![NamedSet::of(encoder)], sizes),
+            FileContent::Plain(file) => (vec![NamedSet::of(file.tensors)], None),
+            FileContent::Saved(sets) => (sets, None),
+        };
+        Ok(Self { sets, sizes, at, bytes: bytes.len() })
     }
 
     fn of_folder(path: &Path) -> Result<Self> {
         let (bytes, at) = in_folder(path)?;
         let tensors = read_tensors(&bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
-        Ok(Self { tensors, sizes: None, at })
+        Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, bytes: bytes.len() })
+    }
+
+    /// Every tensor, under the names that the file gives them.
+    ///
+    /// # Errors
+    /// Several sets; a tensor that can't be read; more of them than the file can mean.
+    pub fn all(&self) -> Result<BTreeMap<String, Tensor>> {
+        let fail = |message: String, hint: &str| Error::Checkpoint {
+            fault: Fault::new(message).at(self.at.clone()).hint(hint),
+        };
+        let [set] = self.sets.as_slice() else {
+            let keys: Vec<_> = self.sets.iter().map(|set| format!("`{}`", set.key)).collect();
+            let message = format!("the file holds {} sets of tensors: {}", keys.len(), keys.join(", "));
+            return Err(fail(message, "name it under `encoder.weights`, and the set under `encoder.weights_key`"));
+        };
+        let (mut tensors, mut copied) = (BTreeMap::new(), 0);
+        for (name, held) in &set.tensors {
+            let tensor = held.read().map_err(|reason| {
+                fail(format!("the tensor `{name}` can't be read: {reason}"), "write it again with tensors alone")
+            })?;
+            copied += tensor.numel() * tensor.kind().elt_size_in_bytes();
+            if copied > MOST_COPIES * self.bytes {
+                let message = format!("its tensors are more than {MOST_COPIES} times as large as the file");
+                return Err(fail(message, "write each tensor with numbers of its own: `tensor.clone()`"));
+            }
+            tensors.insert(name.clone(), tensor);
+        }
+        Ok(tensors)
     }
 }
 
@@ -64,7 +117,7 @@ fn in_folder(path: &Path) -> Result<(Vec<u8>, String)> {
             return Ok((read_source(&file)?, file.display().to_string()));
         }
         let fault = Fault::new(format!("`{at}` is neither a checkpoint nor a run with one"));
-        let hint = "name a run directory, one of its `checkpoints/step-…`, a `.safetensors` file or a published `.pth`";
+        let hint = "name a run directory, one of its `checkpoints/step-…`, or a file of weights (`.safetensors`, `.pth`, `.ckpt`)";
         return Err(Error::Checkpoint { fault: fault.hint(hint) });
     };
     let at = checkpoint.path.display().to_string();
@@ -78,8 +131,14 @@ fn in_folder(path: &Path) -> Result<(Vec<u8>, String)> {
 /// As there.
 pub fn weights_digest(path: &Path) -> Result<String> {
     let facts = fs::metadata(path).map_err(|error| not_there(path, &error.to_string()))?;
+    if let Some(index) = shards::index_of(path) {
+        return shards::digest(&index).map_err(|fault| Error::Checkpoint { fault });
+    }
     if !facts.is_dir() {
         return read_source(path).map(sha256);
+    }
+    if let Some(file) = foreign_folder(path).map_err(|fault| Error::Checkpoint { fault })? {
+        return read_source(&file).map(sha256);
     }
     in_folder(path).map(|(bytes, _)| sha256(bytes))
 }
@@ -104,34 +163,46 @@ fn not_there(path: &Path, reason: &str) -> Error {
 /// What a file of weights holds.
 enum FileContent {
     Published(Published),
-    Plain(BTreeMap<String, Tensor>),
+    Plain(TensorFile),
+    /// Sets of a file of `torch.save`.
+    Saved(Vec<NamedSet>),
 }
 
 fn read_file(path: &Path, bytes: &[u8]) -> Result<FileContent> {
-    let refused = |reason| {
-        let fault = Fault::new(format!("`{}` is no published AMDIM checkpoint: {reason}", path.display()));
-        let hint = "of `.pth` files only those of the published AMDIM code are read, and nothing in them is executed; write others as safetensors";
-        Error::Checkpoint { fault: fault.hint(hint) }
+    let at = path.display();
+    let published = |reason| {
+        let fault = Fault::new(format!("`{at}` is no published AMDIM checkpoint: {reason}"));
+        Error::Checkpoint {
+            fault: fault.hint("its names are those of the published code, but it is damaged or of another layout"),
+        }
     };
     if torch_file::is_torch_file(bytes) {
-        return Published::read(bytes).map(FileContent::Published).map_err(refused);
+        let refused = |reason: String| {
+            let hint = torch_file::way_out(&reason, &at.to_string());
+            Error::Checkpoint { fault: Fault::new(format!("weights can't be read from `{at}`: {reason}")).hint(hint) }
+        };
+        let file = TorchFile::read(bytes).map_err(refused)?;
+        if Published::is_in(&file) {
+            return Published::of_file(&file, bytes.len()).map(FileContent::Published).map_err(published);
+        }
+        return NamedSet::all_of(file).map(FileContent::Saved).map_err(refused);
     }
-    let file = read_tensors(bytes).map_err(|reason| unreadable(bytes, &reason, &path.display().to_string()))?;
+    let file = read_tensors(bytes).map_err(|reason| unreadable(bytes, &reason, &at.to_string()))?;
     if Published::names(&file) {
-        return Published::of_tensors(file).map(FileContent::Published).map_err(refused);
+        return Published::of_tensors(file).map(FileContent::Published).map_err(published);
     }
-    Ok(FileContent::Plain(file.tensors))
+    Ok(FileContent::Plain(file))
 }
 
-/// A published checkpoint out of a file's bytes: a `.pth`, or a safetensors file under its names. None where a safetensors file
-/// has other names.
+/// A published checkpoint out of a file's bytes: a `.pth`, or a safetensors file under its names. None where a file has other
+/// names.
 ///
 /// # Errors
 /// What the file is instead.
 pub fn read_published(path: &Path, bytes: &[u8]) -> Result<Option<Published>> {
     Ok(match read_file(path, bytes)? {
         FileContent::Published(published) => Some(published),
-        FileContent::Plain(_) => None,
+        FileContent::Plain(_) | FileContent::Saved(_) => None,
     })
 }
 
@@ -147,6 +218,7 @@ fn unreadable(bytes: &[u8], reason: &str, at: &str) -> Error {
     let what = match bytes {
         [] => "the file is empty".to_owned(),
         _ if bytes.starts_with(b"\x7fELF") => "the file is a program or a library".to_owned(),
+        _ if bytes.get(257..262) == Some(b"ustar") => "the file is a tar archive, to be unpacked".to_owned(),
         _ if bytes.starts_with(&[0x1f, 0x8b]) => "the file is compressed with gzip".to_owned(),
         _ if bytes.starts_with(b"\x89HDF") => "the file is HDF5".to_owned(),
         _ if bytes.starts_with(b"\x93NUMPY") => "the file is a NumPy array".to_owned(),
@@ -159,6 +231,6 @@ fn unreadable(bytes: &[u8], reason: &str, at: &str) -> Error {
         }
         _ => format!("the file is no safetensors file: {reason}"),
     };
-    let hint = "weights are a `.safetensors` file, a published AMDIM `.pth`, a checkpoint or a run directory";
+    let hint = "weights are a `.safetensors` file, a file of `torch.save`, a checkpoint or a run directory";
     Error::Checkpoint { fault: Fault::new(format!("weights can't be read: {what}")).at(at).hint(hint) }
 }

@@ -6,6 +6,7 @@ use crate::{
         CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_published, read_source,
         read_tensors, write_tensors,
     },
+    encoder::Described,
     error::{Error, Fault, Result},
     hash::sha256,
     record::write_whole,
@@ -35,7 +36,7 @@ pub enum Checkpoint {
     /// Write an encoder, and classifiers, as one safetensors file
     #[command(after_help = "Example: infomax checkpoint export runs/shapes-demo-1 --out encoder.safetensors")]
     Export {
-        /// A run directory, a checkpoint, a published `.pth`, or a `.safetensors` file
+        /// A run directory, a checkpoint, a `.safetensors` file, or a file of `torch.save`
         source: PathBuf,
         /// The file to write, which must not exist
         #[arg(long)]
@@ -171,8 +172,9 @@ fn parts(source: &Path) -> Result<Parts> {
             }
         }
     }
-    let sizes = Sizes::of(&weights.tensors, &classifiers).map(|sizes| completed(sizes, Path::new(&weights.at)));
-    Ok((weights.tensors, classifiers, metadata(sizes)))
+    let tensors = weights.all()?;
+    let sizes = Sizes::of(&tensors, &classifiers).map(|sizes| completed(sizes, Path::new(&weights.at)));
+    Ok((tensors, classifiers, metadata(sizes)))
 }
 
 fn metadata(sizes: Option<Sizes>) -> HashMap<String, String> {
@@ -198,8 +200,7 @@ fn import(file: &Path, out: &Path) -> Result<()> {
     let bytes = read_source(file)?;
     let Some(Published { sizes, encoder, classifiers, counters, left_out }) = read_published(file, &bytes)? else {
         let fault = Fault::new(format!("`{}` does not name its tensors as the published code does", file.display()));
-        let hint = "it needs no import: name it under `encoder.weights`";
-        return Err(Error::Checkpoint { fault: fault.hint(hint) });
+        return Err(Error::Checkpoint { fault: fault.hint(no_import(file)?) });
     };
     let source = json!({
         "file": file.file_name().unwrap_or_default().to_string_lossy(),
@@ -223,6 +224,28 @@ fn import(file: &Path, out: &Path) -> Result<()> {
     let component = sizes.map(|sizes| format!("name = \"amdim\"\nconfig = {}\n", sizes.to_toml())).unwrap_or_default();
     say(&format!("[encoder]\n{component}weights = {weights:?}"));
     Ok(())
+}
+
+/// What to do with a file that is nothing to import: what its encoder is, as far as its names and shapes tell.
+fn no_import(file: &Path) -> Result<String> {
+    let weights = Weights::read(file)?;
+    let found = weights
+        .sets
+        .iter()
+        .find_map(|set| Described::of(&set.tensors.iter().map(|(name, held)| (name.as_str(), held.size())).collect()));
+    let path = file.display().to_string();
+    Ok(match found.as_ref().map(|found| (found, found.instead_of(None))) {
+        Some((found, Some(settings))) => format!(
+            "its encoder is {}, which needs no import: set `encoder.weights = {path:?}`, {}",
+            found.what,
+            settings.join(", ")
+        ),
+        Some((found, None)) => format!("its encoder is {}, which no encoder here is", found.what),
+        None => String::from(
+            "only checkpoints of the published code are imported; other weights are named under `encoder.weights` as they \
+             are, if an encoder's tensors have their names",
+        ),
+    })
 }
 
 fn refuse_existing(out: &Path) -> Result<()> {

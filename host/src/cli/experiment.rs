@@ -26,7 +26,7 @@ pub struct ExperimentArguments {
     /// Refuse plugins that are not in `plugins.lock`
     #[arg(long)]
     pub locked: bool,
-    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU
+    /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU that has it
     #[arg(long)]
     pub amp: bool,
     #[command(flatten)]

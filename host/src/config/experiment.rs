@@ -73,11 +73,21 @@ pub struct EncoderTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Weights to start from, by name, seen from the working directory: a run's directory (its newest valid checkpoint), a
-    /// checkpoint, a `.safetensors` file (a run's `encoder.safetensors`, or torchvision's or timm's for the networks of
-    /// theirs), or a `.pth` of the published AMDIM code. Fresh weights where not given.
+    /// checkpoint, a `.safetensors` file or several with an index, or a file of `torch.save`, in which nothing is executed: those
+    /// of torchvision, timm and the usual self-supervised code. Fresh weights where not given.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Where a file of weights holds several encoders: the keys that lead to the tensors, joined by `.`, as in `teacher`. Without
+    /// it the one that is usual for such files, which is told.
+    #[schemars(length(min = 1, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_key: Option<String>,
+    /// What stands before the encoder's names in a file of weights, as in `module.encoder_q.`; empty for nothing. Found by itself
+    /// where not given.
+    #[schemars(length(max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_prefix: Option<String>,
     /// Whether to cast weights of another number format, which are refused otherwise.
     #[serde(default)]
     pub cast_weights: bool,

@@ -36,6 +36,8 @@ const FREE: &[(&str, &str)] = &[
     ("loss.path", HASHED),
     ("encoder.cast_weights", "only a run's first step starts from weights"),
     ("encoder.weights", "only a run's first step starts from them"),
+    ("encoder.weights_key", "only a run's first step starts from weights"),
+    ("encoder.weights_prefix", "only a run's first step starts from weights"),
 ];
 const LENGTH: &str = "says when the run ends, not what a step computes";
 const MACHINE: &str = "belongs to the machine";

@@ -69,6 +69,11 @@ impl ForeignEncoder {
         self.arithmetic
     }
 
+    /// The component's name.
+    pub fn name(&self) -> &str {
+        &self.component.name
+    }
+
     /// What the encoder gives.
     pub fn description(&self) -> &EncoderDescription {
         &self.description

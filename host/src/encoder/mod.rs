@@ -7,4 +7,4 @@ mod weights;
 pub use foreign::{ForeignEncoder, describe};
 pub(crate) use foreign::{call_in, report};
 pub use momentum::MomentumEncoder;
-pub use weights::load_weights;
+pub use weights::{Choice, Described, load_chosen_weights, load_weights};

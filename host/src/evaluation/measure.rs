@@ -17,7 +17,9 @@ const STRENGTHS: [f64; 7] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 const CHOSEN_ON: f64 = 0.1;
 /// Enough to tell strengths apart, each from where the last one ended; and to the optimum with the chosen one.
 const ITERATIONS: [u64; 2] = [50, 1000];
-const STD_EPS: f64 = 1e-6; // a channel that never changes stays 0
+/// A channel whose deviation is a smaller share than this of its own size, or of the whole representation's, does not change but
+/// for rounding in f32 (6e-8 a number, some times that after many layers): it stays 0. Rounding depends on the size of batches.
+const LEAST_DEVIATION: [f64; 2] = [1e-5, 1e-6];
 
 /// What is measured besides the linear classifier.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +85,8 @@ struct Linear {
 
 fn linear(train: &Features, test: &Features, classes: i64) -> Result<Linear> {
     let torch = || Error::torch("fit a linear classifier");
-    let (x, mean, std) = standardised(&train.x_nd).map_err(torch())?;
-    let x_test = scaled(&test.x_nd, &mean, &std).map_err(torch())?;
+    let (x, mean, inverse_std) = standardised(&train.x_nd).map_err(torch())?;
+    let x_test = scaled(&test.x_nd, &mean, &inverse_std).map_err(torch())?;
     let fit = |samples: &Samples, c: f64, most: u64, start: Option<&LogisticRegression>| {
         let fit = tch::no_grad(|| LogisticRegression::fit(samples, c, most, start));
         fit.map_err(|message| Error::Torch { action: "fit a linear classifier", message })
@@ -130,18 +132,76 @@ fn parts(count: i64) -> (Vec<i64>, Vec<i64>) {
     (rows, chosen)
 }
 
-/// Each channel with mean 0 and deviation 1 over the training images, in f64.
+/// Each channel with mean 0 and deviation 1 over the training images, in f64; 0 where it never changes.
 fn standardised(x_nd: &Tensor) -> Result<(Tensor, Tensor, Tensor), TchError> {
     let x = x_nd.f_to_kind(Kind::Double)?;
     let mean = x.f_mean_dim(&[0i64][..], true, Kind::Double)?;
-    let std = x.f_std_dim(&[0i64][..], false, true)?.f_clamp_min(STD_EPS)?;
-    Ok((x.f_sub(&mean)?.f_div(&std)?, mean, std))
+    let std = x.f_std_dim(&[0i64][..], false, true)?;
+    let square = x.f_square()?.f_mean_dim(&[0i64][..], true, Kind::Double)?;
+    let [of_own, of_all] = LEAST_DEVIATION;
+    let least = square.f_sqrt()?.f_multiply_scalar(of_own)?;
+    let least = least.f_maximum(&square.f_mean(Kind::Double)?.f_sqrt()?.f_multiply_scalar(of_all)?)?;
+    let inverse = std.f_reciprocal()?.f_masked_fill(&std.f_le_tensor(&least)?, 0.0)?;
+    Ok((scaled(&x, &mean, &inverse)?, mean, inverse))
 }
 
-fn scaled(x_nd: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor, TchError> {
-    x_nd.f_to_kind(Kind::Double)?.f_sub(mean)?.f_div(std)
+fn scaled(x_nd: &Tensor, mean: &Tensor, inverse_std: &Tensor) -> Result<Tensor, TchError> {
+    x_nd.f_to_kind(Kind::Double)?.f_sub(mean)?.f_mul(inverse_std)
 }
 
 fn correct(class_n: &Tensor, labels_n: &Tensor) -> Result<i64, TchError> {
     class_n.f_eq_tensor(labels_n)?.f_sum(Kind::Int64)?.f_int64_value(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    const CLASSES: i64 = 4;
+
+    /// Features of images sorted by class: `signal` times what tells the classes apart, on a constant, with the rounding of batches
+    /// of a size.
+    fn features(count: i64, signal: f64, batch_size: i64) -> Features {
+        tch::manual_seed(1);
+        let float = (Kind::Float, Device::Cpu);
+        let labels_n = Tensor::arange(count, (Kind::Int64, Device::Cpu)).divide_scalar_mode(count / CLASSES, "floor");
+        let labels_n = labels_n.to_kind(Kind::Int64).clamp_max(CLASSES - 1);
+        let constant = Tensor::rand([1, 16], float) * 3.0;
+        let classes = Tensor::randn([CLASSES, 16], float).index_select(0, &labels_n) * signal;
+        tch::manual_seed(batch_size);
+        let batch_n = Tensor::arange(count, (Kind::Int64, Device::Cpu)).divide_scalar_mode(batch_size, "floor");
+        let rounding = Tensor::randn([count, 16], float).index_select(0, &batch_n.to_kind(Kind::Int64)) * 2e-7;
+        Features {
+            x_nd: &constant * (rounding + 1.0) + classes,
+            labels_n,
+            positions_n: Tensor::arange(count, (Kind::Int64, Device::Cpu)),
+        }
+    }
+
+    fn measured(signal: f64, batch_size: i64) -> Measured {
+        let settings = Settings { classes: CLASSES, knn_k: 20, knn_temperature: 0.1 };
+        measure(&features(200, signal, batch_size), &features(100, signal, batch_size), settings).unwrap()
+    }
+
+    #[test]
+    fn what_a_collapsed_encoder_is_worth_does_not_depend_on_the_size_of_batches() {
+        let of = |batch_size| {
+            let measured = measured(0.0, batch_size);
+            (measured.linear_top1, measured.linear_c, measured.knn_top1)
+        };
+        let alone = of(1);
+        assert_eq!(alone.0, 25.0, "chance");
+        for batch_size in [2, 7, 25, 50, 64, 200] {
+            assert_eq!(of(batch_size), alone, "in batches of {batch_size}");
+        }
+    }
+
+    #[test]
+    fn small_differences_that_are_real_are_used() {
+        for batch_size in [1, 7, 64] {
+            let Measured { linear_top1, .. } = measured(1e-3, batch_size);
+            assert!(linear_top1 > 99.0, "{linear_top1} in batches of {batch_size}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ impl Opened {
         let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;
         let arithmetic = Arithmetic::new(config::Precision::F32, device)?;
         let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
-        load_weights(&encoder, &checkpoint.path, false)?;
+        let _ = load_weights(&encoder, &checkpoint.path, false)?;
         let description = encoder.description();
         let is_representation = |map: &infomax_sdk::FeatureMap| map.name == description.representation;
         let representation = description.maps.iter().position(is_representation).expect("`describe` checked it");

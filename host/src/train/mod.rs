@@ -37,7 +37,7 @@ pub use length::warmup_fault;
 pub use meeting::meet;
 pub use model::Model;
 pub use options::{Outcome, RunOptions};
-pub use precision::Arithmetic;
+pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16};
 pub use prepare::{Prepared, prepare};
 pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};

@@ -4,7 +4,7 @@ use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, s
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName, Stage},
     distributed::Group,
-    encoder::{ForeignEncoder, MomentumEncoder, load_weights},
+    encoder::{Choice, ForeignEncoder, MomentumEncoder, load_chosen_weights},
     error::{Error, Result},
     evaluator::{Classifiers, Plan},
     loss::ForeignLoss,
@@ -12,6 +12,7 @@ use crate::{
     plugin::PluginError,
 };
 use infomax_sdk::{Key, Momentum, NamedTensor, Role, ffi::module::device};
+use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
 /// Encoder, loss and classifiers with their optimizers.
@@ -33,6 +34,10 @@ pub struct Model {
     pub scaler: Option<LossScaler>,
     /// Position of the representation among the encoder's maps.
     pub representation: usize,
+    /// What is to be said of the weights that it starts from.
+    pub told: Vec<String>,
+    /// What its file says of the encoder.
+    pub about: Value,
     /// Where the encoder's and the loss's tensors lay at the start: a plugin must not replace them.
     identities: Identities,
 }
@@ -50,8 +55,11 @@ impl Model {
         let seed = |purpose: &str| tch::manual_seed(key.purpose(purpose).torch_seed());
         seed("encoder");
         let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
+        let mut told = Vec::new();
         if let Some(path) = &experiment.encoder.weights {
-            load_weights(&encoder, path, experiment.encoder.cast_weights)?;
+            let table = &experiment.encoder;
+            let (key, prefix) = (table.weights_key.as_deref(), table.weights_prefix.as_deref());
+            told = load_chosen_weights(&encoder, path, Choice { key, prefix, cast: table.cast_weights })?;
         }
         let stage = experiment.train.stage;
         let momentum = setup.loss_description.momentum.clone().filter(|_| stage == Stage::Pretrain);
@@ -96,6 +104,8 @@ impl Model {
             scaler: (arithmetic.scales_loss() && stage != Stage::Classifiers)
                 .then(|| LossScaler::new(experiment.train.loss_scale)),
             representation,
+            told,
+            about: about(setup, experiment),
             identities,
         })
     }
@@ -187,6 +197,15 @@ impl Model {
     pub fn objective(&self) -> String {
         self.loss.as_ref().map_or_else(|| "the classifiers".to_owned(), |loss| loss.label().to_string())
     }
+}
+
+/// What is needed to use an encoder elsewhere: how it is made, what it takes and what it gives.
+fn about(setup: &Setup, experiment: &Experiment) -> Value {
+    let views = &setup.augmentation_description;
+    let mut about = json!(setup.encoder_description);
+    about["encoder"] = json!({ "name": setup.encoder.name, "config": experiment.encoder.config });
+    about["view"] = json!({ "size": views.eval_size, "mean": views.mean, "std": views.std });
+    about
 }
 
 /// Where tensors lie, by name.

@@ -233,6 +233,10 @@ impl Prepared<'_> {
             Hardware::of_this_machine().note(run)?;
             history.begin(run, engine.state.step)?;
         }
+        for line in std::mem::take(&mut engine.model.told) {
+            log::info!("{line}");
+            engine.note(&line);
+        }
         engine.tell_cadence();
         engine.compare_untrained(&setup)?;
         engine.go_on()

@@ -79,7 +79,7 @@ fn losses() -> Vec<(&'static str, Value, bool)> {
 
 fn cells(size: usize) -> Vec<Cell> {
     let amdim = json!({ "name": "amdim", "config": { "size": 32, "ndf": 4, "n_rkhs": 16, "depth": 1 } });
-    let resnet = json!({ "name": "resnet18", "config": { "width": 2, "n_rkhs": 16 } });
+    let resnet = json!({ "name": "resnet18", "config": { "width": 8, "n_rkhs": 16 } });
     let mut cells = Vec::new();
     for (loss, config, by_rows) in losses() {
         let mut add = |encoder: &Value, sharing, passes, sync| {

@@ -10,6 +10,9 @@ use infomax_sdk::Mode;
 use tch::Tensor;
 
 const MAPS: [&str; 3] = ["r1", "r5", "r7"];
+/// Of a tensor's norm, and of a file's largest gradient: kinds of CPU differ, PyTorch's own restatement by up to 1.8e-5.
+const FEATURES: f64 = 3e-5;
+pub const GRADIENTS: f64 = 3e-5;
 
 #[test]
 fn golden_features_agree() {
@@ -18,7 +21,7 @@ fn golden_features_agree() {
         for (view, maps) in ["x1", "x2"].iter().zip(&maps) {
             for (name, map) in MAPS.iter().zip(maps) {
                 let key = format!("train/{name}_{view}");
-                assert_close(&format!("{} {key}", file.name), map, &file.get(&key), 1e-5);
+                assert_close(&format!("{} {key}", file.name), map, &file.get(&key), FEATURES);
             }
         }
     }
@@ -32,7 +35,7 @@ fn golden_statistics_agree() {
         let own = model.tensors();
         for (name, recorded) in file.under("after_forward/encoder.") {
             let own = &own[&format!("encoder.{name}")];
-            assert_close(&format!("{} {name}", file.name), own, recorded, 1e-5);
+            assert_close(&format!("{} {name}", file.name), own, recorded, FEATURES);
         }
     }
 }
@@ -59,7 +62,7 @@ fn golden_gradients_agree() {
         let mut compared = 0;
         for (name, recorded) in file.under("grad/") {
             let error = largest_difference(&own[name].grad(), recorded) / largest;
-            assert!(error <= 1e-5, "{} {name}: {error:.2e} of the largest gradient", file.name);
+            assert!(error <= GRADIENTS, "{} {name}: {error:.2e} of the largest gradient", file.name);
             compared += 1;
         }
         assert!(compared > 0, "{} records no gradient", file.name);
@@ -75,12 +78,12 @@ fn golden_evaluation_agrees() {
             let maps = model.encoder.forward(&[file.get("x1")], Mode::Evaluate).unwrap();
             for (name, map) in MAPS.iter().zip(&maps[0]) {
                 let key = format!("eval/{name}_x1");
-                assert_close(&format!("{} {key}", file.name), map, &file.get(&key), 1e-5);
+                assert_close(&format!("{} {key}", file.name), map, &file.get(&key), FEATURES);
             }
             let logits = model.classifiers.logits(&file.get("eval/r1_x1"), false).unwrap();
             let of = |name: &str| format!("{} eval/logits_{name}", file.name);
-            assert_close(&of("lin"), logits.linear.as_ref().unwrap(), &file.get("eval/logits_lin"), 1e-5);
-            assert_close(&of("mlp"), logits.mlp.as_ref().unwrap(), &file.get("eval/logits_mlp"), 1e-5);
+            assert_close(&of("lin"), logits.linear.as_ref().unwrap(), &file.get("eval/logits_lin"), FEATURES);
+            assert_close(&of("mlp"), logits.mlp.as_ref().unwrap(), &file.get("eval/logits_mlp"), FEATURES);
             for (name, loss) in logits.losses(&file.get("labels")).unwrap() {
                 let key = if name == "linear" { "eval/xent_lin" } else { "eval/xent_mlp" };
                 assert!((loss.double_value(&[]) / file.scalar(key) - 1.0).abs() <= 1e-5, "{} {key}", file.name);

@@ -34,7 +34,7 @@ fn assert_gradients(file: &Golden, gradients: &[Tensor]) {
     let largest = names.iter().map(|n| file.get(n).abs().max().double_value(&[])).fold(0.0, f64::max);
     for (name, own) in names.iter().zip(gradients) {
         let error = largest_difference(own, &file.get(name)) / largest;
-        assert!(error <= 1e-5, "{} {name}: {error:.2e} of the largest gradient", file.name);
+        assert!(error <= super::amdim::GRADIENTS, "{} {name}: {error:.2e} of the largest gradient", file.name);
     }
 }
 

@@ -177,3 +177,27 @@ fn every_method_trains_as_published_and_its_rate_follows_the_batch() {
         assert_eq!(own.optimizer.lr, 0.125, "{method}: a rate that is said alone is meant as it stands");
     }
 }
+
+/// Below 8 channels libtorch writes past a buffer on some processors: nothing is made of such a width.
+#[test]
+fn widths_below_8_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| root().join("configs").join(format!("{name}.toml")).display().to_string();
+    let files = [file("methods/nt-xent"), file("datasets/shapes")];
+    for name in ["resnet18", "resnet34", "resnet50"] {
+        for width in [7, 4, 1] {
+            let (name, width) = (format!("encoder.name={name}"), format!("encoder.config.width={width}"));
+            for command in ["train", "config show"] {
+                let words: Vec<&str> = command.split(' ').collect();
+                let set = ["--set", &name, "--set", &width, "--set", "train.device=cpu"];
+                let files: &[String] = if command == "train" { &files[..1] } else { &files };
+                let files: Vec<&str> = files.iter().map(String::as_str).collect();
+                let output = run(folder.path(), &[&words[..], &files, &set].concat());
+                let text = errors(&output, folder.path());
+                assert_eq!(output.status.code(), Some(2), "{command} {name} {width}: {text}");
+                assert!(text.contains("`encoder.config.width`") && text.contains('8'), "{text}");
+            }
+        }
+    }
+    assert!(!folder.path().join("runs").exists());
+}

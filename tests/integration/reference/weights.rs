@@ -121,8 +121,8 @@ fn refusal(settings: &[&str], tensors: &[(String, Tensor)]) -> String {
 
 #[test]
 fn weights_of_other_names_are_refused_with_both_sets() {
-    let prefixed = |(name, tensor): (String, Tensor)| (format!("module.{name}"), tensor);
-    let tensors: Vec<_> = library("resnet18", &[]).into_iter().map(prefixed).collect();
+    let renamed = |(name, tensor): (String, Tensor)| (format!("module.{}", name.replace("layer", "stage")), tensor);
+    let tensors: Vec<_> = library("resnet18", &[]).into_iter().map(renamed).collect();
     insta::assert_snapshot!(refusal(&["encoder.config={ stem = \"imagenet\" }"], &tensors));
 }
 

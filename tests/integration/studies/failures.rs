@@ -17,7 +17,7 @@ fn axis(points: &[String]) -> String {
 fn o06_five_bad_points_leave_the_others_to_be_trained() {
     let points = [
         "\"unknown loss\" = { loss.name = \"nt-xnt\" }\n".to_owned(),
-        "\"no maps\" = { encoder = { name = \"resnet18\", config = { width = 4 } } }\n".to_owned(),
+        "\"no maps\" = { encoder = { name = \"resnet18\", config = { width = 8 } } }\n".to_owned(),
         faulty("panics", "callback = \"forward\", fault = \"panic\""),
         faulty("dies", "callback = \"forward\", fault = \"kill\""),
         faulty("diverges", "callback = \"forward\", fault = \"not_a_number\""),

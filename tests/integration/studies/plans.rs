@@ -37,7 +37,7 @@ fn a_study_trains_what_is_missing_and_nothing_twice() {
 
 #[test]
 fn the_plan_shows_every_cell_with_what_is_wrong() {
-    let axes = "[axes]\nloss = [\"amdim\", \"nt-xent\", \"nt-xnt\"]\n[axes.encoder]\nsmall = {}\nresnet = { encoder = { name = \"resnet18\", config = { width = 4 } } }\n";
+    let axes = "[axes]\nloss = [\"amdim\", \"nt-xent\", \"nt-xnt\"]\n[axes.encoder]\nsmall = {}\nresnet = { encoder = { name = \"resnet18\", config = { width = 8 } } }\n";
     let folder = study("exclude = [{ loss = \"nt-xnt\", encoder = \"resnet\" }]", axes);
     let ended = ablate(folder.path(), "plan", &[]);
     assert_eq!(ended.code, 0, "{}", ended.seen());

@@ -1,15 +1,21 @@
 //! `infomax checkpoint`, and `encoder.weights` from each of its sources, through the real binary.
 
+use super::published::encoder_named;
 use crate::{
     support::{
         binary::{errors, run},
         figures::figure,
         python::python_with,
-        workspace::shared,
+        workspace::{root, shared},
     },
     training::{assert_ok, train},
 };
-use infomax::checkpoint::{read_tensors, write_tensors};
+use infomax::{
+    checkpoint::{read_tensors, write_tensors},
+    encoder::load_weights,
+};
+use infomax_sdk::Mode;
+use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     fs,
@@ -173,7 +179,61 @@ fn paths_that_hold_no_weights_are_told() {
     assert!(!folder.path().join("out").exists());
 }
 
-/// The lines that the README gives.
+/// The lines that the README gives, for the networks of torchvision and timm: the same numbers there as here.
+#[test]
+fn lines_of_the_readme_make_the_encoder_in_python() {
+    let Some(python) = python_with("safetensors, torch, torchvision, timm") else { return };
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = readme.split("```python\n").skip(1).filter_map(|text| text.split("```").next());
+    let lines = blocks.into_iter().find(|block| block.contains("safe_open")).expect("the README's lines");
+    let folder = tempfile::tempdir().unwrap();
+    let config = root().join("configs/methods/nt-xent.toml").display().to_string();
+    fs::write(folder.path().join("a.toml"), format!("extends = [{config:?}]\n")).unwrap();
+    let small = [
+        "dataset.name=shapes",
+        "dataset.config.train_length=32",
+        "dataset.config.test_length=16",
+        "train.steps=1",
+        "train.batch_size=16",
+        "train.device=cpu",
+        "train.threads=1",
+        "evaluation.untrained=false",
+        "loss.config.projector_hidden=16",
+    ];
+    for (encoder, settings) in
+        [("resnet18", "{}"), ("vit-tiny", "{ depth = 1, pool = \"mean\" }"), ("vit-tiny", "{ depth = 1 }")]
+    {
+        let (name, config) = (format!("encoder.name={encoder}"), format!("encoder.config={settings}"));
+        let run_name = format!("run-{}", settings.len());
+        let record = format!("record.name={run_name}");
+        let mut arguments = vec!["train", "a.toml"];
+        arguments.extend(small.iter().chain(&[name.as_str(), &config, &record]).flat_map(|setting| ["--set", setting]));
+        assert_ok(&run(folder.path(), &arguments));
+        let file = folder.path().join("runs").join(&run_name).join("encoder.safetensors");
+        let about: Value =
+            serde_json::from_str(&read_tensors(&fs::read(&file).unwrap()).unwrap().metadata["infomax"]).unwrap();
+        assert_eq!(about["encoder"]["name"], encoder);
+        assert_eq!((&about["view"]["size"], about["view"]["mean"].as_array().unwrap().len()), (&json!([32, 32]), 3));
+        let mut own = encoder_named(encoder, about["encoder"]["config"].clone(), 32);
+        load_weights(&own, &file, false).unwrap_or_else(|error| panic!("{error}"));
+        tch::manual_seed(4);
+        let view = tch::Tensor::randn([3, 3, 32, 32], (Kind::Float, tch::Device::Cpu));
+        let maps = tch::no_grad(|| own.forward(&[view.shallow_clone()], Mode::Evaluate))
+            .unwrap_or_else(|e| panic!("{}", e.fault()));
+        let list = [("view".to_owned(), view), ("expected".to_owned(), maps[0][0].flatten(1, -1))];
+        fs::write(folder.path().join("case.safetensors"), write_tensors(&list, HashMap::new()).unwrap()).unwrap();
+        let script = format!(
+            "{}\nfrom safetensors.torch import load_file\ncase = load_file('case.safetensors')\nwith torch.no_grad():\n    \
+             features = encoder(case['view'])\nprint(float((features - case['expected']).abs().max() / case['expected'].abs().max()))",
+            lines.replace("runs/shapes-demo-1", &format!("runs/{run_name}"))
+        );
+        let output = Command::new(&python).args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{encoder} {settings}: {}", String::from_utf8_lossy(&output.stderr));
+        let error: f64 = out(&output).trim().parse().unwrap();
+        assert!(error < 1e-4, "{encoder} {settings}: {error}");
+    }
+}
+
 #[test]
 fn encoder_file_is_usable_alone_from_python() {
     let Some(python) = python_with("safetensors, torch") else { return };

@@ -43,10 +43,15 @@ fn recorded() -> Vec<(PathBuf, Golden)> {
 
 /// An encoder of the sizes that a checkpoint states.
 pub fn encoder(config: Value, side: u32) -> ForeignEncoder {
+    encoder_named("amdim", config, side)
+}
+
+/// Any encoder, with two views of a side.
+pub fn encoder_named(name: &str, config: Value, side: u32) -> ForeignEncoder {
     let view = |name: &str| View { name: name.to_owned(), height: side, width: side, group: 0 };
     let encoder = EncoderInput { views: vec![view("one"), view("two")], eval_size: [side, side] };
     let request = Request { config, encoder, device: "cpu".into(), ..Request::default() };
-    ForeignEncoder::create(&component(Kind::Encoder, "amdim"), &request)
+    ForeignEncoder::create(&component(Kind::Encoder, name), &request)
         .unwrap_or_else(|error| panic!("{}", error.fault()))
 }
 

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct ResNetConfig {
     /// What comes before the first stage: `small` for images of 32 to 64 pixels, `imagenet` for larger ones.
     pub stem: Stem,
-    /// Channels of the first stage; the others have two, four and eight times as many. 16 is a quarter of the usual width.
-    #[schemars(range(min = 1, max = 4096), extend("unit" = "channels"))]
+    /// Channels of the first stage, a multiple of 8; the others have two, four and eight times as many. 16 is a quarter of the
+    /// usual width.
+    // With fewer than 8 channels libtorch 2.11 writes past a buffer on processors with AVX2 and no AVX-512: see the plan's test.
+    #[schemars(range(min = 8, max = 4096), extend("unit" = "channels"))]
     pub width: i64,
     /// Start each block's last normalisation at zero, so that a block starts as the identity.
     pub zero_init_residual: bool,

@@ -147,4 +147,20 @@ mod tests {
         assert_eq!(sides(Stem::Imagenet, 224), [[56; 2], [28; 2], [14; 2], [7; 2]]);
         assert_eq!(sides(Stem::Small, 32), [[32; 2], [16; 2], [8; 2], [4; 2]]);
     }
+
+    /// oneDNN's gradient of the weights of a strided 1×1 convolution that takes fewer than 8 channels, one vector of AVX2, writes
+    /// past a buffer (libtorch 2.11, channels-last, processors with AVX2 and no AVX-512): no width that is allowed may have one.
+    #[test]
+    fn no_strided_convolution_of_one_pixel_takes_fewer_than_8_channels() {
+        let schema = serde_json::to_value(schemars::schema_for!(ResNetConfig)).unwrap();
+        let least = schema["properties"]["width"]["minimum"].as_i64().unwrap();
+        for (depth, width) in
+            [18, 34, 50].into_iter().flat_map(|depth| (least..least + 8).map(move |width| (depth, width)))
+        {
+            let plan = Plan::new(depth, &ResNetConfig { width, ..Default::default() });
+            let strided = plan.stages.iter().flatten().flat_map(BlockPlan::all).filter(|conv| conv.stride > 1);
+            let fewest = strided.filter(|conv| conv.width == 1).map(|conv| conv.c).min();
+            assert!(fewest.is_some_and(|fewest| fewest >= 8), "resnet{depth} of width {width}: {fewest:?}");
+        }
+    }
 }
