@@ -3,6 +3,7 @@
 use super::published::PublishedArguments;
 use crate::{
     config::{Device, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
+    console::note,
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas, lock::Lock, search_folders},
     study::Study,
@@ -42,6 +43,7 @@ impl ExperimentArguments {
         let registry = self.registry()?;
         let sources = self.sources(&registry)?;
         let resolved = resolve(&sources, &Schemas(&registry)).map_err(|faults| Error::Config { faults })?;
+        resolved.notes.iter().for_each(note);
         let classifiers = sources.published.is_some_and(|defaults| defaults.classifiers);
         if classifiers && resolved.experiment.encoder.weights.is_none() {
             let fault = Fault::new("`--classifiers` trains on a frozen encoder, but nothing says on which");

@@ -149,7 +149,7 @@ impl Train {
         let is_free = |number: &u64| !run.join(format!("config-{number}.toml")).exists();
         let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
         fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
-        write_whole(&path, resolved.toml.as_bytes())?;
+        write_whole(&path, resolved.kept.as_bytes())?;
         adopt_origins(&self.changes, &resolved.origins, run)?;
         for change in &self.changes {
             log::info!("`{}` was {}, is {} from here on", change.key, told(&change.before), told(&change.after));
@@ -174,7 +174,7 @@ impl Train {
         if self.resume.is_none() {
             // Before anything starts: it is what runs, in every process, and what `--resume` reads.
             let path = directory.path().join("config.toml");
-            write_whole(&path, resolved.toml.as_bytes())?;
+            write_whole(&path, resolved.kept.as_bytes())?;
         }
         logger::also_to(&directory.path().join("infomax.log"));
         self.adopt(resolved, directory.path())?;
@@ -273,7 +273,7 @@ impl Train {
         let sheet = run.join("views.png");
         let result = outcome.and_then(|outcome| {
             if resolved.experiment.record.contact_sheet && !sheet.exists() {
-                super::preview::write_sheet(resolved, registry, &sheet)?;
+                super::preview::write_sheet(resolved, registry, &sheet, false)?;
             }
             Ok(outcome)
         });

@@ -19,6 +19,7 @@ use crate::{
     augmentation::ForeignAugmentation,
     checkpoint::{CheckpointSet, Manifest, Retention, RunState, Writer, restore, snapshot, write_tensors},
     config::{self, Evaluation, Experiment, Resolved},
+    console::note,
     dataset::{BatchMaker, LabelChoice, Order, OrderedWorkers, Source, Stage, TrainBatch},
     distributed::{Group, Place, at_step, check_parameters},
     error::{Error, Fault, Result},
@@ -90,7 +91,7 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
     native::log_warnings();
     let signals = options.signals.clone();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
-    let mut data = Data::open(experiment, &setup)?;
+    let mut data = Data::open(experiment, &setup, place.is_none_or(|place| place.rank == 0))?;
     let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
     let group = meet(place, experiment, device)?;
     compare(&group, resolved, &identity, device)?;
@@ -111,7 +112,8 @@ pub fn train(resolved: &Resolved, registry: &Registry, run: Option<&Path>, optio
         start.encoder.weights = None; // they may have gone since
     }
     let mut model = Model::new(&setup, &start, data.classes())?;
-    let state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    let mut state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    state.class_names.clone_from(&data.source.facts().class_names);
     drop(saved);
     model.follow_leader(&group)?;
     let order = Arc::new(data.order(experiment));
@@ -185,10 +187,16 @@ struct Data {
 }
 
 impl Data {
-    fn open(experiment: &Experiment, setup: &Setup) -> Result<Self> {
+    /// Of several processes the first one tells what it finds.
+    fn open(experiment: &Experiment, setup: &Setup, is_first: bool) -> Result<Self> {
         let description = Arc::new(setup.augmentation_description.clone());
         let mut source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
-        if let Some(choice) = LabelChoice::of(experiment, &source)? {
+        if is_first {
+            source.tell()
+        } else {
+            source.hush()
+        }
+        if let Some(choice) = LabelChoice::of(experiment, &source, is_first)? {
             source = source.with_labels(Arc::new(choice));
         }
         let roles = &source.facts().roles;
@@ -274,7 +282,9 @@ impl Data {
         let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
             experiment.evaluation;
         let Some(classes) = self.classes() else {
-            log::info!("no labelled images to test on: no classifier is trained");
+            if self.group.rank() == 0 {
+                note("no labelled images to test on: no classifier is trained, and nothing is tested");
+            }
             return Ok(None);
         };
         let key = |purpose: &str| Key::new(experiment.train.seed).purpose(purpose);
