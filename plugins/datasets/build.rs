@@ -13,6 +13,9 @@ fn main() {
             "image-folder",
             "Folders of images: a folder per class, without classes, or listed in files",
         )
+        .dataset::<config::MedMnist>("medmnist", "MedMNIST: a `.npz` of small medical images")
+        .dataset::<config::Parquet>("parquet", "Parquet files with a column of images, as Hugging Face's sets come")
+        .dataset::<config::WebDataset>("webdataset", "Shards of images in tar archives, as WebDataset writes them")
         .dataset::<config::Shapes>("shapes", "Ten drawn shapes in clutter, made on the spot: no files needed")
         .write();
 }

@@ -310,3 +310,79 @@ fn every_extension_of_a_format_that_is_read_counts() {
     let ended = scanned(&tree, &[]);
     assert!(ended.code == 0 && ended.out.starts_with("8 images, 0 bad"), "{}", ended.seen());
 }
+
+#[test]
+fn published_layouts_are_known_with_the_labels_of_their_lists() {
+    let image = fixture("baseline.jpg");
+    let labels = |source: &Source, split: usize| -> Vec<i64> {
+        (0..source.facts().splits[split].length).map(|i| source.read(split, i).unwrap().unwrap().label).collect()
+    };
+    // Tiny-ImageNet-200.
+    let tiny = tree(&[
+        "train/n01/images/n01_0.JPEG",
+        "train/n02/images/n02_0.JPEG",
+        "val/images/val_0.JPEG",
+        "val/images/val_1.JPEG",
+        "test/images/test_0.JPEG",
+    ]);
+    tiny.put("wnids.txt", b"n01\nn02\n");
+    tiny.put("train/n01/n01_boxes.txt", b"n01_0.JPEG\t0\t0\t1\t1\n");
+    tiny.put("val/val_annotations.txt", b"val_0.JPEG\tn02\t0\t32\t44\t62\nval_1.JPEG\tn01\t1\t2\t3\t4\n");
+    let source = tiny.open(json!({})).unwrap();
+    assert_eq!(found(&source).1, [vec![0], vec![0], vec![2]]);
+    assert_eq!(
+        (source.facts().class_names.clone(), labels(&source, 2)),
+        (vec!["n01".to_owned(), "n02".to_owned()], vec![1, 0])
+    );
+    assert!(source.facts().notes.iter().any(|note| note.contains("val_annotations.txt")), "{:?}", source.facts().notes);
+
+    // Kaggle's ImageNet, from the folder that the archive makes and from the one that holds the splits.
+    let below = "ILSVRC/Data/CLS-LOC";
+    let kaggle = ImageTree::empty();
+    for file in [
+        "train/n01440764/n01440764_1.JPEG",
+        "train/n01443537/n01443537_1.JPEG",
+        "val/ILSVRC2012_val_00000001.JPEG",
+        "val/ILSVRC2012_val_00000002.JPEG",
+        "test/ILSVRC2012_test_00000001.JPEG",
+    ] {
+        kaggle.put(format!("{below}/{file}"), &image);
+    }
+    kaggle.put(
+        "LOC_val_solution.csv",
+        b"ImageId,PredictionString\nILSVRC2012_val_00000001,n01443537 85 1 499 272 \n\
+        ILSVRC2012_val_00000002,n01440764 1 1 2 2 n01440764 5 5 9 9 \n",
+    );
+    for root in [kaggle.at(""), kaggle.at(below)] {
+        let source = kaggle.open(json!({"config": {"root": root}})).unwrap();
+        let (splits, roles) = found(&source);
+        assert_eq!(splits, [("train".to_owned(), 2), ("test".to_owned(), 1), ("val".to_owned(), 2)]);
+        assert_eq!((roles, labels(&source, 2)), ([vec![0], vec![0], vec![2]], vec![1, 0]));
+    }
+
+    // Places365 as torchvision keeps it.
+    let places = tree(&[
+        "data_256_standard/a/airfield/1.jpg",
+        "data_256_standard/b/bar/1.jpg",
+        "val_256/Places365_val_1.jpg",
+        "val_256/Places365_val_2.jpg",
+    ]);
+    places.put("categories_places365.txt", b"/a/airfield 0\n/b/bar 1\n");
+    places.put("places365_train_standard.txt", b"/a/airfield/1.jpg 0\n/b/bar/1.jpg 1\n");
+    places.put("places365_val.txt", b"Places365_val_1.jpg 1\nPlaces365_val_2.jpg 0\n");
+    let source = places.open(json!({})).unwrap();
+    assert_eq!(source.facts().class_names, ["a/airfield", "b/bar"]);
+    assert_eq!((labels(&source, 0), labels(&source, 1)), (vec![0, 1], vec![1, 0]));
+
+    // torchvision's ImageNet, unpacked: archives and its own file beside the splits.
+    let torchvision = tree(&[
+        "train/n01/1.JPEG",
+        "train/n02/1.JPEG",
+        "val/n01/1.JPEG",
+        "val/n02/1.JPEG",
+        "ILSVRC2012_img_val.tar",
+        "ILSVRC2012_devkit_t12.tar.gz",
+        "meta.bin",
+    ]);
+    assert_eq!(found(&torchvision.open(json!({})).unwrap()).1, [vec![0], vec![0], vec![1]]);
+}

@@ -10,6 +10,7 @@ mod distributed;
 mod environment;
 mod evaluation;
 mod folders;
+mod formats;
 mod golden;
 mod labels;
 mod names;

@@ -111,6 +111,47 @@ pub enum Layout {
     Places205,
 }
 
+/// MedMNIST: a `.npz` with `train_images`, `train_labels` and the like.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MedMnist {
+    /// The `.npz`, or the folder that holds it.
+    #[schemars(extend("format" = "path"))]
+    pub root: PathBuf,
+    /// Which `.npz` in the folder, where there are several: `pathmnist.npz`.
+    pub file: Option<String>,
+}
+
+/// Shards of images in tar archives, as WebDataset writes them.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebDataset {
+    /// The folder of the shards, or one shard. Which split a shard belongs to is read from its name or its folder's.
+    #[schemars(extend("format" = "path"))]
+    pub root: PathBuf,
+    /// The folder of the training shards below `root`, or the beginning of their names, instead of what is found.
+    pub train: Option<String>,
+    /// The same for the test shards.
+    pub test: Option<String>,
+}
+
+/// Parquet files with a column of images.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parquet {
+    /// The folder of the files, or one file. Which split a file belongs to is read from its name or its folder's.
+    #[schemars(extend("format" = "path"))]
+    pub root: PathBuf,
+    /// The folder of the training files below `root`, or the beginning of their names, instead of what is found.
+    pub train: Option<String>,
+    /// The same for the test files.
+    pub test: Option<String>,
+    /// The column of images, instead of the one that is found (`image`, `img`, …): bytes, or a struct with `bytes`.
+    pub image: Option<String>,
+    /// The column of labels, instead of the one that is found (`label`, `fine_label`, …): numbers or texts.
+    pub label: Option<String>,
+}
+
 /// Ten shapes, drawn with random colour, texture, place, size and tilt on a cluttered ground: an embedded dataset on
 /// which pixels alone say little about the class.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -161,6 +202,24 @@ impl Default for ImageFolder {
             allow_empty_classes: false,
             manifest: None,
         }
+    }
+}
+
+impl Default for MedMnist {
+    fn default() -> Self {
+        Self { root: "data".into(), file: None }
+    }
+}
+
+impl Default for WebDataset {
+    fn default() -> Self {
+        Self { root: "data".into(), train: None, test: None }
+    }
+}
+
+impl Default for Parquet {
+    fn default() -> Self {
+        Self { root: "data".into(), train: None, test: None, image: None, label: None }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::{
 use index::Index;
 use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Roles, Sample, Split, UNLABELLED};
 use sha2::{Digest, Sha256};
-use splits::{Kind, Shape};
+pub(crate) use splits::Kind;
+use splits::Shape;
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -265,7 +266,7 @@ fn index_of(folders: &[PathBuf], config: &config::ImageFolder, kind: Kind, notes
         return Ok(Index::unlabelled(folders));
     }
     if let [folder] = folders
-        && let Some((index, list)) = published::annotated(folder)?
+        && let Some((index, list)) = published::annotated(folder, kind)?
     {
         notes.push(format!("the labels of `{}` are those of `{}`", shown(), names::path(&list)));
         return Ok(index);

@@ -5,7 +5,7 @@ use super::{
     index::Index,
     walk::{File, is_image, times},
 };
-use crate::names;
+use crate::{labels::in_order, names};
 use infomax_sdk::{Error, Result};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -178,7 +178,10 @@ fn build(list: &Path, folder: &Path, rows: &[Row], known: Option<Vec<OsString>>)
     }
     let (classes, by_number) = match known {
         Some(classes) => (classes, true),
-        None => (in_order(rows.iter().filter_map(|row| row.label.as_deref())), false),
+        None => (
+            in_order(rows.iter().filter_map(|row| row.label.as_deref())).into_iter().map(OsString::from).collect(),
+            false,
+        ),
     };
     let position: HashMap<&[u8], usize> = classes.iter().enumerate().map(|(at, name)| (name.as_bytes(), at)).collect();
     let beside = list.parent().unwrap_or(Path::new("."));
@@ -219,17 +222,6 @@ fn build(list: &Path, folder: &Path, rows: &[Row], known: Option<Vec<OsString>>)
         index.pass_over("named in the list once more", repeated.len(), first.clone());
     }
     Ok(index)
-}
-
-/// Labels as classes: numbers by their value, names bytewise.
-fn in_order<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<OsString> {
-    let labels: BTreeSet<&str> = labels.collect();
-    let numbers: Option<Vec<i64>> = labels.iter().map(|label| label.parse().ok()).collect();
-    let mut labels: Vec<&str> = labels.into_iter().collect();
-    if numbers.is_some() {
-        labels.sort_by_key(|label| label.parse::<i64>().unwrap_or_default());
-    }
-    labels.into_iter().map(OsString::from).collect()
 }
 
 fn find(path: &str, folder: &Path, beside: &Path) -> Option<File> {

@@ -1,6 +1,10 @@
 //! Where published sets keep the labels of images that lie in no class folder, and how their folders are called.
 
-use super::{index::Index, list, splits::Shape};
+use super::{
+    index::Index,
+    list,
+    splits::{Kind, Shape},
+};
 use crate::names;
 use infomax_sdk::Result;
 use std::{
@@ -22,14 +26,14 @@ pub(super) fn inner_root(root: &Path) -> PathBuf {
 }
 
 /// The labels of a split whose images lie in one folder, with the file that they come from.
-pub(super) fn annotated(folder: &Path) -> Result<Option<(Index, PathBuf)>> {
+pub(super) fn annotated(folder: &Path, kind: Kind) -> Result<Option<(Index, PathBuf)>> {
     let tiny = folder.join(TINY_LABELS);
     if tiny.is_file() {
         let images = folder.join("images");
         let images = if images.is_dir() { images } else { folder.to_owned() };
         return Ok(Some((list::read(&tiny, &images)?, tiny)));
     }
-    if !Shape::of(folder)?.is_flat() {
+    if kind != Kind::Val || !Shape::of(folder)?.is_flat() {
         return Ok(None);
     }
     // ROOT/ILSVRC/Data/CLS-LOC/val: the labels lie in ROOT.

@@ -16,7 +16,7 @@ use std::{
 
 /// What a split is for, by its folder's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Train,
     Test,
     Val,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Test => "test",
@@ -44,7 +44,7 @@ impl Kind {
     }
 
     /// The split that a folder's name speaks of, and whether it says nothing else: `train.X1` and `train_256` say more.
-    fn of_name(name: &[u8]) -> Option<(Self, bool)> {
+    pub(crate) fn of_name(name: &[u8]) -> Option<(Self, bool)> {
         let name = std::str::from_utf8(name).ok()?.to_lowercase();
         if let Some(kind) = Self::of_word(&name) {
             return Some((kind, true));
