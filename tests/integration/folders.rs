@@ -1,11 +1,12 @@
 //! Folders of images as people have them: what is found, what is passed over, and that it is told.
 
 use crate::support::{
-    ended::Ended,
+    ended::{Ended, infomax},
     image_tree::{ImageTree, fixture},
 };
 use infomax::dataset::Source;
 use serde_json::{Value, json};
+use std::fs;
 
 /// A tree with one image under each name.
 fn tree(files: &[&str]) -> ImageTree {
@@ -150,6 +151,14 @@ fn class_folders_that_look_like_splits_are_refused_with_the_settings() {
     assert_eq!(classes.facts().class_names, ["test_images", "train_images"]);
     let named = tree.open(json!({"config": {"train": "train_images"}})).unwrap();
     assert_eq!(found(&named).1, [vec![0], vec![], vec![]]);
+    // Splits inside what would be classes.
+    let inside = self::tree(&["images/train/1.jpg", "images/val/1.jpg", "masks/train/1.png", "masks/val/1.png"]);
+    let ended = scanned(&inside, &[]);
+    assert!(
+        ended.code == 4 && ended.err.contains("`tree/images` would be a class, but it holds splits: `train`, `val`"),
+        "{}",
+        ended.seen()
+    );
     // One level too high: the hint says how deep.
     let deep = self::tree(&["archive/train/a/1.jpg", "archive/test/a/1.jpg"]);
     let ended = scanned(&deep, &[]);
@@ -181,6 +190,13 @@ fn images_without_labels_are_found_by_themselves_and_train_an_encoder() {
     ] {
         assert!(ended.err.contains(told), "{told}: {}", ended.seen());
     }
+    // Their features are taken all the same, where they are asked for.
+    let none = infomax(&tree.path(""), &["embed", "runs/run"]);
+    assert!(none.code == 4 && none.err.contains("`--split pretrain`"), "{}", none.seen());
+    let all = infomax(&tree.path(""), &["embed", "runs/run", "--split", "pretrain", "--map", "map.png"]);
+    assert!(all.code == 0 && all.out.contains("4 features of"), "{}", all.seen());
+    let table = fs::read_to_string(tree.path("runs/run/embedding-pretrain.csv")).unwrap();
+    assert!(table.contains("0,train,0,1.jpg,-1,\r\n"), "{table}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::support::{
 };
 use infomax::dataset::Source;
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, thread};
+use std::{fs, path::PathBuf, process::Command, thread};
 
 fn recorded(name: &str) -> PathBuf {
     root().join("tests/fixtures/datasets").join(name)
@@ -180,6 +180,14 @@ fn cifars_python_version_is_read_with_its_names_and_nothing_in_it_is_executed() 
         assert_eq!(source.read(0, 0).unwrap().unwrap().label, label);
         assert_eq!(found(&source).2[label as usize], name);
     }
+    // The archive that torchvision fetches, not yet unpacked.
+    let archive = tempfile::tempdir().unwrap();
+    let file = archive.path().join("cifar-10-python.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("czf").arg(&file).arg("-C").arg(recorded("")).arg("cifar-10-batches-py");
+    assert!(tar.status().unwrap().success());
+    let unpacked = opened("cifar10", json!({"root": archive.path(), "allow_subset": true}));
+    assert_eq!(unpacked.facts().fingerprint, source.facts().fingerprint);
     let whole = refused("cifar10", json!({"root": recorded("")}));
     assert!(
         whole.contains("data_batch_1` can't be read: 2 labels and an array of [2, 3072], expected 10000"),

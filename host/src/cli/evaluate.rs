@@ -6,8 +6,8 @@ use crate::{
     dataset::{labels, listed, share, tell_lacking},
     error::{Error, Fault, Result},
     evaluation::{
-        Features, IMAGES, Opened, Row, Settings, Which, by_class, images_to_csv, measure, stage, to_csv, to_json,
-        to_png, to_text,
+        Features, IMAGES, Opened, PRETRAIN, Row, Settings, Which, by_class, images_to_csv, measure, stage, to_csv,
+        to_json, to_png, to_text,
     },
     record::write_whole,
     rows::csv_line,
@@ -165,8 +165,12 @@ impl Evaluate {
 /// A part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Split {
+    /// Labelled training images
     Train,
+    /// Labelled test images
     Test,
+    /// All images that the encoder is pretrained on, labelled or not
+    Pretrain,
 }
 
 /// Arguments of `infomax embed`.
@@ -206,9 +210,18 @@ impl Embed {
     /// # Errors
     /// As [`Evaluate::run`].
     pub fn run(self) -> Result<()> {
-        let split = if self.split == Split::Test { "test" } else { "train" };
+        let split = match self.split {
+            Split::Train => "train",
+            Split::Test => "test",
+            Split::Pretrain => PRETRAIN,
+        };
         let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set)?;
         let features = Features::of(&mut opened, split, self.fresh)?;
+        if features.labels_n.numel() == 0 {
+            let message = format!("the dataset `{}` has no labelled {split} images", opened.experiment.dataset.name);
+            let hint = "`--split pretrain` takes images without labels too";
+            return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
+        }
         let names = features.names(&opened, split)?;
         let indices: Vec<i64> = names.images.iter().map(|image| image.index as i64).collect();
         let indices_n = Tensor::f_from_slice(&indices).map_err(Error::torch("write indices"))?;

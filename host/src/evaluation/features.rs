@@ -23,14 +23,14 @@ use tch::{Kind, TchError, Tensor};
 pub struct Features {
     /// N × D, f32, on the CPU.
     pub x_nd: Tensor,
-    /// N, in 0..classes.
+    /// N, in 0..classes; −1 for an image of pretraining that has none.
     pub labels_n: Tensor,
     /// N: positions in the split's stage, for the names of images.
     pub positions_n: Tensor,
 }
 
 impl Features {
-    /// Those of the training or the test images that have labels; taken anew only where none are kept, or where `fresh`.
+    /// Those of the training or the test images that have labels, or of all images of pretraining; taken anew only where none are kept, or where `fresh`.
     ///
     /// # Errors
     /// A bad image, what the plugins or libtorch say, a file that can't be written.
@@ -41,7 +41,7 @@ impl Features {
             note(format!("{split}: {count} features kept before are used ({shown}); `--fresh` takes them anew"));
             return Ok(kept);
         }
-        let features = Self::take(opened, &stage(opened, split))?;
+        let features = Self::take(opened, &stage(opened, split), split == PRETRAIN)?;
         let list = [
             ("features".to_owned(), features.x_nd.shallow_clone()),
             ("labels".to_owned(), features.labels_n.shallow_clone()),
@@ -60,7 +60,7 @@ impl Features {
         Ok(features)
     }
 
-    fn take(opened: &mut Opened, stage: &Stage) -> Result<Self> {
+    fn take(opened: &mut Opened, stage: &Stage, unlabelled: bool) -> Result<Self> {
         let description = Arc::new(opened.setup.augmentation_description.clone());
         let [height, width] = description.eval_size;
         let normalisation = Normalisation::new(&description, opened.device).map_err(Error::torch("prepare views"))?;
@@ -76,7 +76,7 @@ impl Features {
             let mut whole = EvalBatch { view: Vec::new(), labels: Vec::new() };
             for position in range {
                 let one = maker.eval([position])?;
-                if one.labels.first().is_some_and(|label| *label >= 0) {
+                if one.labels.first().is_some_and(|label| unlabelled || *label >= 0) {
                     positions.push(position as i64);
                     whole.view.extend(one.view);
                     whole.labels.extend(one.labels);
@@ -142,10 +142,17 @@ impl Features {
     }
 }
 
-/// The samples of the split `train` or `test`.
+/// What the images of pretraining are called, labelled or not.
+pub const PRETRAIN: &str = "pretrain";
+
+/// The samples of the split `train`, `test` or `pretrain`.
 pub fn stage(opened: &Opened, split: &str) -> Stage {
     let roles = &opened.source.facts().roles;
-    opened.source.stage(if split == "test" { &roles.test } else { &roles.train })
+    opened.source.stage(match split {
+        "test" => &roles.test,
+        PRETRAIN => &roles.pretrain,
+        _ => &roles.train,
+    })
 }
 
 /// Where features are kept: everything that they depend on is in the name.

@@ -8,7 +8,7 @@ mod opened;
 mod projection;
 mod table;
 
-pub use features::{Features, stage};
+pub use features::{Features, PRETRAIN, stage};
 pub use measure::{Measured, Said, Settings, measure};
 pub use names::{ImageName, ImageNames};
 pub use opened::{Opened, Which};

@@ -276,6 +276,9 @@ fn index_of(folders: &[PathBuf], config: &config::ImageFolder, kind: Kind, notes
         flat &= Shape::of(folder)?.is_flat();
     }
     if !flat {
+        if config.layout != Layout::Classes {
+            splits::refuse_splits_in_classes(folders)?;
+        }
         return Index::of_classes(folders);
     }
     let index = Index::unlabelled(folders);

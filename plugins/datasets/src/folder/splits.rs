@@ -190,6 +190,28 @@ fn by_name(root: &Path, layout: Layout, strict: bool) -> Result<Splits> {
     Ok(Splits::new())
 }
 
+/// Refuses class folders that hold splits themselves, as `images/train` and `labels/train` do: images to test on would be
+/// trained on.
+pub(super) fn refuse_splits_in_classes(folders: &[PathBuf]) -> Result<()> {
+    const MOST: usize = 20; // sets of more folders are sets of classes, and each folder is read once more
+    for folder in folders {
+        let shape = Shape::of(folder)?;
+        for name in shape.folders.iter().filter(|_| shape.folders.len() <= MOST && shape.folders.len() > 1) {
+            let place = folder.join(name);
+            let inside = deeper(&place).unwrap_or_default();
+            let kinds: std::collections::BTreeSet<Kind> =
+                inside.iter().filter_map(|name| Kind::of_name(name.as_bytes())).map(|(kind, _)| kind).collect();
+            if kinds.len() >= 2 {
+                let (shown, inside) = (names::path(&place), names::first_few(&inside));
+                return Err(Error::data(format!("`{shown}` would be a class, but it holds splits: {inside}")).hint(format!(
+                    "set `dataset.config.root` to `{shown}`; or, if it is a class, `dataset.config.layout = \"classes\"`"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The splits that a folder one level deeper would have, for a hint.
 pub(super) fn deeper(folder: &Path) -> Option<Vec<String>> {
     let shape = Shape::of(folder).ok()?;
