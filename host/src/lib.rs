@@ -8,6 +8,7 @@ mod child;
 pub mod cli;
 pub mod comparison;
 pub mod config;
+mod console;
 mod cores;
 pub mod dataset;
 pub mod distributed;

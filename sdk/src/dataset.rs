@@ -44,6 +44,13 @@ pub trait Dataset: Send + Sync + Sized + 'static {
         let _ = split;
         Ok(Vec::new())
     }
+
+    /// Another text as soon as a file is written anew, though names and sizes stay: over the files' contents where those
+    /// are small, over their times otherwise. What is kept of the images, such as features, is good for as long as it stays
+    /// the same. Empty where [`DatasetFacts::fingerprint`] says it all. Cheap, called once after [`Dataset::create`].
+    fn state(&self) -> String {
+        String::new()
+    }
 }
 
 /// An image with its label.

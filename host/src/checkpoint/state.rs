@@ -42,6 +42,9 @@ pub struct RunState {
     /// The updates that had been done at that test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tested: Option<u64>,
+    /// The names of the classes that classifiers tell apart, by label.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// What classifiers reach on the untrained encoder.
     pub untrained: Vec<(String, f64)>,
     /// The encoder's own state.

@@ -12,7 +12,7 @@ use crate::{
     record::write_whole,
 };
 use clap::{Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -156,16 +156,18 @@ fn parts(source: &Path) -> Result<Parts> {
     if source.is_file()
         && let Some(Published { sizes, encoder, classifiers, .. }) = read_published(source, &read_source(source)?)?
     {
-        return Ok((encoder, classifiers, metadata(sizes)));
+        return Ok((encoder, classifiers, metadata(sizes, &[])));
     }
     let weights = Weights::read(source)?;
     let mut classifiers = BTreeMap::new();
+    let mut class_names = Vec::new();
     // Beside the encoder that was found lies the rest of its checkpoint.
     if let Ok(checkpoint) = CheckpointSet::read(Path::new(&weights.at)) {
         let training = checkpoint.files.get("training.safetensors").map(|bytes| read_tensors(bytes));
         let training = training.transpose().map_err(|reason| Error::Checkpoint {
             fault: Fault::new(format!("can't read the classifiers: {reason}")).at(weights.at.clone()),
         })?;
+        class_names = names_of_classes(&checkpoint);
         for (name, tensor) in training.unwrap_or_default().tensors {
             if let Some(own) = name.strip_prefix("evaluator.") {
                 classifiers.insert(own.to_owned(), tensor);
@@ -174,11 +176,20 @@ fn parts(source: &Path) -> Result<Parts> {
     }
     let tensors = weights.all()?;
     let sizes = Sizes::of(&tensors, &classifiers).map(|sizes| completed(sizes, Path::new(&weights.at)));
-    Ok((tensors, classifiers, metadata(sizes)))
+    Ok((tensors, classifiers, metadata(sizes, &class_names)))
 }
 
-fn metadata(sizes: Option<Sizes>) -> HashMap<String, String> {
-    sizes.map(|sizes| (HYPERPARAMS.to_owned(), json!(sizes).to_string())).into_iter().collect()
+/// The names of the classes that a checkpoint's classifiers tell apart, by label; empty where it has none.
+fn names_of_classes(checkpoint: &Verified) -> Vec<String> {
+    let state = checkpoint.files.get("state.json").and_then(|text| serde_json::from_slice::<Value>(text).ok());
+    let names = state.and_then(|mut state| serde_json::from_value(state["class_names"].take()).ok());
+    names.unwrap_or_default()
+}
+
+fn metadata(sizes: Option<Sizes>, class_names: &[String]) -> HashMap<String, String> {
+    let sizes = sizes.map(|sizes| (HYPERPARAMS.to_owned(), json!(sizes).to_string()));
+    let names = (!class_names.is_empty()).then(|| ("class_names".to_owned(), json!(class_names).to_string()));
+    sizes.into_iter().chain(names).collect()
 }
 
 /// What no tensor says, out of the config of the run that a checkpoint lies in, where it does.

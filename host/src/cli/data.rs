@@ -58,7 +58,7 @@ impl Data {
         match self {
             Self::Preview(Preview { experiment, out }) => {
                 let (resolved, registry) = experiment.resolve()?;
-                write_sheet(&resolved, &registry, &out)?;
+                write_sheet(&resolved, &registry, &out, true)?;
                 say(&format!("{}: images and their views", out.display()));
                 Ok(())
             }
@@ -77,6 +77,7 @@ fn scan(arguments: &Scan) -> Result<()> {
     };
     let setup = Setup::new(experiment, &registry, "cpu")?;
     let source = Source::open(&setup.dataset, table, None)?;
+    source.tell();
     let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
     let mut told = Instant::now();
     let tell = |event: ScanEvent<'_>| {
@@ -103,8 +104,11 @@ fn scan(arguments: &Scan) -> Result<()> {
         report["manifest"] = written.map(|path| path.display().to_string()).into();
         say(&serde_json::to_string_pretty(&report).expect("a scan is plain data"));
     } else {
-        let Scanned { animated, retried, .. } = scan;
+        let Scanned { animated, gray16, retried, .. } = scan;
         say(&format!("{count} images, {bad} bad, {animated} animated (first frame used), {retried} reads repeated"));
+        if gray16 > 0 {
+            say(&format!("{gray16} of 16-bit gray, read as `dataset.gray16` = {:?} says", table.gray16).to_lowercase());
+        }
         if let (Some(path), Some(manifest)) = (written, &manifest) {
             say(&format!("{}: {} hashes", path.display(), manifest.len()));
         }

@@ -3,13 +3,18 @@
 use super::say;
 use crate::{
     checkpoint::write_tensors,
-    dataset::{labels, listed, share},
+    dataset::{labels, listed, share, tell_lacking},
     error::{Error, Fault, Result},
-    evaluation::{Features, Opened, Row, Settings, Which, measure, stage, to_csv, to_json, to_png, to_text},
+    evaluation::{
+        Features, IMAGES, Opened, PRETRAIN, Row, Settings, Which, by_class, images_to_csv, measure, stage, to_csv,
+        to_json, to_png, to_text,
+    },
     record::write_whole,
+    rows::csv_line,
 };
 use clap::{Args, ValueEnum};
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
+use tch::Tensor;
 
 /// Which checkpoint of a run.
 #[derive(Clone, Debug, Args)]
@@ -53,7 +58,10 @@ pub struct Evaluate {
     /// Nearest neighbours that vote; `evaluation.knn_k` of the run's config where not given
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     k: Option<u64>,
-    /// Where `evaluation.json` and `evaluation.csv` go; the run directory of a single run, or else the working directory
+    /// Take features anew, though some are kept from before
+    #[arg(long)]
+    fresh: bool,
+    /// Where `evaluation.json`, `evaluation.csv` and `evaluation-images.csv` go; the run directory of a single run, or else the working directory
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -70,8 +78,9 @@ impl Evaluate {
     /// A run that can't be opened, data without labels, what the plugins or libtorch say.
     pub fn run(self) -> Result<()> {
         let mut rows = Vec::new();
+        let mut images = csv_line(&IMAGES.map(str::to_owned));
         for run in &self.runs {
-            self.measure(run.clone(), &mut rows)?;
+            self.measure(run.clone(), &mut rows, &mut images)?;
         }
         say(&to_text(&rows));
         let folder = match (&self.out, self.runs.as_slice()) {
@@ -82,16 +91,18 @@ impl Evaluate {
         fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
         write_whole(&folder.join("evaluation.json"), to_json(&rows).as_bytes())?;
         write_whole(&folder.join("evaluation.csv"), to_csv(&rows).as_bytes())?;
-        say(&format!("\n{0}/evaluation.json, {0}/evaluation.csv", folder.display()));
+        write_whole(&folder.join("evaluation-images.csv"), images.as_bytes())?;
+        say(&format!("\n{0}/evaluation.json, {0}/evaluation.csv, {0}/evaluation-images.csv", folder.display()));
         Ok(())
     }
 
-    fn measure(&self, run: PathBuf, rows: &mut Vec<Row>) -> Result<()> {
+    fn measure(&self, run: PathBuf, rows: &mut Vec<Row>, images: &mut String) -> Result<()> {
         let mut opened = Opened::open(&run, self.which.checkpoint, &self.dataset, &self.settings())?;
         let evaluation = &opened.experiment.evaluation;
         let (knn_k, knn_temperature) = (self.k.unwrap_or(evaluation.knn_k), evaluation.knn_temperature);
         let settings = Settings { classes: opened.classes()?, knn_k, knn_temperature };
-        let (train, test) = (Features::of(&mut opened, "train")?, Features::of(&mut opened, "test")?);
+        let train = Features::of(&mut opened, "train", self.fresh)?;
+        let test = Features::of(&mut opened, "test", self.fresh)?;
         for (split, features) in [("train", &train), ("test", &test)] {
             if features.labels_n.numel() == 0 {
                 let message =
@@ -100,6 +111,7 @@ impl Evaluate {
                 return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
             }
         }
+        let names = test.names(&opened, "test")?;
         for (labels, chosen) in self.parts(&opened)? {
             let part = chosen.map(|chosen| train.at(&chosen)).transpose().map_err(Error::torch("choose labels"))?;
             if part.as_ref().is_some_and(|part| part.labels_n.numel() == 0) {
@@ -107,9 +119,11 @@ impl Evaluate {
                 let fault = Fault::new(message).hint("`infomax data scan` lists images that can't be read");
                 return Err(Error::Dataset { fault });
             }
-            let measured = measure(part.as_ref().unwrap_or(&train), &test, settings)?;
-            let dataset = opened.experiment.dataset.name.clone();
-            rows.push(Row { run: run.display().to_string(), step: opened.step, dataset, labels, measured });
+            let (measured, said) = measure(part.as_ref().unwrap_or(&train), &test, settings)?;
+            let (dataset, run) = (opened.experiment.dataset.name.clone(), run.display().to_string());
+            *images += &images_to_csv(&run, &labels, &names, &said);
+            let classes = by_class(&names, &said);
+            rows.push(Row { run, step: opened.step, dataset, labels, measured, classes });
         }
         Ok(())
     }
@@ -135,12 +149,14 @@ impl Evaluate {
             return Ok(parts);
         }
         let stage = stage(opened, "train");
+        let labels = labels(&opened.experiment, &opened.source, &stage)?;
         if !fractions.is_empty() {
-            let labels = labels(&opened.experiment, &opened.source, &stage)?;
             parts.extend(fractions.iter().map(|&fraction| (fraction.to_string(), Some(share(&labels, fraction)))));
         }
         for path in lists {
-            parts.push((path.display().to_string(), Some(listed(&opened.source, &stage, path)?)));
+            let positions = listed(&opened.source, &stage, path)?;
+            tell_lacking(&opened.source, &labels, &positions, path);
+            parts.push((path.display().to_string(), Some(positions)));
         }
         Ok(parts)
     }
@@ -149,8 +165,12 @@ impl Evaluate {
 /// A part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Split {
+    /// Labelled training images
     Train,
+    /// Labelled test images
     Test,
+    /// All images that the encoder is pretrained on, labelled or not
+    Pretrain,
 }
 
 /// Arguments of `infomax embed`.
@@ -171,7 +191,12 @@ pub struct Embed {
     /// Set a value of the run's config
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// The file of features (N × D, f32) and labels (N, i64); `RUN/embedding-SPLIT.safetensors` where not given
+    /// Take features anew, though some are kept from before
+    #[arg(long)]
+    fresh: bool,
+    /// The file of features (N × D, f32), labels (N, i64) and indices in the split (N, i64), with the classes' names and the
+    /// images' paths in its metadata; a `.csv` of the same name lists them too. `RUN/embedding-SPLIT.safetensors` where not
+    /// given
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// A picture of them in the two directions in which they vary most
@@ -185,18 +210,36 @@ impl Embed {
     /// # Errors
     /// As [`Evaluate::run`].
     pub fn run(self) -> Result<()> {
-        let split = if self.split == Split::Test { "test" } else { "train" };
+        let split = match self.split {
+            Split::Train => "train",
+            Split::Test => "test",
+            Split::Pretrain => PRETRAIN,
+        };
         let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set)?;
-        let features = Features::of(&mut opened, split)?;
+        let features = Features::of(&mut opened, split, self.fresh)?;
+        if features.labels_n.numel() == 0 {
+            let message = format!("the dataset `{}` has no labelled {split} images", opened.experiment.dataset.name);
+            let hint = "`--split pretrain` takes images without labels too";
+            return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
+        }
+        let names = features.names(&opened, split)?;
+        let indices: Vec<i64> = names.images.iter().map(|image| image.index as i64).collect();
+        let indices_n = Tensor::f_from_slice(&indices).map_err(Error::torch("write indices"))?;
         let out = self.out.unwrap_or_else(|| self.run.join(format!("embedding-{split}.safetensors")));
         let list = [
             ("features".to_owned(), features.x_nd.shallow_clone()),
             ("labels".to_owned(), features.labels_n.shallow_clone()),
+            ("indices".to_owned(), indices_n),
         ];
         let failed = |what| Error::Bug { what: format!("features can't be written: {what}") };
-        write_whole(&out, &write_tensors(&list, HashMap::new()).map_err(failed)?)?;
+        write_whole(&out, &write_tensors(&list, names.metadata(&opened, split)).map_err(failed)?)?;
+        let table = out.with_extension("csv");
+        write_whole(&table, names.to_csv().as_bytes())?;
         let size = features.x_nd.size();
-        say(&format!("{}: {} features of {} channels, with labels", out.display(), size[0], size[1]));
+        let of =
+            format!("{} features of {} channels, with labels and the names of classes and images", size[0], size[1]);
+        say(&format!("{}: {of}", out.display()));
+        say(&format!("{}: the same images as a table", table.display()));
         if let Some(map) = &self.map {
             let name = self.run.file_name().unwrap_or_default().to_string_lossy();
             let title = format!("{name}, step {}: {split} images of {}", opened.step, opened.experiment.dataset.name);

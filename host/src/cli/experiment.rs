@@ -3,6 +3,7 @@
 use super::published::PublishedArguments;
 use crate::{
     config::{Device, Explained, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
+    console::note,
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas, lock::Lock, search_folders},
     study::Study,
@@ -73,7 +74,7 @@ impl ExperimentArguments {
         if !own("optimizer.warmup_steps", &self.set) && !own("optimizer.warmup_epochs", &self.set) {
             self.set.push("optimizer.warmup_steps=1".to_owned());
         }
-        let (resolved, _) = self.resolve()?;
+        let (resolved, _) = self.resolve_quietly()?;
         let shorter = [
             ("evaluation", "every_steps", SMOKE_STEPS / 2),
             ("checkpoint", "every_steps", SMOKE_STEPS / 2),
@@ -99,6 +100,12 @@ impl ExperimentArguments {
     /// # Errors
     /// Every fault of the config, or a lock file that can't be read.
     pub fn resolve(&self) -> Result<(Resolved, Registry)> {
+        let found = self.resolve_quietly()?;
+        found.0.notes.iter().for_each(note);
+        Ok(found)
+    }
+
+    fn resolve_quietly(&self) -> Result<(Resolved, Registry)> {
         let registry = self.registry()?;
         let sources = self.sources(&registry)?;
         let resolved = resolve(&sources, &Schemas(&registry)).map_err(|faults| Error::Config { faults })?;

@@ -38,7 +38,7 @@ pub fn adopt(changes: &[Change], resolved: &Resolved, run: &Path) -> Result<()> 
     let is_free = |number: &u64| !run.join(format!("config-{number}.toml")).exists();
     let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
     fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
-    write_whole(&path, resolved.toml.as_bytes())?;
+    write_whole(&path, resolved.kept.as_bytes())?;
     adopt_origins(changes, &resolved.origins, run)?;
     for change in changes {
         let text = format!("`{}` was {}, is {} from here on", change.key, told(&change.before), told(&change.after));

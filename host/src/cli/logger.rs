@@ -67,7 +67,9 @@ impl Log for Logger {
             return;
         }
         let level = record.level().as_str().to_lowercase();
-        if record.level() <= self.shown {
+        if record.target() == crate::console::TARGET {
+            let _ = writeln!(std::io::stderr(), "note: {}", record.args());
+        } else if record.level() <= self.shown {
             let _ = writeln!(std::io::stderr(), "{level}: {}", record.args());
         }
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,14 +14,19 @@ use std::path::Path;
 
 const ROWS: u64 = 10;
 
-/// Draws the first images of the training data with their views.
+/// Draws the first images of the training data with their views; where `telling`, what was found is told as well.
 ///
 /// # Errors
 /// A bad image, what the plugins say, a file that can't be written.
-pub fn write_sheet(resolved: &Resolved, registry: &Registry, path: &Path) -> Result<()> {
+pub fn write_sheet(resolved: &Resolved, registry: &Registry, path: &Path, telling: bool) -> Result<()> {
     let experiment = &resolved.experiment;
     let setup = Setup::new(experiment, registry, "cpu")?;
     let source = Source::open(&setup.dataset, &experiment.dataset, None)?;
+    if telling {
+        source.tell()
+    } else {
+        source.hush()
+    }
     let stage = source.stage(&source.facts().roles.pretrain);
     let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
     let views = &setup.augmentation_description.views;

@@ -201,7 +201,7 @@ impl Train {
         if self.resume.is_none() {
             // Before anything starts: it is what runs, in every process, and what `--resume` reads.
             let path = directory.path().join("config.toml");
-            write_whole(&path, resolved.toml.as_bytes())?;
+            write_whole(&path, resolved.kept.as_bytes())?;
         }
         if self.resume.is_none() {
             logger::also_to(&directory.path().join(LOG));
@@ -247,7 +247,7 @@ impl Train {
     fn supervise(&self, resolved: &Resolved, registry: &Registry, signals: &Signals) -> Result<()> {
         let since = now();
         let directory = self.directory(resolved)?;
-        let mut hearing = Hearing::begin(directory.path(), &resolved.toml)?;
+        let mut hearing = Hearing::begin(directory.path(), &resolved.kept)?;
         let result = self.supervise_in(&directory, &hearing, resolved, registry, signals);
         hearing.end(matches!(result, Err(Error::Distributed { .. })))?;
         self.end(resolved, directory.path(), since, &result);
@@ -338,7 +338,7 @@ impl Train {
         let sheet = run.join("views.png");
         let result = outcome.and_then(|outcome| {
             if resolved.experiment.record.contact_sheet && !sheet.exists() {
-                super::preview::write_sheet(resolved, registry, &sheet)?;
+                super::preview::write_sheet(resolved, registry, &sheet, false)?;
             }
             Ok(outcome)
         });

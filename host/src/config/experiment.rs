@@ -1,6 +1,6 @@
 //! A whole experiment as types: what the rest of the host reads.
 
-use super::tables::{BatchNorm, Checkpoint, Distributed, Evaluation, OnBad, Optimizer, Plugins, Record, Train};
+use super::tables::{BatchNorm, Checkpoint, Distributed, Evaluation, Gray16, OnBad, Optimizer, Plugins, Record, Train};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,7 +51,7 @@ pub struct Component {
     /// The component's name; `name@sha256:…` picks one build.
     #[schemars(length(min = 1, max = 300))]
     pub name: String,
-    /// The library file, where it is not to be searched; seen from the working directory.
+    /// The library file, where it is not to be searched.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
@@ -68,11 +68,11 @@ pub struct EncoderTable {
     /// The component's name; `name@sha256:…` picks one build.
     #[schemars(length(min = 1, max = 300))]
     pub name: String,
-    /// The library file, where it is not to be searched; seen from the working directory.
+    /// The library file, where it is not to be searched.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Weights to start from, by name, seen from the working directory: a run's directory (its newest valid checkpoint), a
+    /// Weights to start from, by name: a run's directory (its newest valid checkpoint), a
     /// checkpoint, a `.safetensors` file or several with an index, or a file of `torch.save`, in which nothing is executed: those
     /// of torchvision, timm and the usual self-supervised code. Fresh weights where not given.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
@@ -104,7 +104,7 @@ pub struct DatasetTable {
     /// The component's name; `name@sha256:…` picks one build.
     #[schemars(length(min = 1, max = 300))]
     pub name: String,
-    /// The library file, where it is not to be searched; seen from the working directory.
+    /// The library file, where it is not to be searched.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
@@ -118,6 +118,9 @@ pub struct DatasetTable {
     /// Whether to turn an image as its EXIF record says; off as in torchvision.
     #[serde(default)]
     pub exif_rotation: bool,
+    /// How gray of 16 bits without alpha (PNG, TIFF, PGM) becomes gray of 8 bits: scaled, or cut off at 255 as in Pillow.
+    #[serde(default)]
+    pub gray16: Gray16,
     /// Pixels of the largest image that is decoded.
     #[schemars(range(min = 1, max = 4_294_967_296_i64), extend("unit" = "pixels"))]
     #[serde(default = "max_pixels")]
@@ -128,7 +131,7 @@ pub struct DatasetTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_fraction: Option<f64>,
     /// A file that names the training images whose labels may be seen, one a line, as published lists do: a file's name, or
-    /// its class folder and name; seen from the working directory.
+    /// its class folder and name.
     #[schemars(with = "Option<String>", length(min = 1, max = 4000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_list: Option<PathBuf>,

@@ -19,6 +19,7 @@ mod missing;
 mod nearest;
 mod origins_file;
 mod overrides;
+mod paths;
 mod piece;
 mod published;
 mod resolve;
@@ -45,6 +46,6 @@ pub use resume::{fixed_on_resume, free_on_resume, is_within, refused};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
-    BatchNorm, BatchNormMode, BestMetric, Budget, Checkpoint, Device, Distributed, Evaluation, LossScale, LossSharing,
-    OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Stage, Train,
+    BatchNorm, BatchNormMode, BestMetric, Budget, Checkpoint, Device, Distributed, Evaluation, Gray16, LossScale,
+    LossSharing, OnBad, Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Stage, Train,
 };

@@ -8,7 +8,7 @@ use super::{
     fault::Fault,
     layer::{Layer, Place},
     merge::{self, Origins},
-    overrides,
+    overrides, paths,
     piece::Piece,
     published::{self, Flag, PublishedDataset, PublishedDefaults},
     rules,
@@ -50,7 +50,7 @@ impl Sources {
     pub fn plugins(&self, key: &str) -> Vec<String> {
         let layers = layers(self).unwrap_or_default();
         let last = layers.iter().rev().find_map(|layer| layer.values.get("plugins")?.get(key)?.as_array());
-        last.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+        last.into_iter().flatten().filter_map(|value| paths::with_home(value.as_str()?)).collect()
     }
 
     /// Takes the variables of this process that are config.
@@ -70,6 +70,10 @@ pub struct Resolved {
     pub experiment: Experiment,
     /// The experiment as text: every value that has an effect, and byte-equal for equal values.
     pub toml: String,
+    /// The same with every path absolute: what a run keeps, to be read from anywhere.
+    pub kept: String,
+    /// What is worth telling at the console: which folder a relative path means, where that could be another one.
+    pub notes: Vec<String>,
     /// SHA-256 of the text, in hexadecimal.
     pub digest: String,
     /// Who said what about every value.
@@ -98,7 +102,7 @@ impl Resolved {
 /// # Errors
 /// Everything that is wrong with it, each with its place.
 pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<Resolved, Vec<Fault>> {
-    let Drawn { survey, without_effect } = draw(sources, components, false)?;
+    let Drawn { survey, without_effect, notes } = draw(sources, components, false)?;
     let mut experiment: Experiment = serde_json::from_value(survey.value.clone())
         .map_err(|error| vec![Fault::new(format!("the config fits its schema but not its types: {error}"))])?;
     let faults: Vec<Fault> = without_effect.into_iter().chain(rules::check(&experiment, &survey.layers)).collect();
@@ -111,11 +115,12 @@ pub fn resolve(sources: &Sources, components: &dyn ComponentSchemas) -> Result<R
     let mut acting = survey.value.clone();
     effect::leave_out(&mut acting);
     let toml = canonical::write(&survey.whole, &acting);
+    let kept = canonical::write(&survey.whole, &paths::made_absolute(&survey.whole, &acting));
     let digest = sha256(&toml);
     let mut blank = json!({"dataset": {}, "augmentation": {}, "encoder": {}, "loss": {}});
     defaults::fill(&survey.whole, &survey.whole, &mut blank);
     let origins = merge::origins(&acting, &blank, &survey.layers);
-    Ok(Resolved { experiment, toml, digest, origins, survey })
+    Ok(Resolved { experiment, toml, kept, notes, digest, origins, survey })
 }
 
 /// What is said about every key; without a config only the host's own keys are known.
@@ -126,7 +131,7 @@ pub fn survey(sources: &Sources, components: &dyn ComponentSchemas) -> Result<Su
     if !sources.are_bare() {
         return resolve(sources, components).map(|resolved| resolved.survey);
     }
-    let Drawn { survey, without_effect } = draw(sources, components, true)?;
+    let Drawn { survey, without_effect, .. } = draw(sources, components, true)?;
     if without_effect.is_empty() { Ok(survey) } else { Err(without_effect) }
 }
 
@@ -142,6 +147,7 @@ pub fn read_resolved(path: &Path) -> Result<Value, Vec<Fault>> {
 struct Drawn {
     survey: Survey,
     without_effect: Vec<Fault>,
+    notes: Vec<String>,
 }
 
 /// Lays the layers over one another; `partial` where they may leave components open.
@@ -171,7 +177,8 @@ fn draw(sources: &Sources, components: &dyn ComponentSchemas, partial: bool) -> 
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(Drawn { survey: Survey { whole, value, given, layers }, without_effect })
+    let notes = paths::settle(&whole, &mut value, &layers)?;
+    Ok(Drawn { survey: Survey { whole, value, given, layers }, without_effect, notes })
 }
 
 fn layers(sources: &Sources) -> Result<Vec<Layer>, Vec<Fault>> {

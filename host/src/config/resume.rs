@@ -50,6 +50,7 @@ const FIXED: &[&str] = &[
     "dataset.on_bad",
     "dataset.max_bad_fraction",
     "dataset.exif_rotation",
+    "dataset.gray16",
     "dataset.max_pixels",
     "dataset.label_fraction",
     "dataset.label_list",

@@ -36,15 +36,29 @@ impl ForeignDataset {
     /// # Errors
     /// What the plugin says, or facts that contradict themselves.
     pub fn facts(&self) -> Result<DatasetFacts, PluginError> {
+        self.facts_and_state().map(|(facts, _)| facts)
+    }
+
+    /// What was found, and the state of the files; empty where the plugin says nothing of it.
+    ///
+    /// # Errors
+    /// As [`ForeignDataset::facts`].
+    pub fn facts_and_state(&self) -> Result<(DatasetFacts, String), PluginError> {
+        #[derive(serde::Deserialize)]
+        struct State {
+            #[serde(default)]
+            state: String,
+        }
         let Inner { component, ffi } = &*self.0;
         let text = component.origin.take("facts", ffi.vtable.facts()(ffi.instance))?;
         let facts: DatasetFacts = component.read("facts", &text)?;
+        let State { state } = component.read("facts", &text)?;
         let roles = [&facts.roles.pretrain, &facts.roles.train, &facts.roles.test];
         if let Some(split) = roles.into_iter().flatten().find(|&&split| split >= facts.splits.len()) {
             let message = format!("a role names split {split} of {}", facts.splits.len());
             return Err(component.origin.breach("facts", message, "see `DatasetFacts::roles`"));
         }
-        Ok(facts)
+        Ok((facts, state))
     }
 
     /// Reads one image.

@@ -9,7 +9,7 @@ use crate::{
 };
 use infomax_sdk::{Key, Roles};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::Path,
     time::Duration,
@@ -25,11 +25,12 @@ pub struct LabelChoice {
 }
 
 impl LabelChoice {
-    /// What a config's table `dataset` asks for; none where all labels may be seen.
+    /// What a config's table `dataset` asks for; none where all labels may be seen. Where `telling`, classes that are left
+    /// without a label are told.
     ///
     /// # Errors
     /// Labels that can't be read, a list that names no image.
-    pub fn of(experiment: &Experiment, source: &Source) -> Result<Option<Self>> {
+    pub fn of(experiment: &Experiment, source: &Source, telling: bool) -> Result<Option<Self>> {
         let table = &experiment.dataset;
         if table.label_fraction.is_none() && table.label_list.is_none() {
             return Ok(None);
@@ -42,6 +43,9 @@ impl LabelChoice {
             (fraction, None) => share(&labels, fraction.unwrap_or(1.0)),
         };
         positions.retain(|&position| labels[position] >= 0);
+        if let (true, Some(list)) = (telling, &table.label_list) {
+            tell_lacking(source, &labels, &positions, list);
+        }
         log::info!("labels: those of {} of {} training images are used", positions.len(), stage.len());
         let stage: Stage = positions.into_iter().map(|position| stage[position]).collect();
         Ok(Some(Self {
@@ -142,6 +146,25 @@ pub fn listed(source: &Source, stage: &Stage, path: &Path) -> Result<Vec<usize>>
     tell("no training image", names.iter().filter(|&name| fitting[name] == 0).collect());
     tell("several training images, which are all taken", names.iter().filter(|&name| fitting[name] > 1).collect());
     Ok(positions)
+}
+
+/// Tells which classes of the training images a list leaves without a label: a classifier never learns those, and the test
+/// images of theirs count as wrong.
+pub fn tell_lacking(source: &Source, labels: &[i64], positions: &[usize], list: &Path) {
+    const SHOWN: usize = 10;
+    let chosen: BTreeSet<i64> = positions.iter().map(|&position| labels[position]).collect();
+    let all: BTreeSet<i64> = labels.iter().copied().filter(|&label| label >= 0).collect();
+    let names = &source.facts().class_names;
+    let name = |&label: &i64| format!("`{}`", names.get(label as usize).map_or("?", String::as_str));
+    let lacking: Vec<String> = all.difference(&chosen).map(name).collect();
+    if lacking.is_empty() {
+        return;
+    }
+    let more = lacking.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = lacking.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let (path, count) = (list.display(), all.len());
+    log::warn!("{path}: no label of {} of {count} classes is listed: {shown}{more}", lacking.len());
 }
 
 /// A list of labels, as it stands.

@@ -10,12 +10,13 @@ mod quarantine;
 mod reading;
 mod scan;
 mod source;
+mod told;
 mod workers;
 
 pub use batch::{BatchMaker, EvalBatch, TrainBatch};
 pub use foreign::ForeignDataset;
 pub use hashes::HashManifest;
-pub use labels::{LabelChoice, labels, listed, read_list, share};
+pub use labels::{LabelChoice, labels, listed, read_list, share, tell_lacking};
 pub use order::Order;
 pub use quarantine::Quarantine;
 pub use scan::{BadImage, Event as ScanEvent, Scan, scan};

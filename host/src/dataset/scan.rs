@@ -33,6 +33,8 @@ pub struct Scan {
     pub bad: Vec<BadImage>,
     /// Images with several frames, of which the first is used.
     pub animated: u64,
+    /// 16-bit gray images, of which `dataset.gray16` decides.
+    pub gray16: u64,
     /// Reads that had to be repeated.
     pub retried: u64,
 }
@@ -69,9 +71,10 @@ pub fn scan(
     let chunks = OrderedWorkers::start(Arc::new(make), 0..total.div_ceil(CHUNK), workers, 4, deadline);
     let mut scan = Scan::default();
     for chunk in chunks {
-        for Examined { path, sha256, was_animated, bad } in chunk? {
+        for Examined { path, sha256, was_animated, was_gray16, bad } in chunk? {
             scan.images += 1;
             scan.animated += u64::from(was_animated);
+            scan.gray16 += u64::from(was_gray16);
             tell(Event::Read(&path, sha256))?;
             if let Some(bad) = bad {
                 tell(Event::Bad(&bad))?;
@@ -88,18 +91,19 @@ struct Examined {
     path: String,
     sha256: Option<[u8; 32]>,
     was_animated: bool,
+    was_gray16: bool,
     bad: Option<BadImage>,
 }
 
 fn examine(source: &Source, split: usize, index: u64) -> Result<Examined> {
     let inspected = source.inspect(split, index)?;
     let path = source.locate(split, index);
-    let (was_animated, bad) = match inspected.pixels {
-        Ok(pixels) => (pixels.was_animated, None),
+    let (was_animated, was_gray16, bad) = match inspected.pixels {
+        Ok(pixels) => (pixels.was_animated, pixels.was_gray16, None),
         Err(bad) => {
             let (split, path) = (source.facts().splits[split].name.clone(), path.clone());
-            (false, Some(BadImage { path, split, index, reason: bad.reason, hint: bad.hint }))
+            (false, false, Some(BadImage { path, split, index, reason: bad.reason, hint: bad.hint }))
         }
     };
-    Ok(Examined { path, sha256: inspected.sha256, was_animated, bad })
+    Ok(Examined { path, sha256: inspected.sha256, was_animated, was_gray16, bad })
 }

@@ -2,14 +2,22 @@
 
 use super::{ForeignDataset, LabelChoice, OrderedWorkers, quarantine::Quarantine, reading};
 use crate::{
-    config::{DatasetTable, OnBad},
+    config::{self, DatasetTable, OnBad},
+    console::note,
     error::{Error, Fault, Result},
     plugin::{Component, PluginError},
 };
-use infomax_image::decode::{DecodeOptions, Limits, decode};
+use infomax_image::{DecodeOptions, Gray16, Limits, decode};
 use infomax_sdk::{DatasetFacts, ErrorKind, Image, ImageRef, Key, Sample, Split, UNLABELLED, requests::Request};
 use sha2::{Digest, Sha256};
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 const READ_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -29,6 +37,10 @@ pub struct Source {
 struct Inner {
     dataset: ForeignDataset,
     facts: DatasetFacts,
+    /// Of the files, as the dataset tells it.
+    state: String,
+    /// Whether nothing more is to be said of 16-bit gray.
+    told_gray16: AtomicBool,
     decode: DecodeOptions,
     on_bad: OnBad,
     max_bad_fraction: f64,
@@ -51,6 +63,8 @@ pub struct Pixels {
     pub label: i64,
     /// Whether the file held several frames, of which this is the first.
     pub was_animated: bool,
+    /// Whether the file's pixels are 16-bit gray.
+    pub was_gray16: bool,
 }
 
 impl Pixels {
@@ -96,13 +110,18 @@ impl Source {
     pub fn open(component: &Component, table: &DatasetTable, short_side: Option<u32>) -> Result<Self> {
         let request = Request { config: table.config.clone(), ..Request::default() };
         let dataset = ForeignDataset::create(component, &request)?;
-        let facts = dataset.facts()?;
-        facts.notes.iter().for_each(|note| log::info!("{note}"));
+        let (facts, state) = dataset.facts_and_state()?;
         let limits = Limits { max_pixels: table.max_pixels, ..Limits::default() };
-        let decode = DecodeOptions { limits, apply_orientation: table.exif_rotation, short_side };
+        let gray16 = match table.gray16 {
+            config::Gray16::Scale => Gray16::Scale,
+            config::Gray16::Saturate => Gray16::Saturate,
+        };
+        let decode = DecodeOptions { limits, apply_orientation: table.exif_rotation, gray16, short_side };
         let (on_bad, max_bad_fraction) = (table.on_bad, table.max_bad_fraction);
         let quarantine = Quarantine::default();
-        let inner = Arc::new(Inner { dataset, facts, decode, on_bad, max_bad_fraction, quarantine });
+        let told_gray16 = AtomicBool::new(false);
+        let inner = Inner { dataset, facts, state, told_gray16, decode, on_bad, max_bad_fraction, quarantine };
+        let inner = Arc::new(inner);
         Ok(Self { inner, choice: None })
     }
 
@@ -115,6 +134,21 @@ impl Source {
     /// Which labels may be seen; all of them where there is no choice.
     pub fn choice(&self) -> Option<&LabelChoice> {
         self.choice.as_deref()
+    }
+
+    /// Tells at the console what was found: splits, counts, what was passed over.
+    pub fn tell(&self) {
+        super::told::tell(&self.inner.facts);
+    }
+
+    /// Leaves it to others to tell what there is to tell of the images.
+    pub fn hush(&self) {
+        self.inner.told_gray16.store(true, Ordering::Relaxed);
+    }
+
+    /// What files the images lie in, by content or time; empty where the dataset says nothing of it.
+    pub fn state(&self) -> &str {
+        &self.inner.state
     }
 
     /// What was found.
@@ -270,18 +304,39 @@ impl Source {
         let label =
             if self.choice.as_ref().is_none_or(|choice| choice.shows(split, index)) { label } else { UNLABELLED };
         match image {
-            Image::Rgb8 { width, height, pixels } => Ok(Pixels { width, height, pixels, label, was_animated: false }),
+            Image::Rgb8 { width, height, pixels } => {
+                Ok(Pixels { width, height, pixels, label, was_animated: false, was_gray16: false })
+            }
             Image::Encoded(bytes) => match decode(&bytes, &self.inner.decode) {
-                Ok(image) => Ok(Pixels {
-                    width: image.width,
-                    height: image.height,
-                    pixels: image.pixels,
-                    label,
-                    was_animated: image.was_animated,
-                }),
+                Ok(image) => {
+                    if image.was_gray16 {
+                        self.tell_gray16(split, index);
+                    }
+                    Ok(Pixels {
+                        width: image.width,
+                        height: image.height,
+                        pixels: image.pixels,
+                        label,
+                        was_animated: image.was_animated,
+                        was_gray16: image.was_gray16,
+                    })
+                }
                 Err(error) => Err(self.bad(split, index, error.to_string(), error.hint())),
             },
         }
+    }
+
+    fn tell_gray16(&self, split: usize, index: u64) {
+        if self.inner.told_gray16.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (what, other) = match self.inner.decode.gray16 {
+            Gray16::Scale => ("scaled, 0 to 65535 become 0 to 255", "`dataset.gray16 = \"saturate\"` cuts off at 255"),
+            Gray16::Saturate => {
+                ("cut off at 255, as Pillow does", "`dataset.gray16 = \"scale\"` keeps what is brighter")
+            }
+        };
+        note(format!("16-bit gray images are {what}; {other}; the first one: {}", self.place(split, index)));
     }
 
     fn is_label(&self, label: i64) -> bool {

@@ -2,10 +2,11 @@
 //!
 //! Shapes: N images · D channels.
 
-use super::Opened;
+use super::{ImageNames, Opened};
 use crate::{
     augmentation::ForeignAugmentation,
     checkpoint::{read_tensors, write_tensors},
+    console::note,
     dataset::{BatchMaker, EvalBatch, OrderedWorkers, Stage},
     error::{Error, Result},
     hash::sha256,
@@ -14,7 +15,7 @@ use crate::{
 };
 use infomax_sdk::Mode;
 use serde_json::json;
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tch::{Kind, TchError, Tensor};
 
 /// Features with their labels.
@@ -22,30 +23,33 @@ use tch::{Kind, TchError, Tensor};
 pub struct Features {
     /// N × D, f32, on the CPU.
     pub x_nd: Tensor,
-    /// N, in 0..classes.
+    /// N, in 0..classes; −1 for an image of pretraining that has none.
     pub labels_n: Tensor,
     /// N: positions in the split's stage, for the names of images.
     pub positions_n: Tensor,
 }
 
 impl Features {
-    /// Those of the training or the test images that have labels; taken anew only where none are kept.
+    /// Those of the training or the test images that have labels, or of all images of pretraining; taken anew only where none are kept, or where `fresh`.
     ///
     /// # Errors
     /// A bad image, what the plugins or libtorch say, a file that can't be written.
-    pub fn of(opened: &mut Opened, split: &str) -> Result<Self> {
+    pub fn of(opened: &mut Opened, split: &str, fresh: bool) -> Result<Self> {
         let path = kept_at(opened, split);
-        if let Some(kept) = read(&path) {
+        if let Some(kept) = read(&path).filter(|_| !fresh) {
+            let (count, shown) = (kept.labels_n.numel(), path.display());
+            note(format!("{split}: {count} features kept before are used ({shown}); `--fresh` takes them anew"));
             return Ok(kept);
         }
-        let features = Self::take(opened, &stage(opened, split))?;
+        let features = Self::take(opened, &stage(opened, split), split == PRETRAIN)?;
         let list = [
             ("features".to_owned(), features.x_nd.shallow_clone()),
             ("labels".to_owned(), features.labels_n.shallow_clone()),
             ("positions".to_owned(), features.positions_n.shallow_clone()),
         ];
         let failed = |what| Error::Bug { what: format!("features can't be written: {what}") };
-        let bytes = write_tensors(&list, HashMap::new()).map_err(failed)?;
+        let metadata = features.names(opened, split)?.metadata(opened, split);
+        let bytes = write_tensors(&list, metadata).map_err(failed)?;
         // A run that may not be written to is looked at all the same.
         let folder = path.parent().expect("it lies in the run");
         if fs::create_dir_all(folder).is_ok()
@@ -56,7 +60,7 @@ impl Features {
         Ok(features)
     }
 
-    fn take(opened: &mut Opened, stage: &Stage) -> Result<Self> {
+    fn take(opened: &mut Opened, stage: &Stage, unlabelled: bool) -> Result<Self> {
         let description = Arc::new(opened.setup.augmentation_description.clone());
         let [height, width] = description.eval_size;
         let normalisation = Normalisation::new(&description, opened.device).map_err(Error::torch("prepare views"))?;
@@ -72,7 +76,7 @@ impl Features {
             let mut whole = EvalBatch { view: Vec::new(), labels: Vec::new() };
             for position in range {
                 let one = maker.eval([position])?;
-                if one.labels.first().is_some_and(|label| *label >= 0) {
+                if one.labels.first().is_some_and(|label| unlabelled || *label >= 0) {
                     positions.push(position as i64);
                     whole.view.extend(one.view);
                     whole.labels.extend(one.labels);
@@ -113,6 +117,17 @@ impl Features {
         joined().map_err(Error::torch("collect representations"))
     }
 
+    /// Which images the rows stand for.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn names(&self, opened: &Opened, split: &str) -> Result<ImageNames> {
+        let numbers = |tensor: &Tensor| Vec::<i64>::try_from(tensor).map_err(Error::torch("read labels"));
+        let (positions, labels) = (numbers(&self.positions_n)?, numbers(&self.labels_n)?);
+        let root = opened.experiment.dataset.config["root"].as_str();
+        Ok(ImageNames::of(&opened.source, root, &stage(opened, split), &positions, &labels))
+    }
+
     /// Those of some positions, in rising order.
     ///
     /// # Errors
@@ -127,10 +142,17 @@ impl Features {
     }
 }
 
-/// The samples of the split `train` or `test`.
+/// What the images of pretraining are called, labelled or not.
+pub const PRETRAIN: &str = "pretrain";
+
+/// The samples of the split `train`, `test` or `pretrain`.
 pub fn stage(opened: &Opened, split: &str) -> Stage {
     let roles = &opened.source.facts().roles;
-    opened.source.stage(if split == "test" { &roles.test } else { &roles.train })
+    opened.source.stage(match split {
+        "test" => &roles.test,
+        PRETRAIN => &roles.pretrain,
+        _ => &roles.train,
+    })
 }
 
 /// Where features are kept: everything that they depend on is in the name.
@@ -140,7 +162,9 @@ fn kept_at(opened: &Opened, split: &str) -> PathBuf {
         opened.encoder_hash,
         opened.experiment.encoder.config,
         opened.source.facts().fingerprint,
+        opened.source.state(),
         opened.experiment.dataset.exif_rotation,
+        opened.experiment.dataset.gray16,
         augmentation.name,
         augmentation.config,
         format!("{:?}", opened.device),

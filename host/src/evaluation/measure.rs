@@ -47,19 +47,29 @@ pub struct Measured {
     pub uniformity: f64,
 }
 
+/// What is said of each test image, in the order of the features: labels.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub linear: Vec<i64>,
+    pub knn: Vec<i64>,
+}
+
 /// Measures features on the test images, with the labels of the training images.
 ///
 /// # Errors
 /// libtorch's or the minimiser's message.
-pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<Measured> {
-    let Linear { top1: linear_top1, c: linear_c, converged: linear_converged } = linear(train, test, settings.classes)?;
-    let others = || -> Result<Measured, TchError> {
+pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<(Measured, Said)> {
+    let Linear { class_n, top1: linear_top1, c: linear_c, converged: linear_converged } =
+        linear(train, test, settings.classes)?;
+    let others = || -> Result<(Measured, Said), TchError> {
         let neighbours =
             Neighbours::new(&train.x_nd, &train.labels_n, settings.classes, settings.knn_k, settings.knn_temperature)?;
         let count = test.x_nd.size()[0];
-        let right = neighbours.correct(&test.x_nd, &test.labels_n)?;
+        let knn_n = neighbours.classify_all(&test.x_nd)?;
+        let right = correct(&knn_n, &test.labels_n)?;
+        let said = Said { linear: Vec::try_from(&class_n)?, knn: Vec::try_from(&knn_n)? };
         let [(_, feature_std), (_, rankme), (_, uniformity)] = spread(&test.x_nd)?;
-        Ok(Measured {
+        let measured = Measured {
             train_images: train.x_nd.size()[0],
             test_images: count,
             linear_top1,
@@ -69,13 +79,16 @@ pub fn measure(train: &Features, test: &Features, settings: Settings) -> Result<
             feature_std,
             rankme,
             uniformity,
-        })
+        };
+        Ok((measured, said))
     };
     tch::no_grad(others).map_err(Error::torch("measure the representation"))
 }
 
 /// What a linear classifier reaches.
 struct Linear {
+    /// The class of every test image.
+    class_n: Tensor,
     /// In percent.
     top1: f64,
     /// The strength that was chosen.
@@ -118,9 +131,10 @@ fn linear(train: &Features, test: &Features, classes: i64) -> Result<Linear> {
             "the linear classifier (C = {c:e}) is not at its optimum after {made} iterations: linear_top1 may differ there"
         );
     }
-    let right = whole.classify(&x_test).and_then(|class| correct(&class, &test.labels_n)).map_err(torch())?;
+    let class_n = whole.classify(&x_test).map_err(torch())?;
+    let right = correct(&class_n, &test.labels_n).map_err(torch())?;
     let top1 = 100.0 * right as f64 / x_test.size()[0] as f64;
-    Ok(Linear { top1, c: best.1, converged: whole.converged })
+    Ok(Linear { class_n, top1, c: best.1, converged: whole.converged })
 }
 
 /// Rows to fit on, and rows to choose the strength on; of very few images none are taken away.

@@ -3,6 +3,7 @@
 use crate::{
     checkpoint::{CheckpointSet, Retention, Verified},
     config::{self, Experiment, Resolved, Sources, resolve},
+    console::note,
     dataset::Source,
     encoder::{ForeignEncoder, load_weights},
     error::{Error, Fault, Result},
@@ -65,7 +66,8 @@ impl Opened {
                 (registry, resolved) = (wider, Ok(found));
             }
         }
-        let Resolved { mut experiment, .. } = resolved.map_err(|faults| Error::Config { faults })?;
+        let Resolved { mut experiment, notes, .. } = resolved.map_err(|faults| Error::Config { faults })?;
+        notes.iter().for_each(note);
         let checkpoint = checkpoint(run, which, experiment.checkpoint.best_metric.name())?;
         for (kind, path) in [
             (Kind::Dataset, &mut experiment.dataset.path),
@@ -86,6 +88,7 @@ impl Opened {
         let setup = Setup::new(&experiment, &registry, &device_name(device))?;
         let short_side = setup.augmentation_description.decode_short_side;
         let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;
+        source.tell();
         let arithmetic = Arithmetic::new(config::Precision::F32, device)?;
         let encoder = ForeignEncoder::create(&setup.encoder, &setup.encoder_request)?.computing_in(arithmetic);
         let _ = load_weights(&encoder, &checkpoint.path, false)?;

@@ -41,7 +41,9 @@ pub fn to_png(features: &Features, class_names: &[String], title: &str) -> Resul
     let (plane, shares) = plane(&features.x_nd).map_err(Error::torch("project the features"))?;
     let numbers = Vec::<f64>::try_from(plane.reshape([-1])).map_err(Error::torch("project the features"))?;
     let labels = Vec::<i64>::try_from(&features.labels_n).map_err(Error::torch("read labels"))?;
-    let points = numbers.chunks_exact(2).zip(labels).map(|(point, label)| (point[0], point[1], label as usize));
+    // What has no label gets the colour behind the last class's.
+    let class = |label: i64| usize::try_from(label).unwrap_or(class_names.len());
+    let points = numbers.chunks_exact(2).zip(labels).map(|(point, label)| (point[0], point[1], class(label)));
     let axis = |i: usize| format!("direction {} ({:.0} % of the variance)", i + 1, 100.0 * shares[i]);
     let scatter = Scatter { title, axes: [axis(0), axis(1)], points: points.collect(), class_names };
     Ok(scatter.to_png()?)

@@ -54,6 +54,17 @@ impl Neighbours {
         Ok(correct)
     }
 
+    /// The class of every query (Q, D), a part of them at a time, so that memory stays bounded: (Q).
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn classify_all(&self, queries_qd: &Tensor) -> Result<Tensor, TchError> {
+        let count = queries_qd.size()[0];
+        let part = |start: i64| self.classify(&queries_qd.f_narrow(0, start, QUERIES.min(count - start))?);
+        let parts: Vec<Tensor> = (0..count).step_by(QUERIES as usize).map(part).collect::<Result<_, _>>()?;
+        Tensor::f_cat(&parts, 0)
+    }
+
     /// The class that each query's neighbours vote for, (Q).
     ///
     /// # Errors

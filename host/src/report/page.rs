@@ -308,6 +308,11 @@ fn hash(hex: &str) -> Markup {
     html! { code title=(hex) { (short) } }
 }
 
+/// `0 airplane, 1 bird`: names with the labels that classifiers and files of features have for them.
+fn labelled(names: &[String], first: usize) -> String {
+    names.iter().zip(first..).map(|(name, label)| format!("{label} {name}")).collect::<Vec<_>>().join(", ")
+}
+
 fn data(facts: &Facts) -> Markup {
     let Some(identity) = &facts.identity else { return html! {} };
     let DatasetFacts { splits, class_names, roles, fingerprint, notes } = &identity.dataset;
@@ -329,8 +334,13 @@ fn data(facts: &Facts) -> Markup {
                 @if !class_names.is_empty() {
                     dt { (class_names.len()) " classes" }
                     dd {
-                        (class_names.iter().take(CLASSES).map(String::as_str).collect::<Vec<_>>().join(", "))
-                        @if class_names.len() > CLASSES { ", and " (class_names.len() - CLASSES) " more" }
+                        (labelled(&class_names[..class_names.len().min(CLASSES)], 0))
+                        @if class_names.len() > CLASSES {
+                            details {
+                                summary { "and " (class_names.len() - CLASSES) " more" }
+                                (labelled(&class_names[CLASSES..], CLASSES))
+                            }
+                        }
                     }
                 }
                 @for note in notes { dt { "note" } dd { (without_home(note)) } }

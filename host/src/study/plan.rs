@@ -12,6 +12,7 @@ use super::{
 use crate::{
     checkpoint::weights_digest,
     config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
+    console::note,
     dataset::{ForeignDataset, read_list},
     error::{Error, Result},
     hash::sha256,
@@ -86,6 +87,7 @@ impl Plan {
         let mut planner = Planner::new(&study, registry, set)?;
         // Who is to share cells must agree on where they lie; a base that can't be resolved is a fault of the study.
         let first = planner.resolve(&points[0], study.text.seeds[0], None);
+        first.iter().flat_map(|resolved| &resolved.notes).for_each(note);
         let run_directory =
             first.as_ref().map_or_else(|_| PathBuf::from("runs"), |r| r.experiment.record.run_directory.clone());
         let store = Store::new(&run_directory, lifetime);
@@ -255,7 +257,7 @@ impl<'a> Planner<'a> {
             processes: experiment.distributed.nproc,
             steps,
             may_use_gpu: experiment.train.device != crate::config::Device::Cpu,
-            toml: resolved.toml,
+            toml: resolved.kept,
             libraries: checked.libraries,
         })
     }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     augmentation::ForeignAugmentation,
     config::{self, Evaluation, Experiment},
+    console::note,
     dataset::{BatchMaker, LabelChoice, Order, OrderedWorkers, Source, Stage, TrainBatch},
     distributed::Group,
     error::{Error, Fault, Result},
@@ -34,10 +35,16 @@ pub(super) struct Data {
 }
 
 impl Data {
-    pub(super) fn open(experiment: &Experiment, setup: &Setup) -> Result<Self> {
+    /// Of several processes the first one tells what it finds.
+    pub(super) fn open(experiment: &Experiment, setup: &Setup, is_first: bool) -> Result<Self> {
         let description = Arc::new(setup.augmentation_description.clone());
         let mut source = Source::open(&setup.dataset, &experiment.dataset, description.decode_short_side)?;
-        if let Some(choice) = LabelChoice::of(experiment, &source)? {
+        if is_first {
+            source.tell()
+        } else {
+            source.hush()
+        }
+        if let Some(choice) = LabelChoice::of(experiment, &source, is_first)? {
             source = source.with_labels(Arc::new(choice));
         }
         let roles = &source.facts().roles;
@@ -137,7 +144,9 @@ impl Data {
         let Evaluation { protocol, batch_size, knn, knn_k, knn_temperature, knn_images, collapse, .. } =
             experiment.evaluation;
         let Some(classes) = self.classes() else {
-            log::info!("no labelled images to test on: no classifier is trained");
+            if self.group.rank() == 0 {
+                note("no labelled images to test on: no classifier is trained, and nothing is tested");
+            }
             return Ok(None);
         };
         let key = |purpose: &str| Key::new(experiment.train.seed).purpose(purpose);

@@ -73,7 +73,7 @@ pub fn prepare<'a>(
     Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
     native::log_warnings();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
-    let mut data = Data::open(experiment, &setup)?;
+    let mut data = Data::open(experiment, &setup, place.is_none_or(|place| place.rank == 0))?;
     let meeting = meet(place, experiment, device, &options.signals)?;
     let threads = experiment.train.thread_count(meeting.cores);
     native::set_threads(threads);
@@ -97,7 +97,8 @@ pub fn prepare<'a>(
         start.encoder.weights = None; // they may have gone since
     }
     let mut model = Model::new(&setup, &start, data.classes())?;
-    let state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    let mut state = if saved.is_empty() { RunState::default() } else { restore(&mut model, &saved)? };
+    state.class_names.clone_from(&data.source.facts().class_names);
     drop(saved);
     model.follow_leader(&group)?;
     let order = Arc::new(data.order(experiment));

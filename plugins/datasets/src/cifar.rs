@@ -1,8 +1,10 @@
-//! CIFAR-10 and CIFAR-100 from their binary archives: records of labels and three planes of 32×32.
+//! CIFAR-10 and CIFAR-100 from their binary archives: records of labels and three planes of 32×32; or from the Python version
+//! that torchvision keeps, whose pickles hold the same images in the same order.
 
 use crate::{
     archive::{self, Archive},
     config::{self, Cifar100Labels},
+    names, pickle,
     records::Records,
 };
 use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Roles, Sample, Split};
@@ -40,6 +42,34 @@ const CIFAR100: Archive = Archive {
     largest_member: 50_000 * 3074,
 };
 
+const CIFAR10_PYTHON: Archive = Archive {
+    folder: "cifar-10-batches-py",
+    file: "cifar-10-python.tar.gz",
+    url: "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    md5: "c58f30108f718f92721af3b95e74349a",
+    bytes: 170_498_071,
+    members: &[
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+        "batches.meta",
+    ],
+    largest_member: 64 << 20,
+};
+
+const CIFAR100_PYTHON: Archive = Archive {
+    folder: "cifar-100-python",
+    file: "cifar-100-python.tar.gz",
+    url: "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    md5: "eb9058c3a382ffc7106e4002c42a8d85",
+    bytes: 169_001_437,
+    members: &["train", "test", "meta"],
+    largest_member: 256 << 20,
+};
+
 /// How the records of a version look.
 struct Version {
     train: &'static [&'static str],
@@ -55,12 +85,68 @@ struct Version {
 struct Cifar {
     splits: [Vec<Part>; 2],
     facts: DatasetFacts,
-    label_bytes: usize,
 }
 
 struct Part {
     records: Records,
+    /// Bytes of a record before its pixels.
+    before: usize,
     labels: Vec<u8>,
+}
+
+/// The keys of a pickle.
+struct Keys {
+    labels: &'static str,
+    /// In the file of names.
+    names: &'static str,
+    class_count: u8,
+}
+
+/// One file of the Python version.
+fn unpickled(path: &Path, published: u64, keys: &Keys, allow_subset: bool) -> Result<Part> {
+    let shown = names::path(path);
+    let fail = |reason: String| {
+        Error::data(format!("`{shown}` can't be read: {reason}")).hint("copy or unpack the file again")
+    };
+    let bytes = fs::read(path).map_err(|cause| Error::data(format!("can't read `{shown}`")).caused_by(&cause))?;
+    let value = pickle::read(&bytes).map_err(fail)?;
+    let (data, labels) = (value.get("data", &bytes), value.get(keys.labels, &bytes));
+    let array = data.and_then(|data| data.array()).ok_or_else(|| fail("it holds no array `data`".to_owned()))?;
+    let labels = labels.and_then(|labels| labels.numbers());
+    let labels = labels.ok_or_else(|| fail(format!("it holds no list `{}`", keys.labels)))?;
+    let count = labels.len() as u64;
+    let fits = count == published || allow_subset && (1..=published).contains(&count);
+    if array.shape != [labels.len(), 3 * PLANE] || !fits {
+        return Err(fail(format!(
+            "{} labels and an array of {:?}, expected {published} images",
+            labels.len(),
+            array.shape
+        )));
+    }
+    let label = |(index, label): (usize, i64)| {
+        let in_range = u8::try_from(label).ok().filter(|&label| label < keys.class_count);
+        in_range.ok_or_else(|| fail(format!("record {index}: label `{label}` of {} classes", keys.class_count)))
+    };
+    let labels = labels.into_iter().enumerate().map(label).collect::<Result<Vec<u8>>>()?;
+    let records = Records::within(path, array.data.start as u64, 3 * PLANE, count)?;
+    Ok(Part { records, before: 0, labels })
+}
+
+/// The names of the classes in the Python version; numbers where the file is missing or says something else.
+fn unpickled_names(path: &Path, keys: &Keys) -> Vec<String> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let value = pickle::read(&bytes).ok();
+    let names = value.and_then(|value| value.get(keys.names, &bytes)?.texts(&bytes)).unwrap_or_default();
+    numbered_unless(names, usize::from(keys.class_count))
+}
+
+/// Which of the two versions lies below a root: the Python one only where the binary one is not there.
+fn is_python(root: &Path, binary: &Archive, python: &Archive) -> bool {
+    let has = |archive: &Archive| {
+        let inside = archive.members.iter().any(|member| root.join(member).is_file());
+        root.join(archive.folder).is_dir() || root.join(archive.file).is_file() || inside
+    };
+    !has(binary) && has(python)
 }
 
 /// CIFAR-10.
@@ -75,13 +161,33 @@ impl Cifar {
             let length = version.label_bytes + 3 * PLANE;
             let records = Records::open(&folder.join(name), length, published, allow_subset)?;
             let labels = records.labels(version.label_at, 0, version.class_count - 1)?;
-            Ok(Part { records, labels })
+            Ok(Part { records, before: version.label_bytes, labels })
         };
         let train: Result<Vec<Part>> = version.train.iter().map(|name| part(name, version.train_records)).collect();
         let splits = [train?, vec![part(version.test, 10_000)?]];
+        Ok(Self::of(splits, class_names(&folder.join(version.names), usize::from(version.class_count))))
+    }
+
+    fn of_python(
+        folder: &Path,
+        train: &[&str],
+        records: u64,
+        files: [&str; 2],
+        keys: &Keys,
+        subset: bool,
+    ) -> Result<Self> {
+        let part = |name: &str, count| unpickled(&folder.join(name), count, keys, subset);
+        let [test, meta] = files;
+        let train: Result<Vec<Part>> = train.iter().map(|name| part(name, records)).collect();
+        Ok(Self::of([train?, vec![part(test, 10_000)?]], unpickled_names(&folder.join(meta), keys)))
+    }
+
+    fn of(splits: [Vec<Part>; 2], class_names: Vec<String>) -> Self {
         let mut hash = Sha256::new();
         for part in splits.iter().flatten() {
-            hash.update(part.records.path().file_name().unwrap_or_default().as_encoded_bytes());
+            // Both versions hold the same images, so they are the same data.
+            let name = part.records.path().file_name().unwrap_or_default().to_string_lossy();
+            hash.update(format!("{}.bin", name.trim_end_matches(".bin")));
             hash.update(part.records.count().to_le_bytes());
             hash.update(&part.labels);
         }
@@ -89,12 +195,16 @@ impl Cifar {
         let split = |name: &str, parts| Split { name: name.to_owned(), length: length(parts), labelled: true };
         let facts = DatasetFacts {
             splits: vec![split("train", &splits[0]), split("test", &splits[1])],
-            class_names: class_names(&folder.join(version.names), usize::from(version.class_count)),
+            class_names,
             roles: Roles { pretrain: vec![0], train: vec![0], test: vec![1] },
             fingerprint: archive::hex(&hash.finalize()),
             notes: Vec::new(),
         };
-        Ok(Self { splits, facts, label_bytes: version.label_bytes })
+        Self { splits, facts }
+    }
+
+    fn state(&self) -> String {
+        self.splits.iter().flatten().map(|part| part.records.state()).collect::<Vec<_>>().join("; ")
     }
 
     fn find(&self, split: usize, mut index: u64) -> Result<(&Part, u64)> {
@@ -111,7 +221,7 @@ impl Cifar {
     fn read(&self, split: usize, index: u64) -> Result<Sample> {
         let (part, index) = self.find(split, index)?;
         let mut planes = [0; 3 * PLANE];
-        part.records.read(index, self.label_bytes, &mut planes)?;
+        part.records.read(index, part.before, &mut planes)?;
         let mut pixels = Vec::with_capacity(planes.len());
         for at in 0..PLANE {
             pixels.extend_from_slice(&[planes[at], planes[PLANE + at], planes[2 * PLANE + at]]);
@@ -134,6 +244,10 @@ impl Cifar {
 fn class_names(path: &Path, count: usize) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let names: Vec<String> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    numbered_unless(names, count)
+}
+
+fn numbered_unless(names: Vec<String>, count: usize) -> Vec<String> {
     if names.len() == count { names } else { (0..count).map(|label| format!("class {label}")).collect() }
 }
 
@@ -153,6 +267,12 @@ impl Dataset for Cifar10 {
     }
 
     fn create(config: &config::Cifar10) -> Result<Self> {
+        if is_python(&config.root, &CIFAR10, &CIFAR10_PYTHON) {
+            let folder = CIFAR10_PYTHON.provide(&config.root, false, None)?;
+            let keys = Keys { labels: "labels", names: "label_names", class_count: 10 };
+            let (train, files) = (&CIFAR10_PYTHON.members[..5], ["test_batch", "batches.meta"]);
+            return Cifar::of_python(&folder, train, 10_000, files, &keys, config.allow_subset).map(Self);
+        }
         let folder = CIFAR10.provide(&config.root, config.download, config.url.as_deref())?;
         let version = Version {
             train: &CIFAR10.members[..5],
@@ -181,6 +301,10 @@ impl Dataset for Cifar10 {
     fn labels(&self, split: usize) -> Result<Vec<i64>> {
         Ok(self.0.labels(split))
     }
+
+    fn state(&self) -> String {
+        self.0.state()
+    }
 }
 
 impl Dataset for Cifar100 {
@@ -192,8 +316,19 @@ impl Dataset for Cifar100 {
     }
 
     fn create(config: &config::Cifar100) -> Result<Self> {
-        let folder = CIFAR100.provide(&config.root, config.download, config.url.as_deref())?;
         let fine = config.labels == Cifar100Labels::Fine;
+        if is_python(&config.root, &CIFAR100, &CIFAR100_PYTHON) {
+            let folder = CIFAR100_PYTHON.provide(&config.root, false, None)?;
+            let keys = match config.labels {
+                Cifar100Labels::Fine => Keys { labels: "fine_labels", names: "fine_label_names", class_count: 100 },
+                Cifar100Labels::Coarse => {
+                    Keys { labels: "coarse_labels", names: "coarse_label_names", class_count: 20 }
+                }
+            };
+            return Cifar::of_python(&folder, &["train"], 50_000, ["test", "meta"], &keys, config.allow_subset)
+                .map(Self);
+        }
+        let folder = CIFAR100.provide(&config.root, config.download, config.url.as_deref())?;
         let version = Version {
             train: &CIFAR100.members[..1],
             test: "test.bin",
@@ -220,6 +355,10 @@ impl Dataset for Cifar100 {
 
     fn labels(&self, split: usize) -> Result<Vec<i64>> {
         Ok(self.0.labels(split))
+    }
+
+    fn state(&self) -> String {
+        self.0.state()
     }
 }
 

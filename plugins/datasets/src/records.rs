@@ -3,8 +3,8 @@
 use crate::names;
 use infomax_sdk::{Error, Result};
 use std::{
-    fs::File,
-    os::unix::fs::FileExt,
+    fs::{File, Metadata},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -13,8 +13,11 @@ use std::{
 pub(crate) struct Records {
     file: File,
     path: PathBuf,
+    /// Where the first record begins.
+    start: u64,
     length: usize,
     count: u64,
+    state: String,
 }
 
 impl Records {
@@ -38,7 +41,21 @@ impl Records {
             ))
             .hint("copy or unpack the file again"));
         }
-        Ok(Self { file, path: path.to_owned(), length, count: bytes / length as u64 })
+        let (count, state) = (bytes / length as u64, state_of(&metadata));
+        Ok(Self { file, path: path.to_owned(), start: 0, length, count, state })
+    }
+
+    /// Records in the middle of a file.
+    pub fn within(path: &Path, start: u64, length: usize, count: u64) -> Result<Self> {
+        let fail = |cause| Error::data(format!("can't open `{}`", names::path(path))).caused_by(&cause);
+        let file = File::open(path).map_err(fail)?;
+        let state = state_of(&file.metadata().map_err(fail)?);
+        Ok(Self { file, path: path.to_owned(), start, length, count, state })
+    }
+
+    /// Another text as soon as the file is written anew.
+    pub fn state(&self) -> &str {
+        &self.state
     }
 
     pub fn count(&self) -> u64 {
@@ -59,7 +76,7 @@ impl Records {
         if index >= self.count || offset + bytes.len() > self.length {
             return Err(Error::data(format!("{}: there are {} records", self.locate(index), self.count)));
         }
-        let position = index * self.length as u64 + offset as u64;
+        let position = self.start + index * self.length as u64 + offset as u64;
         self.file.read_exact_at(bytes, position).map_err(|cause| {
             Error::data(format!("can't read {}, byte {position}", self.locate(index))).caused_by(&cause)
         })
@@ -84,6 +101,12 @@ impl Records {
         }
         Ok(labels)
     }
+}
+
+/// Size and times of a file.
+pub(crate) fn state_of(metadata: &Metadata) -> String {
+    let (content, entry) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+    format!("{} {content:?} {entry:?}", metadata.len())
 }
 
 #[cfg(test)]

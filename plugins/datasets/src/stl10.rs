@@ -79,6 +79,10 @@ impl Dataset for Stl10 {
         self.facts.clone()
     }
 
+    fn state(&self) -> String {
+        self.images.iter().map(Records::state).collect::<Vec<_>>().join("; ")
+    }
+
     fn read(&self, split: usize, index: u64) -> Result<Sample> {
         let records = self.images.get(split).ok_or_else(|| Error::data(format!("there is no split `{split}`")))?;
         let mut planes = vec![0; 3 * PLANE];

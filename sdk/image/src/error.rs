@@ -53,6 +53,8 @@ pub enum DecodeError {
         height: u32,
         /// The limit that it exceeds.
         limit: String,
+        /// Whether it is the limit of [`Limits::max_pixels`](crate::Limits), not that of a side.
+        pixels: bool,
     },
 }
 
@@ -83,9 +85,12 @@ impl DecodeError {
             Self::Empty | Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy or download the file again, or remove it from the dataset"
             }
-            Self::UnknownFormat { .. } => "remove the file from the dataset; JPEG, PNG, WebP, BMP and GIF are read",
+            Self::UnknownFormat { .. } => {
+                "convert the file, or remove it from the dataset; JPEG, PNG, WebP, BMP, GIF, TIFF and PNM are read"
+            }
             Self::Unsupported { .. } => "convert the file to PNG or to a common JPEG",
-            Self::TooLarge { .. } => "scale the image down, or raise the decoding limits",
+            Self::TooLarge { pixels: true, .. } => "raise `dataset.max_pixels`, or scale the image down",
+            Self::TooLarge { .. } => "scale the image down",
         }
     }
 }

@@ -8,6 +8,6 @@ pub mod error;
 pub mod operations;
 mod pixels;
 
-pub use decode::{DecodeOptions, Decoded, Format, Limits, decode};
+pub use decode::{DecodeOptions, Decoded, Format, Gray16, Limits, decode};
 pub use error::DecodeError;
 pub use pixels::{Rgb8, Rgb8Mut, Rgb8Ref};

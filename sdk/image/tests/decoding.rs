@@ -1,6 +1,6 @@
 //! Files of many kinds against Pillow's pixels (`record_fixtures.py`), and files that must be refused.
 
-use infomax_image::{DecodeError, DecodeOptions, Decoded, Format, Limits, decode};
+use infomax_image::{DecodeError, DecodeOptions, Decoded, Format, Gray16, Limits, decode};
 use std::{fs, path::PathBuf};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -36,7 +36,6 @@ fn d06_d07_d08_pixels_are_pillows() {
         ("one_bit.png", Format::Png, false, exact),
         ("rgba.png", Format::Png, false, exact),
         ("gray_alpha.png", Format::Png, false, exact),
-        ("gray16.png", Format::Png, false, exact),
         ("rgb16.png", Format::Png, false, exact),
         ("png_named.jpg", Format::Png, false, exact),
         ("gif_named.jpg", Format::Gif, false, exact),
@@ -46,12 +45,52 @@ fn d06_d07_d08_pixels_are_pillows() {
         ("animated.gif", Format::Gif, true, exact),
         ("animated.webp", Format::WebP, true, exact),
         ("animated.png", Format::Png, true, exact),
+        ("arithmetic.jpg", Format::Jpeg, false, exact),
+        ("arithmetic_progressive.jpg", Format::Jpeg, false, exact),
+        ("555.bmp", Format::Bmp, false, exact),
+        ("565.bmp", Format::Bmp, false, exact),
+        ("555_masks.bmp", Format::Bmp, false, exact),
+        ("small_frame.gif", Format::Gif, false, exact),
+        ("small_transparent_frame.gif", Format::Gif, false, exact),
+        ("rgb.tif", Format::Tiff, false, exact),
+        ("lzw.tif", Format::Tiff, false, exact),
+        ("deflate.tif", Format::Tiff, false, exact),
+        ("packbits.tif", Format::Tiff, false, exact),
+        ("jpeg_in.tif", Format::Tiff, false, 2),
+        ("gray.tif", Format::Tiff, false, exact),
+        ("gray_alpha.tif", Format::Tiff, false, exact),
+        ("rgba.tif", Format::Tiff, false, exact),
+        ("palette.tif", Format::Tiff, false, exact),
+        ("one_bit.tif", Format::Tiff, false, exact),
+        ("group4.tif", Format::Tiff, false, exact),
+        ("cmyk.tif", Format::Tiff, false, exact),
+        ("pages.tif", Format::Tiff, true, exact),
+        ("turned.tif", Format::Tiff, false, exact),
+        ("rgb.ppm", Format::Pnm, false, exact),
+        ("text.ppm", Format::Pnm, false, exact),
+        ("gray.pgm", Format::Pnm, false, exact),
+        ("one_bit.pbm", Format::Pnm, false, exact),
     ] {
         let decoded = strict(&fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((decoded.format, decoded.was_animated), (format, animated), "{name}");
         let largest = difference(&decoded, &format!("{name}.rgb"));
         eprintln!("{name}: largest difference {largest}");
         assert!(largest <= tolerance, "{name}: differs by {largest}");
+    }
+}
+
+#[test]
+fn d07_gray_of_16_bits_is_scaled_or_saturated_in_every_format() {
+    for name in ["gray16.png", "gray16.tif", "gray16.pgm"] {
+        let of = |gray16| decode(&fixture(name), &DecodeOptions { gray16, ..DecodeOptions::default() }).expect(name);
+        let (scaled, saturated) = (of(Gray16::Scale), of(Gray16::Saturate));
+        assert!(scaled.was_gray16 && saturated.was_gray16, "{name}");
+        assert_eq!(difference(&scaled, &format!("{name}.scaled.rgb")), 0, "{name}");
+        assert_eq!(difference(&saturated, &format!("{name}.rgb")), 0, "{name}");
+        assert_eq!(strict(&fixture(name)).expect(name), scaled, "{name}: scaled where nothing is said");
+    }
+    for name in ["gray.png", "rgb16.png", "gray_alpha.tif", "rgb.ppm"] {
+        assert!(!strict(&fixture(name)).expect(name).was_gray16, "{name}");
     }
 }
 
@@ -81,6 +120,11 @@ fn d01_every_truncation_is_refused() {
         "webp_named.jpg",
         "lossy.webp",
         "animated.gif",
+        "rgb.tif",
+        "lzw.tif",
+        "gray16.tif",
+        "rgb.ppm",
+        "gray16.pgm",
     ] {
         let bytes = fixture(name);
         for length in 0..bytes.len() {
@@ -120,6 +164,15 @@ fn d03_what_is_no_image_says_what_it_looks_like() {
     assert_eq!(message(b""), "the file is empty");
     assert_eq!(message(b"x"), "not an image: 1 byte(s)");
     assert_eq!(message(b"<html><body>404"), "not an image: a web page or XML");
+    assert_eq!(message(b"\0\0\0\x1cftypavif\0\0\0\0"), "not an image: AVIF, which is not read");
+    assert_eq!(
+        message(b"\0\0\0\x18ftypheic\0\0\0\0"),
+        "not an image: HEIC or another film-like container, which is not read"
+    );
+    assert_eq!(
+        message(b"\0\x05\x16\x07\0\x02"),
+        "not an image: what macOS keeps beside a file (`._NAME`), which is not read"
+    );
     assert_eq!(message(b"hello, world\n"), "not an image: text, `hello, world\\n`");
     assert_eq!(message(&[0xFF, 0xD8, 0xFF]), "truncated JPEG: no end-of-image marker at byte 3");
 }
@@ -144,6 +197,12 @@ fn d16_bombs_are_refused_by_their_header() {
         refused.expect_err("too large").to_string(),
         "JPEG of 23×17 pixels exceeds the limit of 16 pixels a side"
     );
+    let limits = Limits { max_pixels: 16, ..Limits::default() };
+    for name in ["baseline.jpg", "gray.png", "lossy.webp", "565.bmp", "animated.gif", "rgb.tif", "rgb.ppm"] {
+        let refused = decode(&fixture(name), &DecodeOptions { limits, ..DecodeOptions::default() }).expect_err(name);
+        assert!(refused.to_string().ends_with("of 23×17 pixels exceeds the limit of 16 pixels"), "{refused}");
+        assert!(refused.hint().contains("`dataset.max_pixels`"), "{}", refused.hint());
+    }
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -168,9 +227,25 @@ fn d21_mutated_files_never_panic() {
         (state >> 33) as usize
     };
     let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
-    for name in
-        ["baseline.jpg", "progressive.jpg", "cmyk.jpg", "palette.png", "animated.gif", "lossy.webp", "bmp_named.jpg"]
-    {
+    for name in [
+        "baseline.jpg",
+        "progressive.jpg",
+        "arithmetic.jpg",
+        "cmyk.jpg",
+        "palette.png",
+        "animated.gif",
+        "small_frame.gif",
+        "lossy.webp",
+        "bmp_named.jpg",
+        "565.bmp",
+        "lzw.tif",
+        "palette.tif",
+        "group4.tif",
+        "jpeg_in.tif",
+        "gray16.tif",
+        "text.ppm",
+        "gray16.pgm",
+    ] {
         let original = fixture(name);
         for _ in 0..400 {
             let mut bytes = original.clone();

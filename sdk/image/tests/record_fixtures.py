@@ -87,3 +87,99 @@ for orientation in range(1, 9):
     turned = ImageOps.exif_transpose(Image.open(OUT / f"orientation{orientation}.jpg")).convert("RGB")
     turned_bytes = struct.pack("<II", *turned.size) + turned.tobytes()
     (OUT / f"orientation{orientation}.jpg.turned.rgb").write_bytes(turned_bytes)
+
+# 16-bit gray as it is scaled: the high byte, not what Pillow's `convert` gives.
+def record_scaled(name):
+    high = (np.asarray(Image.open(OUT / name)).astype(np.uint16) >> 8).astype(np.uint8)
+    height, width = high.shape
+    pixels = np.repeat(high[..., None], 3, -1).tobytes()
+    (OUT / f"{name}.scaled.rgb").write_bytes(struct.pack("<II", width, height) + pixels)
+
+
+record_scaled("gray16.png")
+
+# TIFF, as Pillow and libtiff write it.
+save("rgb.tif", rgb)
+save("lzw.tif", rgb, compression="tiff_lzw")
+save("deflate.tif", rgb, compression="tiff_adobe_deflate")
+save("packbits.tif", rgb, compression="packbits")
+save("jpeg_in.tif", rgb.convert("L"), compression="jpeg")
+save("gray.tif", rgb.convert("L"))
+save("gray_alpha.tif", rgba.convert("LA"))
+save("rgba.tif", rgba)
+save("palette.tif", rgb.quantize(16))
+save("one_bit.tif", rgb.convert("1"))
+save("group4.tif", rgb.convert("1"), compression="group4")
+save("cmyk.tif", rgb.convert("CMYK"))
+save("gray16.tif", Image.fromarray(gray16))
+record_scaled("gray16.tif")
+save("pages.tif", rgb, save_all=True, append_images=[rgb.rotate(180)])
+turned = Image.Exif()
+turned[0x0112] = 6
+save("turned.tif", rgb, exif=turned)
+
+# PNM, binary and as text.
+save("rgb.ppm", rgb)
+save("gray.pgm", rgb.convert("L"))
+save("one_bit.pbm", rgb.convert("1"))
+(OUT / "text.ppm").write_text(f"P3\n# as text\n{W} {H}\n255\n" + " ".join(map(str, smooth.ravel())) + "\n")
+record("text.ppm")
+save("gray16.pgm", Image.fromarray(gray16))
+record_scaled("gray16.pgm")
+
+# Arithmetic coding, by libjpeg's own tool: `cjpeg -arithmetic -quality 90 rgb.ppm`.
+import shutil
+import subprocess
+
+if shutil.which("cjpeg"):
+    for name, more in [("arithmetic.jpg", []), ("arithmetic_progressive.jpg", ["-progressive"])]:
+        command = ["cjpeg", "-arithmetic", "-quality", "90", *more, "-outfile", str(OUT / name), str(OUT / "rgb.ppm")]
+        subprocess.run(command, check=True)
+        record(name)
+
+
+# Bitmaps of 16 bits: Pillow reads them and can't write them.
+def bmp16(name, masks):
+    stride = (2 * W + 3) // 4 * 4
+    green = 63 if masks and masks[1] == 0x7E0 else 31
+    r, g, b = (smooth[..., c].astype(np.uint32) for c in range(3))
+    five = lambda v: v * 31 // 255
+    shift = 11 if green == 63 else 10
+    values = (five(r) << shift) | ((g * green // 255) << 5) | five(b)
+    rows = np.zeros((H, stride // 2), "<u2")
+    rows[:, :W] = values[::-1]
+    extra = struct.pack("<III", *masks) if masks else b""
+    offset = 54 + len(extra)
+    head = struct.pack("<2sIHHI", b"BM", offset + rows.nbytes, 0, 0, offset)
+    head += struct.pack("<IiiHHIIiiII", 40, W, H, 1, 16, 3 if masks else 0, rows.nbytes, 0, 0, 0, 0)
+    (OUT / name).write_bytes(head + extra + rows.tobytes())
+    record(name)
+
+
+bmp16("555.bmp", None)
+bmp16("565.bmp", (0xF800, 0x7E0, 0x1F))
+bmp16("555_masks.bmp", (0x7C00, 0x3E0, 0x1F))
+
+
+# A GIF whose first frame is smaller than its screen, with and without a transparent index.
+def small_frame(name, transparent):
+    data = bytearray()
+    options = {} if transparent is None else {"transparency": transparent}
+    buffer = io.BytesIO()
+    rgb.quantize(16).save(buffer, "GIF", **options)
+    data = bytearray(buffer.getvalue())
+    data[6:10] = struct.pack("<HH", W + 9, H + 5)
+    at = 13 + 3 * (2 << (data[10] & 7))
+    while data[at] == 0x21:
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    assert data[at] == 0x2C
+    data[at + 1 : at + 5] = struct.pack("<HH", 4, 2)
+    (OUT / name).write_bytes(data)
+    record(name)
+
+
+small_frame("small_frame.gif", None)
+small_frame("small_transparent_frame.gif", 5)

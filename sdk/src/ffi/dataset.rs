@@ -29,6 +29,14 @@ pub fn create<T: Dataset>(request: Request) -> Result<FfiDataset> {
     Ok(FfiDataset { instance: hold(dataset), vtable: DatasetVTableRef(Provider::<T>::VTABLE.as_prefix()) })
 }
 
+/// What the function `facts` of the table gives; hosts that know no state pass over it.
+#[derive(serde::Serialize)]
+struct FactsAndState {
+    #[serde(flatten)]
+    facts: crate::DatasetFacts,
+    state: String,
+}
+
 struct Provider<T>(PhantomData<T>);
 
 impl<T: Dataset> Provider<T> {
@@ -48,7 +56,12 @@ impl<T: Dataset> Provider<T> {
 
     extern "C" fn facts(instance: Instance) -> FfiResult<RString> {
         // SAFETY: the host passes the instance that it got with this table.
-        unsafe { with(instance, |dataset: &T| super::module::to_json(&dataset.facts()).map(RString::from)) }
+        unsafe {
+            with(instance, |dataset: &T| {
+                let told = FactsAndState { facts: dataset.facts(), state: dataset.state() };
+                super::module::to_json(&told).map(RString::from)
+            })
+        }
     }
 
     extern "C" fn read(instance: Instance, split: u64, index: u64) -> FfiResult<FfiSample> {

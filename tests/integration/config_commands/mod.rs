@@ -4,6 +4,7 @@ mod difference;
 mod escapes;
 mod explain;
 mod fuzz;
+mod paths;
 mod published;
 mod shipped;
 mod units;

@@ -57,7 +57,7 @@ fn tree_of(names: &[&str]) -> ImageTree {
 #[test]
 fn d06_d07_d08_every_kind_of_image_has_pillows_pixels() {
     let tree = tree_of(&KINDS.map(|(name, _)| name));
-    let source = tree.open(json!({})).unwrap();
+    let source = tree.open(json!({"gray16": "saturate"})).unwrap();
     let mut exact = 0;
     for (index, (name, animated)) in KINDS.into_iter().enumerate() {
         let image = source.read(0, index as u64).unwrap().unwrap_or_else(|bad| panic!("{name}: {}", bad.reason));
@@ -67,6 +67,26 @@ fn d06_d07_d08_every_kind_of_image_has_pillows_pixels() {
         exact += usize::from(largest == 0);
     }
     figure("D06", "kinds of image with Pillow's pixels (D06-D08)", exact, KINDS.len());
+}
+
+#[test]
+fn d07_gray_of_16_bits_is_scaled_unless_asked_otherwise_and_told() {
+    let tree = tree_of(&["gray16.png", "gray16.tif", "gray.png", "gray16.pgm"]);
+    for (asked, ending) in [(None, "scaled.rgb"), (Some("scale"), "scaled.rgb"), (Some("saturate"), "rgb")] {
+        let source = tree.open(asked.map_or(json!({}), |asked| json!({"gray16": asked}))).unwrap();
+        for (index, name) in [(0, "gray16.png"), (1, "gray16.tif"), (3, "gray16.pgm")] {
+            let image = source.read(0, index).unwrap().unwrap();
+            assert_eq!(difference(image.width, image.height, &image.pixels, &format!("{name}.{ending}")), 0, "{name}");
+        }
+    }
+    let (ended, report) = tree.scan(&[]);
+    assert_eq!((ended.code, report["gray16"].as_u64()), (0, Some(3)), "{}", ended.seen());
+    let told = ended.err.matches("16-bit gray images are scaled").count();
+    assert!(told == 1 && ended.err.contains("`dataset.gray16 = \"saturate\"`"), "{}", ended.seen());
+    let trained = tree.run(&["train"], &["--set", "dataset.gray16=saturate"]);
+    assert!(trained.code == 0 && trained.err.contains("16-bit gray images are cut off at 255"), "{}", trained.seen());
+    let refused = tree.run(&["train"], &["--set", "dataset.gray16=half"]);
+    assert!(refused.code == 2 && refused.err.contains("`scale`, `saturate`"), "{}", refused.seen());
 }
 
 #[test]

@@ -13,3 +13,14 @@ pub enum OnBad {
     /// Put another image in its place, by a rule that doesn't depend on the number of workers, and count it.
     Skip,
 }
+
+/// How gray of 16 bits without alpha becomes gray of 8 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Gray16 {
+    /// 0 to 65535 become 0 to 255, as in every other 16-bit image.
+    #[default]
+    Scale,
+    /// What is above 255 becomes 255, as Pillow and torchvision do.
+    Saturate,
+}

@@ -71,16 +71,22 @@ fn layouts_are_found() {
 #[test]
 fn d11_empty_missing_and_single_classes_are_named() {
     let root = tree(&[b"train/a/1.jpg", b"train/b/1.jpg", b"test/a/1.jpg", b"test/b/notes.txt"]);
-    assert_eq!(refused(&root), "class folders without an image in `ROOT/test`: `b`");
+    assert_eq!(
+        refused(&root),
+        "class folders without an image in `ROOT/test`: `b`; passed over: 1 (no image by its name: `.txt`)"
+    );
     let allowed = config::ImageFolder { allow_empty_classes: true, ..config(&root) };
     let notes = ImageFolder::create(&allowed).expect("allowed").facts().notes.join("\n");
-    assert!(notes.contains("1 (no image by its name)") && notes.contains("without an image: `b`"), "{notes}");
+    assert!(notes.contains("1 (no image by its name: `.txt`)") && notes.contains("without an image: `b`"), "{notes}");
     let root = tree(&[b"train/a/1.jpg", b"train/b/1.jpg", b"test/a/1.jpg", b"test/c/1.jpg"]);
     assert_eq!(refused(&root), "classes in `ROOT/test` that `ROOT/train` lacks: `c`");
     let root = tree(&[b"train/a/1.jpg", b"train/b/1.jpg", b"test/a/1.jpg"]);
     assert_eq!(refused(&root), "classes in `ROOT/train` that `ROOT/test` lacks: `b`");
     assert_eq!(refused(&tree(&[b"a/1.jpg"])), "`ROOT` holds a single class, `a`");
-    assert_eq!(refused(&tree(&[b"1.jpg"])), "`ROOT` holds no class folders");
+    assert_eq!(
+        refused(&tree(&[b"1.txt"])),
+        "`ROOT` holds no image; passed over: 1 (no image by its name: `.txt`), first `ROOT/1.txt`"
+    );
 }
 
 #[test]

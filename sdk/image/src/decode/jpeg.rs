@@ -42,7 +42,7 @@ fn decompress(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeEr
     if inks {
         pixels = pixels.chunks_exact(4).flat_map(cmyk_to_rgb).collect();
     }
-    let decoded = Decoded { width, height, pixels, format: Format::Jpeg, was_animated: false };
+    let decoded = Decoded { width, height, pixels, format: Format::Jpeg, was_animated: false, was_gray16: false };
     Ok(match exif {
         Some(exif) => orientation::apply(decoded, &exif),
         None => decoded,
@@ -55,7 +55,7 @@ fn eighths(side: u32, least: u32) -> u8 {
 }
 
 /// Pillow's `cmyk2rgb` of inks that are stored inverted, as Adobe does.
-fn cmyk_to_rgb(inks: &[u8]) -> [u8; 3] {
+pub(super) fn cmyk_to_rgb(inks: &[u8]) -> [u8; 3] {
     let white = u32::from(inks[3]);
     [0, 1, 2].map(|ink| {
         let product = (255 - u32::from(inks[ink])) * white + 128;

@@ -7,6 +7,11 @@ pub(super) fn apply(decoded: Decoded, exif: &[u8]) -> Decoded {
     Orientation::from_exif_chunk(exif).map_or_else(|| decoded.clone(), |orientation| turn(&decoded, orientation))
 }
 
+/// The same for the tag's value, 1 to 8.
+pub(super) fn apply_value(decoded: Decoded, value: u8) -> Decoded {
+    Orientation::from_exif(value).map_or_else(|| decoded.clone(), |orientation| turn(&decoded, orientation))
+}
+
 fn turn(decoded: &Decoded, orientation: Orientation) -> Decoded {
     let (w, h) = (decoded.width as usize, decoded.height as usize);
     let swapped = matches!(
@@ -37,5 +42,6 @@ fn turn(decoded: &Decoded, orientation: Orientation) -> Decoded {
         pixels,
         format: decoded.format,
         was_animated: decoded.was_animated,
+        was_gray16: decoded.was_gray16,
     }
 }
