@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A source of images. Called by many loader threads at once.
 pub trait Dataset: Send + Sync + Sized + 'static {
-    /// The component's own table in the experiment file; its JSON Schema is in the manifest.
+    /// The component's own table in the experiment file; its JSON Schema is in the manifest. A field that names a file or
+    /// folder says so, `#[schemars(extend("format" = "path"))]`, or is called `root`: then `~` is the home folder in it, and a
+    /// config file's relative path counts from that file.
     type Config: DeserializeOwned;
 
     /// What the dataset will be, as far as that is known without touching the disk.

@@ -195,7 +195,7 @@ mod tests {
 
     fn measured(signal: f64, batch_size: i64) -> Measured {
         let settings = Settings { classes: CLASSES, knn_k: 20, knn_temperature: 0.1 };
-        measure(&features(200, signal, batch_size), &features(100, signal, batch_size), settings).unwrap()
+        measure(&features(200, signal, batch_size), &features(100, signal, batch_size), settings).unwrap().0
     }
 
     #[test]

@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn a_run_keeps_its_place_on_schedules_that_lead_to_its_end() {
         let state = RunState { step: 5, planned_steps: Some(40), ..RunState::default() };
-        let byol = Some(Momentum { start: 0.99, end: 1.0 });
-        let constant = Some(Momentum { start: 0.99, end: 0.99 });
+        let byol = || Some(Momentum { start: 0.99, end: 1.0 });
+        let constant = || Some(Momentum { start: 0.99, end: 0.99 });
         let check = |steps, schedule, momentum, overrides: &[&str]| {
             let mut experiment = experiment(Train { steps: Some(steps), ..Train::default() }, Some(0), None);
             experiment.optimizer.schedule = schedule;
@@ -131,12 +131,12 @@ mod tests {
             let overrides: Vec<String> = overrides.iter().map(|&name| name.to_owned()).collect();
             check_length(&experiment, plan, &schedule, momentum, &state, &overrides)
         };
-        assert!(check(40, ScheduleName::Milestones, byol, &[]).is_ok());
-        let error = check(60, ScheduleName::Milestones, byol, &[]).unwrap_err();
+        assert!(check(40, ScheduleName::Milestones, byol(), &[]).is_ok());
+        let error = check(60, ScheduleName::Milestones, byol(), &[]).unwrap_err();
         assert!(error.exit_code() == 5 && error.to_string().contains("0.99"), "{error}");
-        assert!(check(60, ScheduleName::Milestones, byol, &["train.steps"]).is_ok());
-        assert!(check(60, ScheduleName::Milestones, byol, &["train"]).is_ok());
-        assert!(check(60, ScheduleName::Milestones, constant, &[]).is_ok());
+        assert!(check(60, ScheduleName::Milestones, byol(), &["train.steps"]).is_ok());
+        assert!(check(60, ScheduleName::Milestones, byol(), &["train"]).is_ok());
+        assert!(check(60, ScheduleName::Milestones, constant(), &[]).is_ok());
         assert!(check(60, ScheduleName::Milestones, None, &[]).is_ok());
         assert!(check(60, ScheduleName::Cosine, None, &[]).is_err());
     }

@@ -177,8 +177,8 @@ impl Machine<'_> {
         loop {
             let code = self.number(1)? as u8;
             match code {
-                0x80 => drop(self.take(1)?),
-                0x95 => drop(self.take(8)?),
+                0x80 => _ = self.take(1)?,
+                0x95 => _ = self.take(8)?,
                 b'}' => self.push(Value::Dict(Rc::default()))?,
                 b']' => self.push(Value::List(Rc::default()))?,
                 b')' => self.push(Value::Tuple(Rc::default()))?,

@@ -1,5 +1,6 @@
 //! The published command lines resolve as they stand, from any folder.
 
+use super::shipped::with_configs;
 use crate::support::binary::{errors, experiment, run};
 use infomax::config::{difference, read_resolved};
 use serde_json::{Value, json};
@@ -89,7 +90,8 @@ fn remaining_flags_set_their_keys() {
 /// The shipped experiment has the paper's larger model and batch; nothing else differs from the script's defaults.
 #[test]
 fn published_defaults_are_those_of_the_shipped_experiment() {
-    let folder = tempfile::tempdir().unwrap();
+    // Where the shipped files are started from, their relative paths are those of the working directory.
+    let folder = with_configs();
     let value = |name: &str, arguments: &[&str]| {
         let output = run(folder.path(), &[&["config", "show"], arguments].concat());
         assert!(output.status.success(), "{}", errors(&output, folder.path()));
@@ -97,7 +99,7 @@ fn published_defaults_are_those_of_the_shipped_experiment() {
         read_resolved(&folder.path().join(name)).unwrap()
     };
     let published = value("a.toml", &["--dataset", "C10"]);
-    let shipped = value("b.toml", &[&experiment("cifar10-amdim")]);
+    let shipped = value("b.toml", &["configs/experiments/cifar10-amdim.toml"]);
     let keys: Vec<String> = difference(&published, &shipped).into_iter().map(|change| change.key).collect();
     assert_eq!(keys, ["encoder.config.depth", "encoder.config.n_rkhs", "encoder.config.ndf", "train.batch_size"]);
 
@@ -105,7 +107,7 @@ fn published_defaults_are_those_of_the_shipped_experiment() {
         "a.toml",
         &["--dataset", "IN128", "--ndf", "192", "--n_rkhs", "1536", "--n_depth", "8", "--batch_size", "480"],
     );
-    let shipped = value("b.toml", &[&experiment("imagenet-amdim")]);
+    let shipped = value("b.toml", &["configs/experiments/imagenet-amdim.toml"]);
     assert_eq!(difference(&published, &shipped), []);
 }
 
