@@ -277,7 +277,7 @@ fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn c05_contradictions_name_both_keys() {
-    let broken: [(&str, &[&str]); 23] = [
+    let broken: [(&str, &[&str]); 25] = [
         ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
         (
             "optimizer.warmup_steps train.images",
@@ -307,6 +307,8 @@ fn c05_contradictions_name_both_keys() {
         ("train.batch_size train.accumulation_steps", &["train.batch_size=6", "train.accumulation_steps=4"]),
         ("batch_norm.chunk_size train.batch_size", &["train.batch_size=8", "batch_norm.chunk_size=3"]),
         ("batch_norm.mode batch_norm.chunk_size", &["batch_norm.mode=sync", "batch_norm.chunk_size=2"]),
+        ("encoder.weights_key encoder.weights", &["encoder.weights_key=teacher"]),
+        ("encoder.weights_prefix encoder.weights", &["encoder.weights_prefix=module."]),
         ("dataset.label_fraction dataset.label_list", &["dataset.label_fraction=0.1", "dataset.label_list=names.txt"]),
         ("dataset.on_bad dataset.max_bad_fraction", &["dataset.on_bad=skip", "dataset.max_bad_fraction=0"]),
         ("train.epochs train.steps", &["train.epochs=1", "train.steps=1000"]),

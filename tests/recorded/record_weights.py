@@ -197,6 +197,9 @@ save("lightly-torchvision.ckpt", {
     "state_dict": Module(backbone=sequential, backbone_momentum=slow, projection_head=nn.Linear(8, 8)).state_dict(),
     "pytorch-lightning_version": lightning.__version__,
 })
+# SimCLR by way of a Sequential without max-pooling and last layer.
+kept = [child for name, child in net.named_children() if name not in ("maxpool", "fc")]
+save("simclr-sequential.pth", Module(f=nn.Sequential(*kept), g=nn.Linear(8, 8)).state_dict())
 # MMPretrain: `{meta, state_dict}` with `backbone.`, `neck.` and `head.`, and an averaged model's names.
 mm = Module(backbone=trunk, neck=nn.Linear(8, 8), head=nn.Linear(8, 8), target_net=Module(module=student))
 save("mmpretrain.pth", {"meta": {"epoch": 200, "experiment": config, "time": datetime.datetime(2024, 5, 1)},

@@ -682,7 +682,7 @@ mod tests {
         let opaque = |bytes: &[u8]| {
             let pickle = Pickle::read(bytes).unwrap();
             let Node::Opaque(name) = pickle.root() else { panic!("{:?}", pickle.root()) };
-            assert!(pickle.opaque_names().contains(name));
+            assert!(pickle.opaque_names().contains(&**name));
             name.to_string()
         };
         assert_eq!(opaque(b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."), "posix.system");

@@ -231,6 +231,26 @@ const RULES: &[Rule] = &[
         hint: "list each epoch once, in order",
     },
     Rule {
+        keys: ["encoder.weights_key", "encoder.weights"],
+        check: |e| {
+            let key = e.encoder.weights_key.as_ref().filter(|_| e.encoder.weights.is_none())?;
+            Some(format!(
+                "`encoder.weights_key` = `{key}` chooses in a file of weights, but there is no `encoder.weights`"
+            ))
+        },
+        hint: "name the file under `encoder.weights`, or leave the key out",
+    },
+    Rule {
+        keys: ["encoder.weights_prefix", "encoder.weights"],
+        check: |e| {
+            let prefix = e.encoder.weights_prefix.as_ref().filter(|_| e.encoder.weights.is_none())?;
+            Some(format!(
+                "`encoder.weights_prefix` = `{prefix}` chooses in a file of weights, but there is no `encoder.weights`"
+            ))
+        },
+        hint: "name the file under `encoder.weights`, or leave the prefix out",
+    },
+    Rule {
         keys: ["dataset.label_fraction", "dataset.label_list"],
         check: |e| {
             let (fraction, list) = (e.dataset.label_fraction?, e.dataset.label_list.as_ref()?);

@@ -87,6 +87,7 @@ fn files_of_every_library_give_the_encoder_in_them() {
         ("lightning.ckpt", "in `state_dict` under `backbone.`"),
         ("lightly.pth", "by the names of lightly's ResNet in a Sequential"),
         ("lightly-torchvision.ckpt", "by the names of torchvision's ResNet in a Sequential"),
+        ("simclr-sequential.pth", "by the names of a ResNet in a Sequential without max-pooling"),
         ("mmpretrain.pth", "in `state_dict` under `backbone.`"),
         ("vissl.torch", "in `classy_state_dict.base_model.model.trunk` under `_feature_blocks.`"),
         ("timm-saver.pth.tar", "in `state_dict_ema`"),
@@ -167,6 +168,12 @@ fn a_larger_network_is_refused_with_the_encoder_that_fits() {
     };
     let text = refused(&resnet("resnet50"), larger);
     assert!(text.contains("306 of their tensors") && text.contains("a ResNet-101, which no encoder here is"), "{text}");
+
+    // So has a network with something else in its blocks.
+    let mut more = of("resnet18");
+    more.insert("layer1.0.se.fc1.weight".to_owned(), Tensor::zeros([1, 8, 1, 1], (Kind::Float, tch::Device::Cpu)));
+    let text = refused(&resnet("resnet18"), more);
+    assert!(text.contains("blocks with `se` in them, which no encoder here is"), "{text}");
 
     // A transformer with what changes what it computes.
     let vit = || encoder_named("vit-tiny", json!({ "depth": 1 }), 32);

@@ -8,3 +8,4 @@ mod pickles;
 mod published;
 mod round_trip;
 mod variants;
+mod vits;

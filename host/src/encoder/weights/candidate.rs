@@ -173,14 +173,17 @@ fn joined(sizes: &[&[i64]]) -> Vec<i64> {
 /// encoder, in a further one of a numbered kind, or is of a kind that no head has. Without it the file's network computes
 /// something else.
 fn is_of_trunk(name: &str, modules: &BTreeSet<String>) -> bool {
-    const OF_TRUNKS: [&str; 6] = ["token", "embed", "norm", "stem", "rope", "attn_pool"];
-    if name.split('.').any(|word| word.contains("mask_token")) {
-        return false; // what masked images are filled with while such a network is trained
-    }
+    const BEGIN: [&str; 7] = ["norm", "fc_norm", "ln_", "stem", "rope", "attn_pool", "patch_"];
     let module = first_of(name);
+    // A masked autoencoder's second half, and what masked images are filled with: nothing of them is in what is encoded.
+    if module.starts_with("decoder") || name.split('.').any(|word| word.starts_with("mask")) {
+        return false;
+    }
     let kind = |module: &str| module.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
     let numbered = |known: &String| *known != kind(known) && !kind(known).is_empty() && kind(known) == kind(module);
-    modules.contains(module) || modules.iter().any(numbered) || OF_TRUNKS.iter().any(|word| module.contains(word))
+    let is_of_a_kind = BEGIN.iter().any(|word| module.starts_with(word))
+        || ["token", "tokens", "embed"].iter().any(|word| module.ends_with(word));
+    modules.contains(module) || modules.iter().any(numbered) || is_of_a_kind
 }
 
 #[cfg(test)]
@@ -202,7 +205,9 @@ mod tests {
         {
             assert!(is_of_trunk(name, &modules), "{name}");
         }
-        for name in ["head.weight", "head_dist.bias", "mask_token", "pooler.dense.weight"] {
+        for name in
+            ["head.weight", "head_dist.bias", "mask_token", "masked_embed", "decoder_pos_embed", "pooler.dense.weight"]
+        {
             assert!(!is_of_trunk(name, &modules), "{name}");
         }
     }

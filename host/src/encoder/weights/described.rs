@@ -1,10 +1,13 @@
 //! What network the tensors of a file are, as far as their names and shapes tell; the same of an encoder's own, so that the two can
 //! be held against one another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tensors' sizes by name.
 pub type Sizes<'a> = BTreeMap<&'a str, &'a [i64]>;
+
+/// What makes a network of sizes whose names begin with nothing.
+type Family = fn(&Sizes<'_>) -> Option<Described>;
 
 /// A network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub struct Described {
 impl Described {
     /// The network that a set's tensors are, under whatever prefix.
     pub fn of(sizes: &Sizes<'_>) -> Option<Self> {
-        let families: [(&str, fn(&Sizes<'_>) -> Option<Self>); 4] = [
+        let families: [(&str, Family); 4] = [
             ("layer1.0.conv1.weight", resnet),
             ("blocks.0.attn.qkv.weight", vit),
             ("block1.layer.0.conv1.weight", wide_resnet),
@@ -34,7 +37,7 @@ impl Described {
             Some(sizes.iter().filter_map(|(name, size)| Some((name.strip_prefix(prefix)?, *size))).collect())
         };
         families.into_iter().find_map(|(anchor, describe)| describe(&below(anchor)?)).or_else(|| {
-            let (layers, own) = [(1, "2.0.conv1.weight"), (3, "4.0.conv1.weight")]
+            let (layers, own) = [(1, "2.0.conv1.weight"), (2, "3.0.conv1.weight"), (3, "4.0.conv1.weight")]
                 .into_iter()
                 .find_map(|(layers, anchor)| Some((layers, below(anchor)?)))?;
             let renamed: Vec<(String, &[i64])> =
@@ -87,9 +90,26 @@ fn resnet(sizes: &Sizes<'_>) -> Option<Described> {
             ..Described::default()
         });
     }
+    // Squeeze-and-excitation, anti-aliasing and the like.
+    let more: BTreeSet<&str> = sizes.keys().filter_map(|name| of_no_plain_block(name)).collect();
+    if !more.is_empty() {
+        let more: Vec<_> = more.into_iter().map(|module| format!("`{module}`")).collect();
+        let what = format!("a ResNet of {blocks:?} blocks with {} in them", more.join(", "));
+        return Some(Described { what, ..Described::default() });
+    }
     let stem = if side == 7 { "\"imagenet\"" } else { "\"small\"" };
     let what = if depth == 0 { format!("a ResNet of {blocks:?} blocks") } else { format!("a ResNet-{depth}") };
     Some(Described { what, component, settings: vec![("stem", stem.to_owned()), ("width", width.to_string())] })
+}
+
+/// The module of a block that a plain ResNet's blocks don't have.
+fn of_no_plain_block(name: &str) -> Option<&str> {
+    let (stage, rest) = name.split_once('.')?;
+    let (block, rest) = rest.split_once('.')?;
+    let module = rest.split('.').next()?;
+    let is_block = stage.starts_with("layer") && block.bytes().all(|byte| byte.is_ascii_digit());
+    let known = ["conv1", "conv2", "conv3", "bn1", "bn2", "bn3", "downsample", "shortcut"];
+    (is_block && !known.contains(&module)).then_some(module)
 }
 
 fn vit(sizes: &Sizes<'_>) -> Option<Described> {

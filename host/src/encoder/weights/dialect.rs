@@ -12,9 +12,13 @@ pub struct Dialect {
 pub type Foreign = Vec<String>;
 
 /// All of them, the encoder's own names first.
-pub const DIALECTS: [Dialect; 9] = [
+pub const DIALECTS: [Dialect; 10] = [
     Dialect { whose: None, foreign: |own| Some(vec![own.to_owned()]) },
     Dialect { whose: Some("torchvision's ResNet in a Sequential"), foreign: |own| Some(vec![in_sequence(own, 3)?]) },
+    Dialect {
+        whose: Some("a ResNet in a Sequential without max-pooling"),
+        foreign: |own| Some(vec![in_sequence(own, 2)?]),
+    },
     Dialect {
         whose: Some("lightly's ResNet in a Sequential"),
         foreign: |own| Some(vec![in_sequence(own, 1)?.replace(".downsample.", ".shortcut.")]),

@@ -174,16 +174,16 @@ fn fill(candidate: &Candidate<'_>, own: &[NamedTensor], at: &str, cast: bool) ->
     }
     if !of_other_kind.is_empty() {
         let message = format!(
-            "{} tensors of `encoder.weights` have another number format: {}",
-            of_other_kind.len(),
+            "{} of `encoder.weights` in another number format: {}",
+            counted(of_other_kind.len()),
             listed(&of_other_kind)
         );
         return Err(fail(message, "`encoder.cast_weights = true` casts them; the encoder keeps its own format"));
     }
     if !not_finite.is_empty() {
         let message = format!(
-            "{} tensors of `encoder.weights` hold numbers that are not finite: {}",
-            not_finite.len(),
+            "{} of `encoder.weights` with numbers that are not finite: {}",
+            counted(not_finite.len()),
             listed(&not_finite)
         );
         let hint = "the file is damaged, or what wrote it had diverged: take an earlier one";
@@ -193,6 +193,11 @@ fn fill(candidate: &Candidate<'_>, own: &[NamedTensor], at: &str, cast: bool) ->
         tch::no_grad(|| own.shallow_clone().f_copy_(&saved)).map_err(Error::torch("load weights"))?;
     }
     Ok(told)
+}
+
+/// So many tensors.
+fn counted(count: usize) -> String {
+    if count == 1 { "a tensor".to_owned() } else { format!("{count} tensors") }
 }
 
 /// The first names of a list, and how many there are besides.
