@@ -122,13 +122,23 @@ fn cuda(opened: Result<(), String>) -> Vec<Finding> {
         vec![Finding::new("CUDA", State::Bad, format!("no device can be used; {driver}"), Some(hint))]
     };
     for number in 0..count as usize {
-        let memory = crate::native::precision::device_memory(tch::Device::Cuda(number));
-        let found = match memory {
-            Ok(Some(memory)) => format!("{number}: {} of {} MiB free", memory.free >> 20, memory.total >> 20),
-            Ok(None) => format!("{number}"),
-            Err(reason) => format!("{number}: {reason}"),
-        };
-        findings.push(Finding::new("CUDA device", State::Good, found, None));
+        let device = tch::Device::Cuda(number);
+        // The allocator knows nothing of a device that nothing was put on.
+        let memory = tch::Tensor::f_zeros([1], (tch::Kind::Float, device))
+            .map_err(|error| error.to_string())
+            .and_then(|_| crate::native::precision::device_memory(device));
+        findings.push(match memory {
+            Ok(Some(memory)) => {
+                let found = format!("{number}: {} of {} MiB free", memory.free >> 20, memory.total >> 20);
+                Finding::new("CUDA device", State::Good, found, None)
+            }
+            Ok(None) => Finding::new("CUDA device", State::Good, format!("{number}: its memory is not told"), None),
+            Err(reason) => {
+                let hint = "see `nvidia-smi`: another program may hold it, or the driver may be too old";
+                let reason = reason.lines().next().unwrap_or_default().to_owned();
+                Finding::new("CUDA device", State::Bad, format!("{number}: {reason}"), Some(hint))
+            }
+        });
     }
     findings.push(if crate::native::has_nccl() {
         Finding::new("NCCL", State::Good, "found in libtorch_cuda.so", None)

@@ -224,12 +224,16 @@ mod tests {
         progress.finish("done");
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 5); // steps 1, 10, 20, 30, and the end
+        assert_eq!(lines.len(), 9); // steps 1, 10, 20, 30, each on two lines, and the end
         assert_eq!(
-            lines[1],
-            "step 10/1500 · loss 5.2500 · g2l_1t5 NaN · linear_top1 34.2 % · 812 images/s · 3 min left · waiting for data 2 %"
+            lines[2..4],
+            [
+                "step 10/1500 · loss 5.2500 · g2l_1t5 NaN · linear_top1 34.2 % · 812 images/s · 3 min left",
+                "  waiting for data 2 %"
+            ]
         );
-        assert_eq!(lines[4], "done");
+        assert!(lines.iter().all(|line| line.chars().count() <= 100));
+        assert_eq!(lines[8], "done");
     }
 
     #[test]

@@ -3,11 +3,16 @@
 
 use crate::{
     config,
+    console::note,
     cores::machine,
     error::{Error, Fault, Result},
 };
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use std::{env, path::Path, sync::OnceLock};
+use std::{
+    env,
+    path::Path,
+    sync::{Once, OnceLock},
+};
 use tch::Device;
 
 /// Opens libtorch's CUDA half where the config may use it. Call it before anything else of libtorch: CUDA hooks are
@@ -20,9 +25,20 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
     let open = || {
         // SAFETY: libtorch's own library; its constructors register the CUDA backend.
         let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
-        library.map(std::mem::forget).map_err(|error| error.to_string())
+        library.map(std::mem::forget).map_err(|error| reason(&error))
     };
     OPENED.get_or_init(open).clone()
+}
+
+/// What an error says, with what lies behind it: the linker's own words, which name the file that is missing.
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(source) = behind {
+        text = format!("{text}: {source}");
+        behind = source.source();
+    }
+    text
 }
 
 /// The device that a config asks for; `local_rank` counts the processes of this machine, which get a GPU each. A process that
@@ -33,6 +49,15 @@ pub fn open_cuda(wanted: config::Device) -> Result<(), String> {
 pub fn resolve_device(wanted: config::Device, local_rank: usize) -> Result<Device> {
     let opened = open_cuda(wanted);
     let count = if opened.is_ok() && wanted != config::Device::Cpu { tch::Cuda::device_count() as usize } else { 0 };
+    if let (config::Device::Auto, Err(reason)) = (wanted, &opened) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            note(format!(
+                "there is an NVIDIA driver, but libtorch's CUDA half can't be opened, so the CPU is used: {reason}; \
+                 `cargo setup --cuda` installs it, `infomax doctor` says more"
+            ));
+        });
+    }
     let Some(number) = gpu(wanted, local_rank, count) else { return Ok(Device::Cpu) };
     if number < count {
         return Ok(Device::Cuda(number));
@@ -106,6 +131,14 @@ pub fn device_name(device: Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_library_can_t_be_opened_is_told() {
+        // SAFETY: there is no such library, so that none of its code runs.
+        let error = unsafe { Library::open(Some("libnowhere-to-be-found.so"), RTLD_NOW) }.unwrap_err();
+        let told = reason(&error);
+        assert!(told.contains("libnowhere-to-be-found.so") && told.contains("No such file"), "{told}");
+    }
 
     #[test]
     fn r12_each_process_gets_a_gpu_of_its_own_or_the_named_one() {

@@ -13,6 +13,7 @@ use crate::{
 };
 use infomax_sdk::{Key, Momentum, NamedTensor, Role, ffi::module::device};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tch::{Device, Tensor};
 
 /// Encoder, loss and classifiers with their optimizers.
@@ -203,9 +204,16 @@ impl Model {
 fn about(setup: &Setup, experiment: &Experiment) -> Value {
     let views = &setup.augmentation_description;
     let mut about = json!(setup.encoder_description);
-    about["encoder"] = json!({ "name": setup.encoder.name, "config": experiment.encoder.config });
+    about["encoder"] = json!({ "name": setup.encoder.name, "config": sorted(&experiment.encoder.config) });
     about["view"] = json!({ "size": views.eval_size, "mean": views.mean, "std": views.std });
     about
+}
+
+/// A value with its keys in order: a run that goes on reads its config in another one, and its file is to have the same bytes.
+fn sorted(value: &Value) -> Value {
+    let Value::Object(map) = value else { return value.clone() };
+    let keys: BTreeMap<&String, &Value> = map.iter().collect();
+    Value::Object(keys.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
 }
 
 /// Where tensors lie, by name.
