@@ -62,7 +62,7 @@ fn published_command_lines_pre_train_and_then_train_classifiers() {
     lay_out(&mut photographs, &folder.path().join("places"), splits, &["abbey", "airport_terminal", "alley"]);
 
     // Tests share the cores, so each operation has one.
-    let sizes = "--ndf 4 --n_rkhs 32 --batch_size 8 --tclip 20.0 --res_depth 2 --set train.threads=1";
+    let sizes = "--ndf 4 --n_rkhs 32 --batch_size 8 --tclip 20.0 --res_depth 2 --set train.threads=1 --set optimizer.warmup_steps=1";
     let line = |text: String| {
         let words: Vec<&str> = text.split_whitespace().collect();
         let output = run(folder.path(), &words);
@@ -70,14 +70,15 @@ fn published_command_lines_pre_train_and_then_train_classifiers() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let said = line(format!("train {sizes} --dataset IN128 --input_dir imagenet --amp --run_name first"));
-    assert!(said.contains("training in bf16"), "a CPU has no loss scaling to do: {said}");
+    let is_told = ["training in bf16", "training in f32"].iter().any(|told| said.contains(told));
+    assert!(is_told, "a CPU has no loss scaling to do, and may have no bf16: {said}");
     let first = folder.path().join("runs/first");
     let rows = metrics(&first);
     // Two updates an epoch for fifty epochs, the learning rate a fifth from the thirtieth and again from the forty-fifth.
     let rates: Vec<(u64, f64)> =
         rows.iter().filter_map(|row| Some((row["step"].as_u64()?, row.get("lr")?.as_f64()?))).collect();
     assert_eq!(rates.last().unwrap().0, 100);
-    assert!((rates.last().unwrap().1 - 2e-4 * 0.04 * 100.0 / 500.0).abs() < 1e-9, "{rates:?}");
+    assert!((rates.last().unwrap().1 - 2e-4 * 0.04).abs() < 1e-9, "{rates:?}");
     assert!(rows.iter().any(|row| row.get("loss/g2l_1t5").is_some() && row.get("loss/linear").is_some()));
 
     for (name, checkpoint) in [("of-run", "runs/first"), ("of-file", "runs/first/encoder.safetensors")] {

@@ -159,7 +159,7 @@ fn o04_a_used_run_directory_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(errors(&output, folder.path()), @r"
     error: the run directory `runs/run` is not empty
-    hint: pass `--resume` to go on with that run, or another name: `--set record.name=…`
+    hint: go on with that run (`--resume RUN`, or `--resume auto` to begin or go on), or give another name: `--set record.name=…`
     ");
 }
 

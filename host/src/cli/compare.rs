@@ -32,7 +32,8 @@ impl Compare {
         // A pattern such as `runs/*` takes in folders of cells and of studies.
         let (runs, others): (Vec<PathBuf>, Vec<PathBuf>) =
             self.runs.iter().cloned().partition(|path| !path.is_dir() || path.join("config.toml").exists());
-        let runs = if runs.is_empty() { self.runs.clone() } else { runs };
+        // With one run left nothing would be compared: then a folder that is none was a mistake.
+        let runs = if runs.len() < 2 { self.runs.clone() } else { runs };
         if runs.len() < self.runs.len() {
             let names = others.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
             eprintln!("passed over, since they are no runs: {names}");

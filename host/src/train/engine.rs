@@ -61,8 +61,9 @@ impl Run<'_> {
     /// Says how often is tested and saved where epochs are too short for it.
     pub(super) fn tell_cadence(&mut self) {
         let epoch = self.order.steps_per_epoch();
+        let ends = self.plan.steps.unwrap_or(u64::MAX);
         let stretched = |cadence: Cadence, what: &str, key: &str| {
-            let epochs = cadence.stretched?;
+            let epochs = cadence.stretched.filter(|epochs| epochs * epoch < ends)?;
             Some(format!("{what} every {epochs} epochs, since one is {epoch} updates: `{key}.every_epochs` sets it"))
         };
         let tests = stretched(self.tests, "tests", "evaluation").filter(|_| self.tester.is_some());

@@ -147,7 +147,11 @@ fn about(
         (None, seconds) => format!("{} s in batches of {} images", seconds.unwrap_or_default(), train.batch_size),
     };
     let device = device_name(model.device);
-    let threads = if device == "cpu" { format!(", {} threads", identity.threads) } else { String::new() };
+    let threads = if device == "cpu" {
+        format!(", {} thread{}", identity.threads, if identity.threads == 1 { "" } else { "s" })
+    } else {
+        String::new()
+    };
     let parts = [
         format!("{device}{threads}, {}", train.precision),
         format!(

@@ -159,6 +159,13 @@ fn what_can_t_be_compared_is_said() {
         assert_eq!(output.status.code(), Some(2), "{name}");
         insta::assert_snapshot!(name, errors(&output, folder.path()));
     }
+    // As the shell writes `runs/*` out where studies lie beside runs.
+    let names = ["runs/run", "runs/run", "empty"];
+    let output = compare(folder.path(), &names);
+    assert!(
+        output.status.success()
+            && errors(&output, folder.path()).contains("passed over, since they are no runs: `empty`")
+    );
     let output = compare(folder.path(), &["runs/run", "--out", "nowhere/page.html"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output, folder.path()).contains("error: can't write `nowhere/page.html`: No such file"));

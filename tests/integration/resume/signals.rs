@@ -91,14 +91,18 @@ fn t08_a_signal_at_any_time_saves_and_exits_75() {
 }
 
 #[test]
-fn t08_a_second_signal_ends_it_at_once() {
+fn t08_a_second_request_ends_it_at_once_and_the_same_one_heard_twice_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    // The first checkpoint takes five seconds, which the first signal waits for.
-    let child = start(folder.path(), "run", &[("INFOMAX_FAULT", "checkpoint.write@1:sleep=5000")]);
+    // The first checkpoint takes twenty seconds, which the first signal waits for.
+    let mut child = start(folder.path(), "run", &[("INFOMAX_FAULT", "checkpoint.write@1:sleep=20000")]);
     let beside = folder.path().join("runs/run/checkpoints/.writing-step-000000008");
     wait_until(|| beside.exists());
-    signal(&child, libc::SIGTERM);
-    thread::sleep(Duration::from_millis(300));
+    for asked in [libc::SIGTERM, libc::SIGTERM, libc::SIGINT] {
+        signal(&child, asked);
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "signals within seconds are one request");
+    thread::sleep(Duration::from_secs(5));
     let began = Instant::now();
     signal(&child, libc::SIGTERM);
     let output = child.wait_with_output().unwrap();

@@ -25,7 +25,8 @@ fn transformers_of_other_libraries_give_their_features() {
         let told = load_weights(&encoder, &folder.path().join(path), false).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(told.join("\n").contains(said), "{name}: {told:?}");
         let view = cases["view"].shallow_clone();
-        let maps = tch::no_grad(|| encoder.forward(&[view], Mode::Evaluate)).unwrap_or_else(|e| panic!("{}", e.fault()));
+        let maps =
+            tch::no_grad(|| encoder.forward(&[view], Mode::Evaluate)).unwrap_or_else(|e| panic!("{}", e.fault()));
         let (own, expected) = (maps[0][0].flatten(1, -1), &cases[name]);
         let largest = |x: &tch::Tensor| x.abs().max().to_kind(Kind::Double).double_value(&[]);
         let error = largest(&(&own - expected)) / largest(expected);
