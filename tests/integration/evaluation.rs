@@ -71,6 +71,13 @@ fn runs_are_measured_with_shares_of_labels_and_written_three_ways() {
     assert_eq!(kept.len(), 2);
     fs::write(&kept[0], b"damaged").unwrap();
     assert_ok(&run(folder.path(), &["evaluate", "runs/one"]));
+    // Of several runs each keeps its own, and the working directory none.
+    assert_ok(&run(folder.path(), &["evaluate", "runs/one", "runs/two"]));
+    for name in ["runs/one", "runs/two"] {
+        let own = self::rows(&folder.path().join(name));
+        assert!(!own.is_empty() && own.iter().all(|row| row["run"] == name), "{own:?}");
+    }
+    assert!(!folder.path().join("evaluation.json").exists());
     let again = self::rows(&folder.path().join("runs/one"));
     assert_eq!(again[0], rows[0]);
     assert!(fs::metadata(&kept[0]).unwrap().len() > 100, "they were taken anew");

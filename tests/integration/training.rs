@@ -184,3 +184,25 @@ fn components_that_do_not_fit_are_refused_before_anything_is_allocated() {
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(errors(&output, folder.path()));
 }
+
+#[test]
+fn an_experiment_is_tried_out_in_a_few_updates() {
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = ["encoder.config.ndf=4", "encoder.config.n_rkhs=16", "train.batch_size=16", "train.device=cpu"];
+    let mut list = vec!["train".to_owned(), experiment("shapes-demo"), "--smoke".into()];
+    list.extend(sizes.iter().flat_map(|value| ["--set".to_owned(), (*value).to_owned()]));
+    let output = run(folder.path(), &list);
+    assert_ok(&output);
+    let directory = folder.path().join("runs/shapes-demo-smoke-1");
+    let rows = metrics(&directory);
+    assert_eq!(rows.iter().filter(|row| row.get("loss").is_some()).count(), 4);
+    assert_eq!(
+        rows.iter().filter(|row| row.get("linear_top1").is_some()).count(),
+        2,
+        "a test among them, and one at the end"
+    );
+    assert!(directory.join("checkpoints/step-000000002").exists() && directory.join("encoder.safetensors").exists());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("cpu, ") && said.contains("10000 images to train on, 2000 to test on"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 100 || line.contains("runs/")), "{said}");
+}

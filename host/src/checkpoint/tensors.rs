@@ -2,6 +2,7 @@
 //! can't end the process.
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use tch::{Kind, Tensor};
 
@@ -30,8 +31,35 @@ pub fn write_tensors(tensors: &[(String, Tensor)], metadata: HashMap<String, Str
         .map(|(name, dtype, shape, bytes)| TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name, view)))
         .collect();
     let views = views.map_err(|error| error.to_string())?;
+    let several = metadata.len() > 1;
     let metadata = (!metadata.is_empty()).then_some(metadata);
-    safetensors::serialize(views, metadata).map_err(|error| error.to_string())
+    let bytes = safetensors::serialize(views, metadata).map_err(|error| error.to_string())?;
+    Ok(if several { with_sorted_metadata(bytes) } else { bytes })
+}
+
+/// The same file with its metadata in the order of their keys: the format's writer takes that of a hash map, so that equal files
+/// would differ in bytes.
+fn with_sorted_metadata(mut bytes: Vec<u8>) -> Vec<u8> {
+    const LENGTH: usize = 8;
+    let length =
+        u64::from_le_bytes(bytes[..LENGTH].try_into().expect("a file begins with its header's length")) as usize;
+    let header = &mut bytes[LENGTH..LENGTH + length];
+    let mut json: Value = serde_json::from_slice(header).expect("the header was just written");
+    if let Some(metadata) = json.get_mut("__metadata__").and_then(Value::as_object_mut) {
+        metadata.sort_keys();
+    }
+    let text = json.to_string();
+    // The same characters in another order; what is left is the padding.
+    assert!(text.len() <= header.len(), "the header has the same parts");
+    header.fill(b' ');
+    header[..text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// The metadata of a file's bytes; none where they are no such file.
+pub fn read_metadata(bytes: &[u8]) -> HashMap<String, String> {
+    let header = SafeTensors::read_metadata(bytes).ok();
+    header.and_then(|(_, header)| header.metadata().clone()).unwrap_or_default()
 }
 
 /// Reads a file's bytes.

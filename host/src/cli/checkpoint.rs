@@ -3,8 +3,8 @@
 use super::say;
 use crate::{
     checkpoint::{
-        CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_published, read_source,
-        read_tensors, write_tensors,
+        CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_metadata, read_published,
+        read_source, read_tensors, write_tensors,
     },
     encoder::Described,
     error::{Error, Fault, Result},
@@ -153,10 +153,13 @@ type Parts = (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>, HashMap<String
 
 /// The encoder's and the classifiers' tensors under their own names, and what is known of them.
 fn parts(source: &Path) -> Result<Parts> {
-    if source.is_file()
-        && let Some(Published { sizes, encoder, classifiers, .. }) = read_published(source, &read_source(source)?)?
-    {
-        return Ok((encoder, classifiers, metadata(sizes, &[])));
+    if source.is_file() {
+        let bytes = read_source(source)?;
+        if let Some(Published { sizes, encoder, classifiers, .. }) = read_published(source, &bytes)? {
+            let names = read_metadata(&bytes).remove("class_names");
+            let names: Vec<String> = names.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            return Ok((encoder, classifiers, metadata(sizes, &names)));
+        }
     }
     let weights = Weights::read(source)?;
     let mut classifiers = BTreeMap::new();

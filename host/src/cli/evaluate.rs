@@ -13,7 +13,10 @@ use crate::{
     rows::csv_line,
 };
 use clap::{Args, ValueEnum};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tch::Tensor;
 
 /// Which checkpoint of a run.
@@ -61,9 +64,19 @@ pub struct Evaluate {
     /// Take features anew, though some are kept from before
     #[arg(long)]
     fresh: bool,
-    /// Where `evaluation.json`, `evaluation.csv` and `evaluation-images.csv` go; the run directory of a single run, or else the working directory
+    /// Where `evaluation.json`, `evaluation.csv` and `evaluation-images.csv` go for all runs together; each run's own ones go into
+    /// its directory where not given
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+}
+
+/// Writes what was found into a folder; the files' names.
+fn write(folder: &Path, rows: &[Row], images: &str) -> Result<String> {
+    fs::create_dir_all(folder).map_err(Error::io("make the folder", folder))?;
+    write_whole(&folder.join("evaluation.json"), to_json(rows).as_bytes())?;
+    write_whole(&folder.join("evaluation.csv"), to_csv(rows).as_bytes())?;
+    write_whole(&folder.join("evaluation-images.csv"), images.as_bytes())?;
+    Ok(format!("{0}/evaluation.json, {0}/evaluation.csv, {0}/evaluation-images.csv", folder.display()))
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -77,22 +90,21 @@ impl Evaluate {
     /// # Errors
     /// A run that can't be opened, data without labels, what the plugins or libtorch say.
     pub fn run(self) -> Result<()> {
-        let mut rows = Vec::new();
-        let mut images = csv_line(&IMAGES.map(str::to_owned));
+        let head = csv_line(&IMAGES.map(str::to_owned));
+        let (mut rows, mut images, mut written) = (Vec::new(), head.clone(), Vec::new());
         for run in &self.runs {
-            self.measure(run.clone(), &mut rows, &mut images)?;
+            let (mut own_rows, mut own_images) = (Vec::new(), String::new());
+            self.measure(run.clone(), &mut own_rows, &mut own_images)?;
+            if self.out.is_none() {
+                written.push(write(run, &own_rows, &(head.clone() + &own_images))?);
+            }
+            rows.append(&mut own_rows);
+            images += &own_images;
         }
-        say(&to_text(&rows));
-        let folder = match (&self.out, self.runs.as_slice()) {
-            (Some(folder), _) => folder.clone(),
-            (None, [run]) => run.clone(),
-            (None, _) => PathBuf::from("."),
-        };
-        fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
-        write_whole(&folder.join("evaluation.json"), to_json(&rows).as_bytes())?;
-        write_whole(&folder.join("evaluation.csv"), to_csv(&rows).as_bytes())?;
-        write_whole(&folder.join("evaluation-images.csv"), images.as_bytes())?;
-        say(&format!("\n{0}/evaluation.json, {0}/evaluation.csv, {0}/evaluation-images.csv", folder.display()));
+        if let Some(folder) = &self.out {
+            written.push(write(folder, &rows, &images)?);
+        }
+        say(&format!("{}\n\n{}", to_text(&rows).trim_end(), written.join("\n")));
         Ok(())
     }
 

@@ -75,6 +75,11 @@ fn axis(study: &Study, name: &str, value: &Value) -> Result<Axis, Fault> {
             range(study, name, fields).map(Choices::Range)
         }
         Value::Object(fields) if fields.is_empty() => Err(fail(format!("the axis `{name}` has no points"))),
+        Value::Object(_) if unquoted(name, value).is_some() => {
+            let (key, values) = unquoted(name, value).expect("seen in the line above");
+            let message = format!("the key `{key}` stands without quotes, so that TOML takes `{name}` for the axis");
+            Err(fail(message).hint(format!("write `\"{key}\" = {}`", shown(values))))
+        }
         Value::Object(fields) => fields
             .iter()
             .map(|(label, piece)| point(study, name, label, piece))
@@ -90,6 +95,30 @@ fn axis(study: &Study, name: &str, value: &Value) -> Result<Axis, Fault> {
         return Err(fail(format!("`{}` stands twice in the axis `{name}`", twice.1.label)));
     }
     Ok(Axis { name: name.to_owned(), choices })
+}
+
+/// The key, and its list, that was meant where a table of the config is no axis: `optimizer.lr = [1e-3]` for `"optimizer.lr" = [1e-3]`.
+fn unquoted<'a>(name: &str, value: &'a Value) -> Option<(String, &'a Value)> {
+    const TABLES: [&str; 6] = ["optimizer", "train", "evaluation", "checkpoint", "distributed", "batch_norm"];
+    let is_table = |name: &str| TABLES.contains(&name) || KINDS.contains(&name);
+    if !is_table(name) {
+        return None;
+    }
+    let (mut key, mut value) = (name.to_owned(), value);
+    loop {
+        match value {
+            Value::Array(_) => return Some((key, value)),
+            Value::Object(fields) => {
+                let (field, inner) = fields.iter().next()?;
+                if is_table(field) {
+                    return None; // a named piece of config
+                }
+                key = format!("{key}.{field}");
+                value = inner;
+            }
+            _ => return None,
+        }
+    }
 }
 
 /// The values of one key, of several, or of a component.

@@ -3,6 +3,7 @@
 //! In: a TOML file. Out: a [`Study`], checked against its own schema, every fault with its place. What its pieces of config
 //! mean is found when the cells are resolved.
 
+use super::axes::axes;
 use crate::{
     config::{Fault, Piece, locate},
     error::{Error, Result},
@@ -201,6 +202,9 @@ impl Study {
     pub fn read(file: &Path) -> Result<Self> {
         let refuse = |faults| Error::Config { faults };
         let piece = Piece::read(file).map_err(refuse)?;
+        if let Some(fault) = experiment_fault(&piece, file) {
+            return Err(Error::config(fault));
+        }
         let faults = piece.faults(&schema());
         if !faults.is_empty() {
             return Err(refuse(faults));
@@ -216,8 +220,9 @@ impl Study {
             piece,
             file: file.to_owned(),
         };
-        study.check()?;
-        Ok(study)
+        let mut faults = study.check();
+        faults.extend(axes(&study).err().map(|error| error.faults()).unwrap_or_default());
+        if faults.is_empty() { Ok(study) } else { Err(refuse(faults)) }
     }
 
     /// The study file.
@@ -236,31 +241,46 @@ impl Study {
     }
 
     /// What a schema can't say.
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
         if self.text.base.is_empty() {
             let fault = Fault::new("the study has no `base`").at(self.file.display().to_string());
-            return Err(Error::config(fault.hint("name an experiment: `base = [\"experiments/shapes-demo\"]`")));
+            faults.push(fault.hint("name an experiment: `base = [\"experiments/shapes-demo\"]`"));
         }
         let given = self.text.budget.given();
         if let [(first, _), (second, _), ..] = given[..] {
             let message = format!("`budget.{first}` and `budget.{second}` are both given");
-            return Err(Error::config(self.fault(message, &["budget", second]).hint("give one of them")));
+            faults.push(self.fault(message, &["budget", second]).hint("give one of them"));
         }
         let mut seeds = self.text.seeds.clone();
         seeds.sort_unstable();
         if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
             let fault = self.fault(format!("the seed {} stands twice in `seeds`", twice[0]), &["seeds"]);
-            return Err(Error::config(fault.hint("give each once: equal seeds give equal results")));
+            faults.push(fault.hint("give each once: equal seeds give equal results"));
         }
         let halves = self.text.search.kind == SearchKind::Halving;
         if halves && given.is_empty() {
             let fault = self.fault("`search.kind = \"halving\"` shortens `budget`, which is not given", &["search"]);
-            return Err(Error::config(
-                fault.hint("say how long the last rung trains, as in `budget = { steps = 3000 }`"),
-            ));
+            faults.push(fault.hint("say how long the last rung trains, as in `budget = { steps = 3000 }`"));
         }
-        Ok(())
+        faults
     }
+}
+
+/// What is told of a file that is an experiment's; none of any other.
+fn experiment_fault(piece: &Piece, file: &Path) -> Option<Fault> {
+    let says = |key: &str| piece.values().contains_key(key);
+    let is_study = says("base") || says("axes");
+    let of_experiments = ["extends", "dataset", "augmentation", "encoder", "loss", "optimizer", "train"];
+    if is_study || !of_experiments.into_iter().any(says) {
+        return None;
+    }
+    let shown = file.display();
+    let fault = Fault::new(format!("`{shown}` is an experiment, not a study: it has neither `base` nor `[axes]`"));
+    Some(fault.hint(format!(
+        "train it with `infomax train {shown}`, or write a study on it: a file with `base = [\"{}\"]` and `[axes]`",
+        file.file_stem().unwrap_or_default().to_string_lossy()
+    )))
 }
 
 /// The schema of a study file.
@@ -304,6 +324,13 @@ mod tests {
         assert_eq!(units.message, "`budget.steps` and `budget.seconds` are both given");
         assert!(fault("base = [\"a\"]\nseeds = [-1]\n").message.contains("-1"));
         assert_eq!(fault("seeds = [1]\n").message, "the study has no `base`");
+        let all = read("seeds = [1, 1]\nbudget = { steps = 1, epochs = 2 }\n[axes]\nloss = []\n").unwrap_err().faults();
+        assert_eq!(all.len(), 4, "the base, the budget, the seeds and the axis at once: {all:?}");
+        let experiment = fault("extends = [\"a\"]\n[train]\nsteps = 1\n");
+        assert!(experiment.message.contains("is an experiment") && experiment.hint.unwrap().contains("infomax train"));
+        let bare = fault("base = [\"a\"]\n[axes]\nencoder.config.width = [8, 16]\n");
+        assert!(bare.message.contains("`encoder.config.width`"), "{bare:?}");
+        assert!(bare.hint.unwrap().contains("\"encoder.config.width\" = [8, 16]"));
         assert!(fault("base = [\"a\"]\n[search]\nkind = \"halving\"\n").message.contains("budget"));
     }
 }

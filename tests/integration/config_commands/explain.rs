@@ -236,3 +236,22 @@ fn c08_explain_shows_what_a_rate_for_another_batch_comes_to() {
     let dropped = explained(&[&reference[..], &["--set", "optimizer.lr=0.3"]].concat());
     assert!(dropped.contains("dropped: a later choice makes it meaningless"), "{dropped}");
 }
+
+#[test]
+fn names_of_experiments_plugins_and_other_tools_get_an_answer() {
+    let folder = with_configs();
+    let folder = folder.path();
+    let shown = text(&run(folder, &["config", "explain", "learning_rate", "shapes-demo"]), folder);
+    assert!(shown.starts_with("optimizer.lr = 0.001\n"), "{shown}");
+    let whole = text(&run(folder, &["config", "show", "shapes-demo"]), folder);
+    assert_eq!(whole, text(&run(folder, &["config", "show", "configs/experiments/shapes-demo.toml"]), folder));
+    let assigned = run(folder, &["train", "train.steps=10"]);
+    assert_eq!(assigned.status.code(), Some(2));
+    assert!(errors(&assigned, folder).contains("`--set train.steps=10`"), "{}", errors(&assigned, folder));
+    for name in ["amdim", "infomax-plugin-losses", "resnet18"] {
+        assert!(text(&run(folder, &["plugin", "inspect", name]), folder).starts_with("infomax-plugin-"), "{name}");
+    }
+    let unknown = run(folder, &["plugin", "inspect", "nowhere"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(errors(&unknown, folder).contains("infomax plugin list"), "{}", errors(&unknown, folder));
+}

@@ -268,6 +268,7 @@ fn a_run_says_what_it_loaded_and_import_what_a_file_is() {
         "dataset.config.train_length=32",
         "dataset.config.test_length=16",
         "train.steps=1",
+        "optimizer.warmup_steps=0",
         "train.batch_size=16",
         "train.device=cpu",
         "train.threads=1",
