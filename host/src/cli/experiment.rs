@@ -2,7 +2,7 @@
 
 use super::published::PublishedArguments;
 use crate::{
-    config::{Device, Explained, Flag, FlagValue, Precision, Resolved, Sources, Survey, resolve, survey},
+    config::{Device, Explained, Flag, FlagValue, LENGTHS, Precision, Resolved, Sources, Survey, resolve, survey},
     console::note,
     error::{Error, Fault, Result},
     plugin::{Registry, Schemas, lock::Lock, search_folders},
@@ -65,10 +65,8 @@ impl ExperimentArguments {
     /// As [`ExperimentArguments::resolve`].
     pub fn resolve_smoke(&mut self) -> Result<(Resolved, Registry)> {
         // What makes sense depends on the experiment, which is looked at with a warm-up that fits whatever it says.
-        let says = |set: &[String], key: &str| set.iter().any(|set| set.trim_start().starts_with(&format!("{key}=")));
-        let own = |key: &str, set: &[String]| says(set, key);
-        let lengths = ["train.epochs", "train.steps", "train.images", "train.seconds"];
-        if !lengths.iter().any(|key| own(key, &self.set)) {
+        let own = |key: &str, set: &[String]| set.iter().any(|set| set.trim_start().starts_with(&format!("{key}=")));
+        if !LENGTHS.iter().any(|key| own(key, &self.set)) {
             self.set.push(format!("train.steps={SMOKE_STEPS}"));
         }
         if !own("optimizer.warmup_steps", &self.set) && !own("optimizer.warmup_epochs", &self.set) {

@@ -130,17 +130,12 @@ impl Train {
     fn resolve(&mut self, nproc: Option<u64>, leads: bool) -> Result<(Resolved, Registry)> {
         // A run may go on with other processes than it began with.
         self.experiment.set.extend(nproc.map(|nproc| format!("distributed.nproc={nproc}")));
-        let (resolved, registry) = match &self.resume {
-            Some(run) if !self.is_auto() && self.experiment.are_bare() => {
-                if !run.is_dir() {
-                    RunDirectory::resume(run)?;
-                }
-                let file = run.join("config.toml");
-                let registry = self.experiment.registry_of(&file)?;
-                let resolved = Resolved::from_file(&file, &self.experiment.set, &Schemas(&registry));
-                (resolved.map_err(|faults| Error::Config { faults })?, registry)
-            }
-            Some(run) if !self.is_auto() && !run.is_dir() => return Err(RunDirectory::resume(run).unwrap_err().into()),
+        let named = self.resume.as_ref().filter(|_| !self.is_auto());
+        if let Some(run) = named.filter(|run| !run.is_dir()) {
+            RunDirectory::resume(run)?; // says so
+        }
+        let (resolved, registry) = match named {
+            Some(run) if self.experiment.are_bare() => self.resolve_frozen(&run.join("config.toml"))?,
             _ if self.smoke => self.experiment.resolve_smoke()?,
             _ => self.experiment.resolve()?,
         };
@@ -182,7 +177,7 @@ impl Train {
     }
 
     /// Reads a run's own config; the environment has no say.
-    fn resolve_frozen(&mut self, file: &Path) -> Result<(Resolved, Registry)> {
+    fn resolve_frozen(&self, file: &Path) -> Result<(Resolved, Registry)> {
         let registry = self.experiment.registry_of(file)?;
         let resolved = Resolved::from_file(file, &self.experiment.set, &Schemas(&registry));
         Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
@@ -202,8 +197,6 @@ impl Train {
             // Before anything starts: it is what runs, in every process, and what `--resume` reads.
             let path = directory.path().join("config.toml");
             write_whole(&path, resolved.kept.as_bytes())?;
-        }
-        if self.resume.is_none() {
             logger::also_to(&directory.path().join(LOG));
             write_origins(&resolved.origins, directory.path())?;
             directory.accept();

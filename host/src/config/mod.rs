@@ -42,7 +42,7 @@ pub use origins_file::{adopt_origins, read_origins, write_origins};
 pub use piece::Piece;
 pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};
 pub use resolve::{Resolved, Sources, read_resolved, resolve, survey};
-pub use resume::{fixed_on_resume, free_on_resume, is_within, refused};
+pub use resume::{LENGTHS, fixed_on_resume, free_on_resume, is_within, refused};
 pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{

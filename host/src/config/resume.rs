@@ -79,7 +79,7 @@ const FIXED: &[&str] = &[
 ];
 
 /// Keys that say how long a run is: where the learning rate depends on that, they are fixed.
-const LENGTHS: [&str; 4] = ["train.epochs", "train.steps", "train.images", "train.seconds"];
+pub const LENGTHS: [&str; 4] = ["train.epochs", "train.steps", "train.images", "train.seconds"];
 
 /// Why a key may change; none where it may not.
 pub fn free_on_resume(key: &str) -> Option<&'static str> {

@@ -191,7 +191,8 @@ mod tests {
         let constant = normal("constant", 0, 1) * 1.5;
         let classes = normal("classes", 0, CLASSES).index_select(0, &labels_n) * signal;
         let batch_n = Tensor::arange(count, (Kind::Int64, Device::Cpu)).divide_scalar_mode(batch_size, "floor");
-        let rounding = normal("rounding", batch_size as u64, count).index_select(0, &batch_n.to_kind(Kind::Int64)) * 2e-7;
+        let rounding =
+            normal("rounding", batch_size as u64, count).index_select(0, &batch_n.to_kind(Kind::Int64)) * 2e-7;
         Features {
             x_nd: &constant * (rounding + 1.0) + classes,
             labels_n,

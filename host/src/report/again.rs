@@ -1,7 +1,7 @@
 //! The commands that go on with a run and that repeat it.
 
 use super::{facts::Facts, settings::shown, state::State};
-use crate::{record::Ending, shell::quoted};
+use crate::{config::LENGTHS, record::Ending, shell::quoted};
 
 /// A command and what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,7 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
     let is_over = facts.state == State::Ended(Ending::Finished);
     if is_over {
         // A cosine depends on the length of the run, which is fixed by it: the learning rate's, or the momentum encoder's.
-        let lengths = ["train.epochs", "train.steps", "train.images", "train.seconds"];
-        let length = lengths.into_iter().find_map(|key| Some((key, facts.settings.get(key)?.as_u64()?)));
+        let length = LENGTHS.into_iter().find_map(|key| Some((key, facts.settings.get(key)?.as_u64()?)));
         let is_free = facts.settings.text("optimizer.schedule") != Some("cosine") && !momentum_moves(facts);
         if let (Some((key, length)), true) = (length, is_free) {
             let line = format!("infomax train --resume {run} --set {key}={}", length.saturating_mul(2));

@@ -4,14 +4,11 @@
 use super::budget::Plan;
 use crate::{
     checkpoint::RunState,
-    config::{Budget, Experiment, Optimizer, ScheduleName, is_within},
+    config::{Budget, Experiment, LENGTHS, Optimizer, ScheduleName, is_within},
     error::{Error, Fault, Result},
     optimizer::Schedule,
 };
 use infomax_sdk::Momentum;
-
-/// Keys that say how long a run is.
-const LENGTHS: [&str; 4] = ["train.epochs", "train.steps", "train.images", "train.seconds"];
 
 /// Makes sure that a run's schedules fit its length, and that one that goes on keeps its place on them.
 ///

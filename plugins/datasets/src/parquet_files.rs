@@ -4,7 +4,7 @@
 
 use crate::{archive::hex, config, labels::in_order, names, records::state_of, shards};
 use bytes::Bytes;
-use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Roles, Sample, Split, UNLABELLED};
+use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Sample, Split, UNLABELLED};
 use parquet::{
     basic::Type as Physical,
     column::reader::ColumnReader,
@@ -371,22 +371,10 @@ fn facts(parts: &[Part], classes: &[String], notes: Vec<String>) -> DatasetFacts
         part.labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
     }
     let labelled = |part: &Part| classes.len() > 1 && part.labels.iter().all(|&label| label >= 0);
-    let split = |part: &Part| {
+    let splits = parts.iter().map(|part| {
         let (name, length) = (part.name.to_owned(), part.labels.len() as u64);
         Split { name, length, labelled: labelled(part) }
-    };
-    let position = |name: &str| parts.iter().position(|part| part.name == name && labelled(part));
-    let mut pretrain: Vec<usize> = parts.iter().position(|part| part.name == "train").into_iter().collect();
-    pretrain.extend(parts.iter().position(|part| part.name == "unlabelled"));
-    DatasetFacts {
-        splits: parts.iter().map(split).collect(),
-        class_names: classes.to_vec(),
-        roles: Roles {
-            pretrain,
-            train: position("train").into_iter().collect(),
-            test: position("test").or_else(|| position("val")).into_iter().collect(),
-        },
-        fingerprint: hex(&hash.finalize()),
-        notes,
-    }
+    });
+    let (splits, class_names) = (splits.collect(), classes.to_vec());
+    shards::facts(splits, class_names, hex(&hash.finalize()), notes)
 }

@@ -1,7 +1,7 @@
 //! Which files of a set in shards hold which split, by the names of the files and of their folders.
 
 use crate::{folder::Kind, names};
-use infomax_sdk::{Error, Result};
+use infomax_sdk::{DatasetFacts, Error, Result, Roles, Split};
 use std::{
     collections::BTreeMap,
     fs,
@@ -11,6 +11,24 @@ use std::{
 
 const DEEPEST: usize = 4;
 const MOST: usize = 1_000_000;
+
+/// What a set of splits has for whom: the training split and what has no labels for pretraining, and of what has labels the training
+/// split for classifiers and `test`, or else `val`, for tests.
+pub(crate) fn facts(
+    splits: Vec<Split>,
+    class_names: Vec<String>,
+    fingerprint: String,
+    notes: Vec<String>,
+) -> DatasetFacts {
+    let named = |name: &str| splits.iter().position(|split| split.name == name);
+    let labelled = |name: &str| named(name).filter(|&position| splits[position].labelled);
+    let roles = Roles {
+        pretrain: named("train").into_iter().chain(named("unlabelled")).collect(),
+        train: labelled("train").into_iter().collect(),
+        test: labelled("test").or_else(|| labelled("val")).into_iter().collect(),
+    };
+    DatasetFacts { splits, class_names, roles, fingerprint, notes }
+}
 
 /// The shards of each split, the training split first; `train` and `test` are names of folders, or beginnings of names of
 /// files, below the root.

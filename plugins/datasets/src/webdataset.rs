@@ -6,7 +6,7 @@
 //! is taken. Its label is the number or the name in `.cls`, or a field of `.json`, or the folder in the member's name.
 
 use crate::{archive::hex, config, labels::in_order, names, records::state_of, shards};
-use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Roles, Sample, Split, UNLABELLED};
+use infomax_sdk::{Dataset, DatasetDescription, DatasetFacts, Error, Image, Result, Sample, Split, UNLABELLED};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -332,24 +332,12 @@ fn facts(parts: &[Part], classes: &[String], notes: Vec<String>) -> DatasetFacts
         }
     }
     let labelled = |part: &Part| part.labels.iter().all(|&label| label >= 0);
-    let split = |part: &Part| {
+    let splits = parts.iter().map(|part| {
         let (name, length) = (part.name.to_owned(), part.labels.len() as u64);
         Split { name, length, labelled: labelled(part) }
-    };
-    let position = |name: &str| parts.iter().position(|part| part.name == name && labelled(part));
-    let mut pretrain: Vec<usize> = parts.iter().position(|part| part.name == "train").into_iter().collect();
-    pretrain.extend(parts.iter().position(|part| part.name == "unlabelled"));
-    DatasetFacts {
-        splits: parts.iter().map(split).collect(),
-        class_names: classes.to_vec(),
-        roles: Roles {
-            pretrain,
-            train: position("train").into_iter().collect(),
-            test: position("test").or_else(|| position("val")).into_iter().collect(),
-        },
-        fingerprint: hex(&hash.finalize()),
-        notes,
-    }
+    });
+    let (splits, class_names) = (splits.collect(), classes.to_vec());
+    shards::facts(splits, class_names, hex(&hash.finalize()), notes)
 }
 
 #[cfg(test)]
