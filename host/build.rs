@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 5] = ["torch_extras", "precision", "collectives", "batch_norm", "nccl"];
+const SOURCES: [&str; 6] = ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators"];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));

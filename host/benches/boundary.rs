@@ -1,18 +1,16 @@
-//! What the boundary costs: a step's calls through the loaded libraries against the same calls made directly, at the
-//! size of the small CIFAR run, and at the smallest size, where the crossing is all there is.
+//! What the boundary costs: a step's calls through the loaded libraries against the same calls of the same components made
+//! directly, at the size of the small CIFAR run, and at the smallest size, where the crossing is all there is.
 
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use infomax::{
     encoder::ForeignEncoder,
     loss::ForeignLoss,
     native,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, Registry, services},
+    tensor::{self, Facts, Features, Gradients},
 };
 use infomax_amdim::{AmdimEncoder, AmdimLoss, EncoderConfig, LossConfig};
-use infomax_sdk::{
-    Encoder, EncoderInput, Facts, Feature, Features, Gradients, Key, Loss, LossInput, Mode, Source, View,
-    requests::Request,
-};
+use infomax_sdk::{Encoder, EncoderInput, Key, Loss, LossInput, Mode, Source, View, requests::Request};
 use serde_json::json;
 use std::{path::PathBuf, time::Duration};
 use tch::{Device, Kind as Dtype, Tensor};
@@ -26,32 +24,68 @@ fn component(kind: Kind) -> Component {
 }
 
 fn facts() -> Facts {
-    Facts {
+    no_facts()
+}
+
+fn own_facts() -> infomax_sdk::Facts {
+    no_facts()
+}
+
+fn no_facts<T>() -> infomax_sdk::Facts<T> {
+    infomax_sdk::Facts {
         step: 0,
         total_steps: 0,
         epoch: 0,
         key: Key::new(1),
         world_size: 1,
-        dtype: Dtype::Float,
+        dtype: infomax_sdk::Kind::F32,
         labels: None,
         indices: None,
     }
 }
 
 fn features(maps: &[Vec<Tensor>]) -> Features {
+    named(maps, Tensor::detach)
+}
+
+fn own_features(maps: &[Vec<infomax_sdk::Tensor>]) -> infomax_sdk::Features {
+    named(maps, infomax_sdk::Tensor::detach)
+}
+
+fn named<T>(maps: &[Vec<T>], detach: impl Fn(&T) -> T) -> infomax_sdk::Features<T> {
     let mut items = Vec::new();
     for (view, maps) in maps.iter().enumerate() {
         for (map, tensor) in ["r1", "r5", "r7"].into_iter().zip(maps) {
-            items.push(Feature { view, source: Source::Encoder, map: map.to_owned(), tensor: tensor.detach() });
+            items.push(infomax_sdk::Feature {
+                view,
+                source: Source::Encoder,
+                map: map.to_owned(),
+                tensor: detach(tensor),
+            });
         }
     }
-    Features::new(items)
+    infomax_sdk::Features::new(items)
 }
 
-fn backward(maps: Vec<Vec<Tensor>>, gradients: Gradients) {
+fn backward(maps: Vec<Vec<Tensor>>, gradients: Vec<Tensor>) {
     let outputs: Vec<Tensor> = maps.into_iter().flatten().collect();
-    let gradients: Vec<Tensor> = gradients.features.into_iter().map(|g| g.expect("every map is used")).collect();
     native::backward(&outputs, &gradients).expect("backward runs");
+}
+
+fn all<T>(gradients: Vec<Option<T>>) -> Vec<T> {
+    gradients.into_iter().map(|g| g.expect("every map is used")).collect()
+}
+
+/// The same tensor for a component that is called directly.
+fn own(tensor: &Tensor) -> infomax_sdk::Tensor {
+    // SAFETY: the tensor is live, and the lent handle is cloned.
+    unsafe { infomax_sdk::ffi::tensor::borrow(tensor::lend(tensor)) }.expect("a tensor")
+}
+
+/// The same tensor for the host.
+fn hosts(tensor: &infomax_sdk::Tensor) -> Tensor {
+    // SAFETY: the tensor is live, and the lent handle is cloned.
+    unsafe { tensor::borrow(tensor.handle()) }.expect("a tensor")
 }
 
 fn compare(group: &mut BenchmarkGroup<'_, WallTime>, ndf: i64, n_rkhs: i64, batch: i64) {
@@ -68,21 +102,27 @@ fn compare(group: &mut BenchmarkGroup<'_, WallTime>, ndf: i64, n_rkhs: i64, batc
     let views: Vec<Tensor> = (0..2).map(|_| Tensor::randn([batch, 3, 32, 32], (Dtype::Float, Device::Cpu))).collect();
 
     let config: EncoderConfig = serde_json::from_value(config).expect("the config fits");
-    let mut own_encoder = AmdimEncoder::create(&config, &input, Device::Cpu).expect("the encoder is made");
-    let own_loss = AmdimLoss::create(&LossConfig::default(), &loss_input, Device::Cpu).expect("the loss is made");
+    let _ = infomax_sdk::ffi::module::start(services());
+    let device = infomax_sdk::Device::Cpu;
+    let mut own_encoder = AmdimEncoder::create(&config, &input, device).expect("the encoder is made");
+    let own_loss = AmdimLoss::create(&LossConfig::default(), &loss_input, device).expect("the loss is made");
+    let own_views: Vec<infomax_sdk::Tensor> = views.iter().map(own).collect();
 
     group.bench_function("through_plugins", |b| {
         b.iter(|| {
             let maps = encoder.forward(&views, Mode::Train).expect("forward runs");
-            let gradients = loss.forward_backward(&features(&maps), &facts(), 0..batch).expect("the loss runs");
-            backward(maps, gradients);
+            let Gradients { features, .. } =
+                loss.forward_backward(&features(&maps), &facts(), 0..batch).expect("the loss runs");
+            backward(maps, all(features));
         });
     });
     group.bench_function("direct", |b| {
         b.iter(|| {
-            let maps = own_encoder.forward(&views, Mode::Train).expect("forward runs");
-            let gradients = own_loss.forward_backward(&features(&maps), &facts(), 0..batch).expect("the loss runs");
-            backward(maps, gradients);
+            let maps = own_encoder.forward(&own_views, Mode::Train).expect("forward runs");
+            let features = own_features(&maps);
+            let gradients = own_loss.forward_backward(&features, &own_facts(), 0..batch).expect("the loss runs");
+            let maps = maps.iter().map(|maps| maps.iter().map(hosts).collect()).collect();
+            backward(maps, all(gradients.features).iter().map(hosts).collect());
         });
     });
 }

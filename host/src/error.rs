@@ -4,7 +4,6 @@ use crate::{
     plugin::{MEMORY_HINT, PluginError, memory_ran_out},
     record::RecordError,
 };
-use infomax_sdk as sdk;
 use serde::{Deserialize, Serialize};
 use std::{fmt, io, path::PathBuf};
 
@@ -109,7 +108,11 @@ impl Error {
 
     /// Wraps a libtorch error with what was being done.
     pub fn torch(action: &'static str) -> impl FnOnce(tch::TchError) -> Self {
-        move |error| Self::Torch { action, message: sdk::Error::from(error).to_string() }
+        // libtorch appends a C++ backtrace to its messages; the first line says what is wrong.
+        move |error| {
+            let text = error.to_string();
+            Self::Torch { action, message: format!("libtorch: {}", text.lines().next().unwrap_or_default().trim_end()) }
+        }
     }
 
     /// Wraps a message of the C++ shim with what was being done.

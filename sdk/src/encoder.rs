@@ -1,17 +1,10 @@
 //! The encoder kind: from views to feature maps, one of which is the representation.
 
-use crate::View;
-use serde::{Deserialize, Serialize};
-#[cfg(feature = "torch")]
-use {
-    crate::{Result, state::NamedTensor},
-    serde::de::DeserializeOwned,
-    serde_json::Value,
-    tch::Tensor,
-};
+use crate::{Device, NamedTensor, Result, Tensor, View};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// A network without a head. Called by one thread at a time.
-#[cfg(feature = "torch")]
 pub trait Encoder: Send + Sized + 'static {
     /// The component's own table in the experiment file; its JSON Schema is in the manifest.
     type Config: DeserializeOwned;
@@ -25,8 +18,8 @@ pub trait Encoder: Send + Sized + 'static {
     /// Builds the encoder with fresh weights, drawn from libtorch's generator (seeded by the host).
     ///
     /// # Errors
-    /// As [`Encoder::describe`], and whatever libtorch says.
-    fn create(config: &Self::Config, input: &EncoderInput, device: tch::Device) -> Result<Self>;
+    /// As [`Encoder::describe`].
+    fn create(config: &Self::Config, input: &EncoderInput, device: Device) -> Result<Self>;
 
     /// All views in one call, so that one pass may serve them; BatchNorm statistics are per view, and running
     /// statistics are updated in the order of the views.
@@ -36,7 +29,7 @@ pub trait Encoder: Send + Sized + 'static {
     /// order, B × C × H × W.
     ///
     /// # Errors
-    /// Whatever libtorch says.
+    /// What the author finds wrong; an operator that fails need not be returned.
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>>;
 
     /// Parameters and buffers, always the same ones.

@@ -42,7 +42,7 @@ pub struct Error {
     pub causes: Vec<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Where in the source it happened, for a panic.
+    /// Where in the source it happened, for a panic and for an operator that failed.
     pub place: Option<String>,
 }
 
@@ -100,10 +100,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-#[cfg(feature = "torch")]
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Self::new(format!("libtorch: {}", first_line(&error.to_string())))
-    }
-}

@@ -16,7 +16,7 @@ thread_local! {
     static LAST_PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a component's code; an error or a panic becomes an error that can cross the boundary.
+/// Runs a component's code; an error, a failed operator or a panic becomes an error that can cross the boundary.
 pub fn guard<T>(call: impl FnOnce() -> Result<T>) -> FfiResult<T> {
     note_panic_places();
     let result = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(panic_error(payload)));
@@ -38,6 +38,10 @@ fn note_panic_places() {
 }
 
 fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
+    let payload = match crate::tensor::failure::caught(payload) {
+        Ok(error) => return error,
+        Err(payload) => payload,
+    };
     let text = match payload.downcast::<String>() {
         Ok(text) => *text,
         Err(payload) => match payload.downcast::<&str>() {

@@ -1,13 +1,13 @@
-//! What a plugin author uses: safe traits for the four kinds of component, and the macro that exports them.
+//! What a plugin author uses: safe traits for the four kinds of component, tensors with PyTorch's operators, layers, and
+//! the macro that exports components.
 //!
 //! An experiment is a flow: dataset → augmentation → encoder → loss → optimizer → evaluator. The first four are
 //! components; write one as an ordinary Rust type, name it in [`export_plugin!`], and drop the library into a folder.
+//!
+//! Tensors are handles to the host's: a plugin is built by a Rust compiler alone, without libtorch, and runs on any host
+//! that has the operators it uses.
 
 pub mod augmentation;
-#[cfg(feature = "torch")]
-mod autocast;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 pub mod dataset;
 pub mod encoder;
 pub mod error;
@@ -17,30 +17,26 @@ pub mod guard;
 pub mod key;
 mod log_bridge;
 pub mod loss;
-#[cfg(feature = "torch")]
 mod names;
+pub mod nn;
+pub mod projected;
+pub mod representation;
 pub mod requests;
-#[cfg(feature = "torch")]
 pub mod state;
+pub mod tensor;
 #[cfg(feature = "views")]
 pub mod views;
 
+#[cfg(feature = "tch")]
+pub use ::tch;
 pub use augmentation::{Augmentation, AugmentationDescription, ImageRef, View, ViewMut};
-#[cfg(feature = "torch")]
-pub use autocast::without_autocast;
 pub use dataset::{Dataset, DatasetDescription, DatasetFacts, Image, Roles, Sample, Split, UNLABELLED};
-#[cfg(feature = "torch")]
-pub use encoder::Encoder;
-pub use encoder::{EncoderDescription, EncoderInput, FeatureMap, Mode};
+pub use encoder::{Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode};
 pub use error::{Error, ErrorKind, Result};
 pub use infomax_abi as abi;
 pub use key::{Key, KeyedRng};
-#[cfg(feature = "torch")]
-pub use loss::{Facts, Feature, Features, Gradients, Loss, Terms};
-pub use loss::{LossDescription, LossInput, Momentum, Need, Source};
-#[cfg(feature = "torch")]
-pub use names::Names;
-#[cfg(feature = "torch")]
-pub use state::{NamedTensor, Role, Tags};
-#[cfg(feature = "torch")]
-pub use tch;
+pub use loss::{Facts, Feature, Features, Gradients, Loss, LossDescription, LossInput, Momentum, Need, Source, Terms};
+pub use names::{Module, Names};
+pub use representation::Representation;
+pub use state::{Buffer, NamedTensor, Parameter, Role, Tags};
+pub use tensor::{Device, Kind, MemoryFormat, Tensor, attempt, no_grad, without_autocast};

@@ -2,19 +2,12 @@
 //!
 //! A loss is written for one batch. Gathering over devices is the host's job, so a loss can't forget it.
 
-use crate::{FeatureMap, View};
-use serde::{Deserialize, Serialize};
-#[cfg(feature = "torch")]
-use {
-    crate::{Error, Key, Result, state::NamedTensor},
-    serde::de::DeserializeOwned,
-    serde_json::Value,
-    std::ops::Range,
-    tch::{Kind, Tensor},
-};
+use crate::{Device, Error, FeatureMap, Key, Kind, NamedTensor, Result, Tensor, View};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::ops::Range;
 
 /// An objective. Called by one thread at a time.
-#[cfg(feature = "torch")]
 pub trait Loss: Send + Sized + 'static {
     /// The component's own table in the experiment file; its JSON Schema is in the manifest.
     type Config: DeserializeOwned;
@@ -28,20 +21,20 @@ pub trait Loss: Send + Sized + 'static {
     /// Builds the loss with fresh weights, drawn from libtorch's generator (seeded by the host).
     ///
     /// # Errors
-    /// As [`Loss::describe`], and whatever libtorch says.
-    fn create(config: &Self::Config, input: &LossInput, device: tch::Device) -> Result<Self>;
+    /// As [`Loss::describe`].
+    fn create(config: &Self::Config, input: &LossInput, device: Device) -> Result<Self>;
 
     /// The loss over the given source rows of the global batch; over several disjoint ranges it sums to the whole.
     /// Pure: parameters, buffers, features and key in, terms out. The host calls backward.
     ///
     /// # Errors
-    /// Whatever libtorch says.
+    /// What the author finds wrong; an operator that fails need not be returned.
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms>;
 
     /// The same with gradients by hand. Called where [`LossDescription::forward_backward`] says so.
     ///
     /// # Errors
-    /// Whatever libtorch says.
+    /// What the author finds wrong; an operator that fails need not be returned.
     fn forward_backward(&self, _features: &Features, _facts: &Facts, _rows: Range<i64>) -> Result<Gradients> {
         Err(Error::new("the description promises `forward_backward`, the loss does not implement it"))
     }
@@ -49,7 +42,7 @@ pub trait Loss: Send + Sized + 'static {
     /// Before a step's forward pass, once per update, alike on every rank.
     ///
     /// # Errors
-    /// Whatever libtorch says.
+    /// What the author finds wrong; an operator that fails need not be returned.
     fn before_step(&mut self, _facts: &Facts) -> Result<()> {
         Ok(())
     }
@@ -57,7 +50,7 @@ pub trait Loss: Send + Sized + 'static {
     /// After a step's update, once per update, alike on every rank.
     ///
     /// # Errors
-    /// Whatever libtorch says.
+    /// What the author finds wrong; an operator that fails need not be returned.
     fn after_update(&mut self, _features: &Features, _facts: &Facts) -> Result<()> {
         Ok(())
     }
@@ -167,10 +160,9 @@ impl Momentum {
     }
 }
 
-/// What a loss is told about a step.
-#[cfg(feature = "torch")]
+/// What a loss is told about a step. `T` is the tensor; the host has its own.
 #[derive(Debug)]
-pub struct Facts {
+pub struct Facts<T = Tensor> {
     /// Updates done so far.
     pub step: u64,
     /// Updates planned; 0 where the budget is not in updates.
@@ -181,25 +173,23 @@ pub struct Facts {
     pub key: Key,
     /// How many ranks share the batch.
     pub world_size: u32,
-    /// The autocast dtype; [`Kind::Float`] without mixed precision.
+    /// The autocast dtype; [`Kind::F32`] without mixed precision.
     pub dtype: Kind,
     /// Labels of the global batch, (B) i64, −1 for none; where the loss asked.
-    pub labels: Option<Tensor>,
+    pub labels: Option<T>,
     /// Sample indices of the global batch, (B) i64.
-    pub indices: Option<Tensor>,
+    pub indices: Option<T>,
 }
 
 /// The features that a loss asked for, of the global batch.
-#[cfg(feature = "torch")]
-#[derive(Debug, Default)]
-pub struct Features {
-    items: Vec<Feature>,
+#[derive(Debug)]
+pub struct Features<T = Tensor> {
+    items: Vec<Feature<T>>,
 }
 
 /// One feature map.
-#[cfg(feature = "torch")]
 #[derive(Debug)]
-pub struct Feature {
+pub struct Feature<T = Tensor> {
     /// The view, by position.
     pub view: usize,
     /// Through which encoder.
@@ -207,18 +197,17 @@ pub struct Feature {
     /// The map's name.
     pub map: String,
     /// B × C × H × W.
-    pub tensor: Tensor,
+    pub tensor: T,
 }
 
-#[cfg(feature = "torch")]
-impl Features {
+impl<T> Features<T> {
     /// Features in the order in which gradients are given back.
-    pub fn new(items: Vec<Feature>) -> Self {
+    pub fn new(items: Vec<Feature<T>>) -> Self {
         Self { items }
     }
 
     /// All of them, in the order in which [`Gradients::features`] counts.
-    pub fn items(&self) -> &[Feature] {
+    pub fn items(&self) -> &[Feature<T>] {
         &self.items
     }
 
@@ -226,7 +215,7 @@ impl Features {
     ///
     /// # Errors
     /// A map that the loss did not ask for in its description.
-    pub fn get(&self, view: usize, map: &str) -> Result<&Tensor> {
+    pub fn get(&self, view: usize, map: &str) -> Result<&T> {
         self.position(view, Source::Encoder, map).map(|i| &self.items[i].tensor)
     }
 
@@ -234,7 +223,7 @@ impl Features {
     ///
     /// # Errors
     /// A map that the loss did not ask for in its description.
-    pub fn momentum(&self, view: usize, map: &str) -> Result<&Tensor> {
+    pub fn momentum(&self, view: usize, map: &str) -> Result<&T> {
         self.position(view, Source::MomentumEncoder, map).map(|i| &self.items[i].tensor)
     }
 
@@ -252,25 +241,51 @@ impl Features {
 }
 
 /// What a loss gives.
-#[cfg(feature = "torch")]
 #[derive(Debug)]
-pub struct Terms {
+pub struct Terms<T = Tensor> {
     /// The scalar that training minimises.
-    pub total: Tensor,
+    pub total: T,
     /// What it is made of, and whatever else is worth recording: scalars.
-    pub terms: Vec<(String, Tensor)>,
+    pub terms: Vec<(String, T)>,
+}
+
+impl Terms {
+    /// A loss without terms of its own.
+    pub fn new(total: Tensor) -> Self {
+        Self { total, terms: Vec::new() }
+    }
+
+    /// The weighted sum of named terms; each is recorded as it is.
+    pub fn sum<const N: usize>(parts: [(&str, f64, Tensor); N]) -> Self {
+        let total = parts.iter().map(|(_, weight, value)| value * *weight).reduce(|sum, part| sum + part);
+        let terms = parts.into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
+        Self { total: total.expect("a loss has at least one part"), terms }
+    }
+
+    /// With something else to record: a scalar.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Tensor) -> Self {
+        self.terms.push((name.to_owned(), value));
+        self
+    }
+
+    /// The total times a number; what is recorded stays.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        self.total = self.total * factor;
+        self
+    }
 }
 
 /// What a loss with its own backward pass gives.
-#[cfg(feature = "torch")]
 #[derive(Debug)]
-pub struct Gradients {
+pub struct Gradients<T = Tensor> {
     /// The loss.
-    pub terms: Terms,
+    pub terms: Terms<T>,
     /// The gradient of each feature, in the order of [`Features::items`]; none for zero.
-    pub features: Vec<Option<Tensor>>,
+    pub features: Vec<Option<T>>,
     /// Gradients of the loss's own parameters, by name.
-    pub parameters: Vec<(String, Tensor)>,
+    pub parameters: Vec<(String, T)>,
 }
 
 #[cfg(test)]

@@ -1,16 +1,57 @@
 //! What a component keeps: parameters and buffers by stable dotted names, and what the optimizer must know of each.
 
+use crate::{Tensor, tensor::fresh_parameter};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use std::ops::Deref;
+
+/// A trained tensor: a leaf made once from its first numbers. It can be read, not replaced, so that the optimizer trains the
+/// tensor that the component uses.
+#[derive(Debug)]
+pub struct Parameter(Tensor);
+
+/// A tensor that is saved and loaded but not trained; changed in place only.
+#[derive(Debug)]
+pub struct Buffer(Tensor);
+
+impl Parameter {
+    /// A parameter that starts with these numbers.
+    #[track_caller]
+    pub fn new(initial: Tensor) -> Self {
+        Self(fresh_parameter(initial))
+    }
+}
+
+impl Buffer {
+    /// A buffer that starts with these numbers.
+    pub fn new(initial: Tensor) -> Self {
+        Self(initial)
+    }
+}
+
+impl Deref for Parameter {
+    type Target = Tensor;
+
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Tensor;
+
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
 
 /// A parameter or buffer. The tensor shares its storage with the component's own, so that the host trains, saves and
 /// loads it in place; a component never replaces it.
 #[derive(Debug)]
-pub struct NamedTensor {
+pub struct NamedTensor<T = Tensor> {
     /// The name in checkpoints.
     pub name: String,
     /// Shares storage with the component's own.
-    pub tensor: Tensor,
+    pub tensor: T,
     /// Whether the optimizer trains it.
     pub role: Role,
     /// How the optimizer treats it.
@@ -44,14 +85,9 @@ impl Default for Tags {
     }
 }
 
-impl NamedTensor {
-    /// A trained tensor with the usual tags.
-    pub fn parameter(name: impl Into<String>, tensor: &Tensor) -> Self {
-        Self { name: name.into(), tensor: tensor.shallow_clone(), role: Role::Parameter, tags: Tags::default() }
-    }
-
-    /// A tensor that is saved but not trained.
-    pub fn buffer(name: impl Into<String>, tensor: &Tensor) -> Self {
-        Self { role: Role::Buffer, ..Self::parameter(name, tensor) }
+impl<T> NamedTensor<T> {
+    /// A tensor with the usual tags.
+    pub fn of(role: Role, name: impl Into<String>, tensor: T) -> Self {
+        Self { name: name.into(), tensor, role, tags: Tags::default() }
     }
 }

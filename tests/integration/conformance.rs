@@ -5,7 +5,7 @@ use crate::support::{
     faulty::{fixture, loaded},
     workspace::built,
 };
-use infomax_sdk::conformance::{Report, check};
+use infomax::conformance::{Report, check};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -70,7 +70,7 @@ fn faults_are_found() {
         let report = checked(&fixture("faulty"), &[(kind, "faulty", config.clone())]);
         let found = report.findings.iter().any(|finding| finding.check == expected);
         assert!(found, "{kind} {config}: `{expected}` found nothing:\n{report}");
-        let of_kind = |finding: &infomax_sdk::conformance::Finding| finding.component == format!("{kind} `faulty`");
+        let of_kind = |finding: &infomax::conformance::Finding| finding.component == format!("{kind} `faulty`");
         assert!(report.findings.iter().all(of_kind), "{kind} {config}: others are blamed:\n{report}");
     }
 }

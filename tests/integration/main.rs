@@ -14,6 +14,7 @@ mod formats;
 mod golden;
 mod labels;
 mod names;
+mod operators;
 mod plugin_faults;
 mod precision;
 mod published_lines;

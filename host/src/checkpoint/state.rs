@@ -1,6 +1,7 @@
 //! A run's state as files: the encoder alone, readable by anyone; the rest of the tensors; everything else as JSON.
 
 use super::tensors::{read_tensors, write_tensors};
+use crate::tensor::NamedTensor;
 use crate::{
     config::nearest,
     error::{Error, Fault, Result},
@@ -8,7 +9,6 @@ use crate::{
     optimizer::Optimizer,
     train::{LossScaler, Model, ScalerState},
 };
-use infomax_sdk::NamedTensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};

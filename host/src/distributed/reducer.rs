@@ -3,7 +3,8 @@
 
 use super::{group::Group, native::RawReducer};
 use crate::error::{Error, Result};
-use infomax_sdk::{NamedTensor, Role};
+use crate::tensor::NamedTensor;
+use infomax_sdk::Role;
 use tch::Tensor;
 
 /// A reducer over the parameters of a component.

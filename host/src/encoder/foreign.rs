@@ -1,19 +1,13 @@
 //! The host's side of an encoder plugin: calls it and checks what it gives back.
 
+use crate::tensor::{NamedTensor, lend, take, take_named};
 use crate::{
     native::SharedState,
     plugin::{Component, PluginError, request_text},
     train::Arithmetic,
 };
 use infomax_abi::{FfiEncoder, TensorPtr};
-use infomax_sdk::{
-    EncoderDescription, Mode, NamedTensor,
-    ffi::{
-        encoder::mode_code,
-        tensor::{lend, take, take_named},
-    },
-    requests::Request,
-};
+use infomax_sdk::{EncoderDescription, Mode, ffi::encoder::mode_code, requests::Request};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 

@@ -5,12 +5,13 @@
 //! its running statistics come from its own passes.
 
 use super::ForeignEncoder;
+use crate::tensor::NamedTensor;
 use crate::{
     error::{Error, Result},
     native,
     plugin::{Component, PluginError},
 };
-use infomax_sdk::{Mode, Momentum, NamedTensor, Role, requests::Request};
+use infomax_sdk::{Mode, Momentum, Role, requests::Request};
 use tch::Tensor;
 
 /// A momentum encoder with its schedule.

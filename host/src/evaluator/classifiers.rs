@@ -6,7 +6,7 @@
 //! # Source
 //! The published AMDIM code: `cross_entropy(10·tanh(logits / 10), y) + 1e-3 · mean(logits²)`.
 
-use infomax_sdk::NamedTensor;
+use crate::tensor::NamedTensor;
 use tch::{Device, Kind, TchError, Tensor};
 
 const LOGIT_CLIP: f64 = 10.0; // published code, evaluation loss
@@ -88,19 +88,19 @@ impl Classifiers {
         let mut list = Vec::new();
         if let Some(linear) = &self.linear {
             let name = |part: &str| format!("block_glb_lin.block_forward.2.{part}");
-            list.push(NamedTensor::parameter(name("weight"), &linear.weight_kd));
-            list.push(NamedTensor::parameter(name("bias"), &linear.bias_k));
+            list.push(crate::tensor::parameter(name("weight"), &linear.weight_kd));
+            list.push(crate::tensor::parameter(name("bias"), &linear.bias_k));
         }
         if let Some(mlp) = &self.mlp {
             let name = |part: &str| format!("block_glb_mlp.block_forward.{part}");
-            list.push(NamedTensor::parameter(name("2.weight"), &mlp.hidden_hd));
-            list.push(NamedTensor::parameter(name("3.weight"), &mlp.norm_weight));
-            list.push(NamedTensor::parameter(name("3.bias"), &mlp.norm_bias));
-            list.push(NamedTensor::buffer(name("3.running_mean"), &mlp.running_mean));
-            list.push(NamedTensor::buffer(name("3.running_var"), &mlp.running_var));
-            list.push(NamedTensor::buffer(name("3.num_batches_tracked"), &mlp.batches));
-            list.push(NamedTensor::parameter(name("6.weight"), &mlp.weight_kh));
-            list.push(NamedTensor::parameter(name("6.bias"), &mlp.bias_k));
+            list.push(crate::tensor::parameter(name("2.weight"), &mlp.hidden_hd));
+            list.push(crate::tensor::parameter(name("3.weight"), &mlp.norm_weight));
+            list.push(crate::tensor::parameter(name("3.bias"), &mlp.norm_bias));
+            list.push(crate::tensor::buffer(name("3.running_mean"), &mlp.running_mean));
+            list.push(crate::tensor::buffer(name("3.running_var"), &mlp.running_var));
+            list.push(crate::tensor::buffer(name("3.num_batches_tracked"), &mlp.batches));
+            list.push(crate::tensor::parameter(name("6.weight"), &mlp.weight_kh));
+            list.push(crate::tensor::parameter(name("6.bias"), &mlp.bias_k));
         }
         list
     }

@@ -1,5 +1,6 @@
 //! The host's side of a loss plugin: calls it and checks what it gives back.
 
+use crate::tensor::{Facts, Features, Gradients, NamedTensor, Terms, lend_facts, lend_features, take, take_named};
 use crate::{
     encoder::{call_in, report},
     native::SharedState,
@@ -7,14 +8,7 @@ use crate::{
     train::Arithmetic,
 };
 use infomax_abi::{FfiFacts, FfiLoss, FfiTerm, FfiTerms};
-use infomax_sdk::{
-    Facts, Features, Gradients, LossDescription, LossInput, NamedTensor, Source, Terms,
-    ffi::{
-        loss::{lend_facts, lend_features},
-        tensor::{take, take_named},
-    },
-    requests::Request,
-};
+use infomax_sdk::{LossDescription, LossInput, Source, requests::Request};
 use serde_json::Value;
 use std::ops::Range;
 use tch::{Kind, Tensor};

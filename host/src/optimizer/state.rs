@@ -1,12 +1,13 @@
 //! What is trained, by which rule, with which state; the state is saved by name.
 
 use super::{adam, descent};
+use crate::tensor::NamedTensor;
 use crate::{
     config::{self, OptimizerName},
     error::{Error, Result},
     native,
 };
-use infomax_sdk::{NamedTensor, Role, Tags};
+use infomax_sdk::{Role, Tags};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 

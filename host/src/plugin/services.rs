@@ -1,4 +1,4 @@
-//! What the host offers plugins: today the log.
+//! What the host offers plugins: the log, and libtorch's operators.
 
 use infomax_abi::{
     Extension, HostServices, HostServicesRef,
@@ -24,6 +24,6 @@ extern "C" fn max_log_level() -> u32 {
     log::max_level() as u32
 }
 
-extern "C" fn extension(_: RStr<'_>) -> Extension {
-    std::ptr::null()
+extern "C" fn extension(id: RStr<'_>) -> Extension {
+    if id.as_str() == infomax_abi::operators::ID { super::operators::table() } else { std::ptr::null() }
 }

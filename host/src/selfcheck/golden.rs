@@ -1,6 +1,7 @@
 //! One step of a small AMDIM on the device against the embedded case, which `record_case.py` recorded.
 
 use super::Check;
+use crate::tensor::{Facts, Feature, Features, kind_of};
 use crate::{
     checkpoint::{TensorFile, read_tensors},
     encoder::ForeignEncoder,
@@ -10,7 +11,7 @@ use crate::{
     plugin::{Component, Kind, Registry},
     train::{Arithmetic, device_name},
 };
-use infomax_sdk::{EncoderInput, Facts, Feature, Features, Key, LossInput, Mode, Source, View, requests::Request};
+use infomax_sdk::{EncoderInput, Key, LossInput, Mode, Source, View, requests::Request};
 use serde_json::json;
 use tch::{Device, Tensor};
 
@@ -84,7 +85,7 @@ pub fn step(registry: &Registry, case: &TensorFile, device: Device, arithmetic: 
         epoch: 0,
         key: Key::new(1),
         world_size: 1,
-        dtype: arithmetic.dtype(),
+        dtype: kind_of(arithmetic.dtype()),
         labels: None,
         indices: None,
     };

@@ -1,6 +1,7 @@
 //! What is trained: encoder, loss and classifiers, with the optimizer over all their parameters.
 
 use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, setup::Setup};
+use crate::tensor::{NamedTensor, device};
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName, Stage},
     distributed::Group,
@@ -11,7 +12,7 @@ use crate::{
     optimizer::{Optimizer, Trained},
     plugin::PluginError,
 };
-use infomax_sdk::{Key, Momentum, NamedTensor, Role, ffi::module::device};
+use infomax_sdk::{Key, Momentum, Role};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tch::{Device, Tensor};

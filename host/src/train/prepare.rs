@@ -19,6 +19,7 @@ use super::{
     setup::Setup,
     step::Stepper,
 };
+use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{CheckpointSet, Retention, RunState, Writer, restore},
     config::{Experiment, Resolved},
@@ -30,7 +31,7 @@ use crate::{
     plugin::Registry,
     record::{Hardware, History, wrapped},
 };
-use infomax_sdk::{NamedTensor, Role};
+use infomax_sdk::Role;
 use std::{
     collections::BTreeMap,
     path::Path,

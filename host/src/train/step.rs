@@ -8,6 +8,7 @@ use super::{
     passes::{Maps, Passes},
     scaler::{LossScaler, scaled, unscale},
 };
+use crate::tensor::{Facts, Feature, Features, kind_of};
 use crate::{
     config::{Experiment, LossSharing, Protocol, Stage},
     dataset::TrainBatch,
@@ -18,7 +19,7 @@ use crate::{
     native,
     optimizer::Optimizer,
 };
-use infomax_sdk::{AugmentationDescription, Facts, Feature, Features, Key, LossDescription, Mode, Role, Source};
+use infomax_sdk::{AugmentationDescription, Key, LossDescription, Mode, Role, Source};
 use std::{
     ops::Range,
     time::{Duration, Instant},
@@ -190,7 +191,7 @@ impl Stepper {
             epoch: batch.epoch,
             key,
             world_size: self.group.size() as u32,
-            dtype: model.arithmetic.dtype(),
+            dtype: kind_of(model.arithmetic.dtype()),
             labels: self.wants_labels.then(|| labels.shallow_clone()),
             indices: Some(indices.to_device(model.device)),
         };
@@ -402,7 +403,7 @@ pub(super) struct Gate {
 
 type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
 
-fn total_first(terms: infomax_sdk::Terms) -> Vec<(String, Tensor)> {
+fn total_first(terms: crate::tensor::Terms) -> Vec<(String, Tensor)> {
     let mut list = vec![("loss".to_owned(), terms.total)];
     list.extend(terms.terms.into_iter().map(|(name, term)| (format!("loss/{name}"), term)));
     list

@@ -2,8 +2,7 @@
 //! libraries whose weights people have.
 
 mod config;
-mod initial;
-mod layers;
+mod convolution;
 mod resnet;
 mod views;
 mod vit;

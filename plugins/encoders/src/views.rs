@@ -1,8 +1,6 @@
 //! What encoders say of the views that they are given.
 
-use crate::initial::channels_last;
-use infomax_sdk::{EncoderDescription, EncoderInput, Error, FeatureMap, Result};
-use tch::Tensor;
+use infomax_sdk::{EncoderDescription, EncoderInput, Error, FeatureMap, Result, Tensor, nn::channels_last};
 
 /// Height and width of every view, that for evaluation last.
 pub fn sizes(input: &EncoderInput) -> Vec<[i64; 2]> {
@@ -42,5 +40,5 @@ pub fn checked(view: &Tensor) -> Result<Tensor> {
     if shape.len() != 4 || shape[1] != 3 {
         return Err(Error::new(format!("a view has the shape {shape:?}, expected B×3×H×W")));
     }
-    Ok(channels_last(view)?)
+    Ok(channels_last(view))
 }

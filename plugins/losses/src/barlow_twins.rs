@@ -9,58 +9,31 @@
 //! # Shapes
 //! B images · D numbers of the projection.
 
-use crate::{
-    config::BarlowTwins,
-    correlation::off_diagonal_squares,
-    mlp::{MlpPlan, batch_norm},
-    precision::in_f32,
-    projection::Projection,
+use crate::{config::BarlowTwins, correlation::off_diagonal_squares};
+use infomax_sdk::{
+    Facts, LossDescription, Result, Tensor, Terms,
+    nn::{MlpPlan, batch_norm},
+    projected::{OnProjections, terms},
 };
-use infomax_sdk::{Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Terms};
 use std::ops::Range;
-use tch::Device;
 
-const TERMS: [&str; 2] = ["invariance", "redundancy"];
+impl OnProjections for BarlowTwins {
+    const NAME: &'static str = "barlow-twins";
 
-/// Barlow Twins' loss.
-pub struct BarlowTwinsLoss {
-    config: BarlowTwins,
-    projection: Projection,
-}
-
-fn plan(config: &BarlowTwins) -> impl Fn(i64) -> MlpPlan {
-    |channels| MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
-}
-
-impl Loss for BarlowTwinsLoss {
-    type Config = BarlowTwins;
-
-    fn describe(config: &BarlowTwins, input: &LossInput) -> Result<LossDescription> {
-        let terms = TERMS.map(str::to_owned).to_vec();
-        Ok(LossDescription { terms, ..Projection::describe("barlow-twins", input, plan(config))? })
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
     }
 
-    fn create(config: &BarlowTwins, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self { config: config.clone(), projection: Projection::new(input, plan(config), device)? })
+    fn offers(&self) -> LossDescription {
+        terms(["invariance", "redundancy"])
     }
 
-    fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let [one_bd, two_bd] = self.projection.of(features)?;
-        in_f32(|| {
-            let b = one_bd.size()[0];
-            let (one_bd, two_bd) = (batch_norm(&one_bd, None)?, batch_norm(&two_bd, None)?);
-            let correlation_dd = one_bd.f_transpose(0, 1)?.f_mm(&two_bd)?.f_divide_scalar(b as f64)?;
-            let own_d = correlation_dd.f_diagonal(0, 0, 1)?;
-            let invariance = own_d.f_sub_scalar(1.0)?.f_square()?.f_sum(None)?;
-            let redundancy = off_diagonal_squares(&correlation_dd)?;
-            let total = invariance.f_add(&redundancy.f_multiply_scalar(self.config.redundancy_weight)?)?;
-            let terms = TERMS.map(str::to_owned).into_iter().zip([invariance, redundancy]).collect();
-            Ok(Terms { total: total.f_multiply_scalar(self.config.loss_scale)?, terms })
-        })
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.projection.tensors()
+    fn loss(&self, [one_bd, two_bd]: [&Tensor; 2], _: &Facts, _: Range<i64>) -> Result<Terms> {
+        let b = one_bd.size_of(0);
+        let correlation_dd = batch_norm(one_bd, None).t().mm(&batch_norm(two_bd, None)) / b as f64;
+        let invariance = (correlation_dd.diagonal(0, 0, 1) - 1.0).square().sum();
+        let redundancy = off_diagonal_squares(&correlation_dd);
+        let terms = [("invariance", 1.0, invariance), ("redundancy", self.redundancy_weight, redundancy)];
+        Ok(Terms::sum(terms).scaled(self.loss_scale))
     }
 }

@@ -11,14 +11,18 @@
 
 use crate::{
     config::Byol,
-    mlp::{Mlp, MlpPlan},
+    cosine::{mean_cosine, spread},
     momentum_mlp::MomentumProjector,
-    precision::{in_f32, mean_cosine, spread},
-    representation::{Representation, two_views},
 };
-use infomax_sdk::{Facts, Features, Loss, LossDescription, LossInput, Momentum, NamedTensor, Result, Source, Terms};
+use infomax_sdk::{
+    Device, Facts, Features, Loss, LossDescription, LossInput, Module, Momentum, NamedTensor, Representation, Result,
+    Source, Terms,
+    nn::{Mlp, MlpPlan},
+    projected::terms,
+    representation::two_views,
+    without_autocast,
+};
 use std::ops::Range;
-use tch::Device;
 
 /// BYOL's loss.
 pub struct ByolLoss {
@@ -27,16 +31,18 @@ pub struct ByolLoss {
     predictor: Mlp,
 }
 
-fn projector(config: &Byol, channels: i64) -> MlpPlan {
-    MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
-}
+impl Byol {
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+    }
 
-fn predictor(config: &Byol, dim: i64) -> MlpPlan {
-    MlpPlan::predictor(dim, config.predictor_hidden, config.predictor_layers)
-}
+    fn predictor(&self, dim: i64) -> MlpPlan {
+        MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers)
+    }
 
-fn momentum(config: &Byol) -> Momentum {
-    Momentum { start: config.momentum_start, end: config.momentum_end }
+    fn momentum(&self) -> Momentum {
+        Momentum { start: self.momentum_start, end: self.momentum_end }
+    }
 }
 
 impl Loss for ByolLoss {
@@ -46,50 +52,44 @@ impl Loss for ByolLoss {
         two_views("byol", input)?;
         let representation = Representation::new(input)?;
         let both = [Source::Encoder, Source::MomentumEncoder];
-        let projector = projector(config, representation.channels());
+        let projector = config.projector(representation.channels());
         Ok(LossDescription {
             needs: both.iter().flat_map(|&source| [0, 1].map(|view| representation.need(view, source))).collect(),
-            momentum: Some(momentum(config)),
-            terms: vec!["spread".to_owned()],
-            parameter_count: projector.parameter_count() + predictor(config, projector.output).parameter_count(),
+            momentum: Some(config.momentum()),
+            parameter_count: projector.parameter_count() + config.predictor(projector.output).parameter_count(),
             min_batch_size: 2,
-            ..LossDescription::default()
+            ..terms(["spread"])
         })
     }
 
     fn create(config: &Byol, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let representation = Representation::new(input)?;
-        let plan = projector(config, representation.channels());
+        let plan = config.projector(representation.channels());
         Ok(Self {
-            projector: MomentumProjector::new(&plan, momentum(config), device)?,
-            predictor: Mlp::new(&predictor(config, plan.output), device)?,
+            projector: MomentumProjector::new(&plan, config.momentum(), device),
+            predictor: Mlp::new(&config.predictor(plan.output), device),
             representation,
         })
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let predicted = |view| -> Result<_> {
-            let z_bd = self.projector.forward(&self.representation.of(features, view)?)?;
-            Ok((self.predictor.forward(&z_bd)?, z_bd))
-        };
-        let target = |view| self.projector.slow_forward(&self.representation.momentum_of(features, view)?);
-        let ((p0_bd, z0_bd), (p1_bd, _)) = (predicted(0)?, predicted(1)?);
-        let (t0_bd, t1_bd) = (target(0)?, target(1)?);
-        in_f32(|| {
-            let cosines = mean_cosine(&p0_bd, &t1_bd)?.f_add(&mean_cosine(&p1_bd, &t0_bd)?)?;
-            let total = cosines.f_multiply_scalar(-2.0)?.f_add_scalar(4.0)?;
-            Ok(Terms { total, terms: vec![("spread".to_owned(), spread(&z0_bd)?)] })
+        let project = |view| Ok(self.projector.forward(&self.representation.of(features, view)?));
+        let target = |view| Ok(self.projector.slow_forward(&self.representation.momentum_of(features, view)?));
+        let (z0_bd, t0_bd, z1_bd, t1_bd) = (project(0)?, target(0)?, project(1)?, target(1)?);
+        let (p0_bd, p1_bd) = (self.predictor.forward(&z0_bd), self.predictor.forward(&z1_bd));
+        without_autocast(|| {
+            let cosines = mean_cosine(&p0_bd, &t1_bd) + mean_cosine(&p1_bd, &t0_bd);
+            Ok(Terms::new(cosines * -2.0 + 4.0).with("spread", spread(&z0_bd)))
         })
     }
 
     fn after_update(&mut self, _: &Features, facts: &Facts) -> Result<()> {
-        self.projector.average(facts)
+        self.projector.average(facts);
+        Ok(())
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = self.projector.tensors();
-        list.extend(self.predictor.parameters("predictor"));
-        list
+        self.projector.tensors_below("").into_iter().chain(self.predictor.tensors_below("predictor")).collect()
     }
 }

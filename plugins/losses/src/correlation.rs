@@ -1,13 +1,13 @@
 //! What VICReg and Barlow Twins ask of a matrix of channels.
 
-use infomax_sdk::Result;
-use tch::{Kind, Tensor};
+use infomax_sdk::{Kind, Tensor};
 
 /// The sum of the squares beside the diagonal, not as a difference: at the end of training the diagonal is far larger.
 ///
 /// # Shapes
 /// From D × D to a scalar.
-pub fn off_diagonal_squares(matrix_dd: &Tensor) -> Result<Tensor> {
-    let diagonal_dd = Tensor::f_eye(matrix_dd.size()[0], (Kind::Bool, matrix_dd.device()))?;
-    Ok(matrix_dd.f_masked_fill(&diagonal_dd, 0.0)?.f_square()?.f_sum(None)?)
+#[track_caller]
+pub fn off_diagonal_squares(matrix_dd: &Tensor) -> Tensor {
+    let d = matrix_dd.size_of(0);
+    matrix_dd.masked_fill(&Tensor::eye(d, d, Kind::Bool, matrix_dd.device()), 0.0).square().sum()
 }

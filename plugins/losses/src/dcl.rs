@@ -10,73 +10,38 @@
 //! # Shapes
 //! B images · D numbers of the projection · R images of a range · S = 2R sources.
 
-use crate::{
-    config::Dcl,
-    mlp::MlpPlan,
-    precision::{in_f32, normalised},
-    projection::Projection,
-    similarity::{PARTNER_COSINE, Similarities},
-};
-use infomax_sdk::{Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Terms};
+use crate::{config::Dcl, similarity::Similarities};
+use infomax_sdk::{Facts, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections};
 use std::ops::Range;
-use tch::{Device, Tensor};
 
-/// The decoupled contrastive loss.
-pub struct DclLoss {
-    config: Dcl,
-    projection: Projection,
-}
+impl OnProjections for Dcl {
+    const NAME: &'static str = "dcl";
 
-fn plan(config: &Dcl) -> impl Fn(i64) -> MlpPlan {
-    |channels| MlpPlan {
-        hidden_norm: config.projector_norm,
-        ..MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan {
+            hidden_norm: self.projector_norm,
+            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+        }
+    }
+
+    fn offers(&self) -> LossDescription {
+        Similarities::offered()
+    }
+
+    fn loss(&self, z_bd: [&Tensor; 2], _: &Facts, rows: Range<i64>) -> Result<Terms> {
+        let similarities = Similarities::new(z_bd, &rows, self.temperature);
+        let mut positives_s = similarities.partners();
+        if self.weighted {
+            positives_s = positives_s * weights(z_bd, &rows, self.sigma);
+        }
+        Ok(similarities.terms(&(similarities.log_sum_of_other_images() - positives_s)))
     }
 }
 
-impl Loss for DclLoss {
-    type Config = Dcl;
-
-    fn describe(config: &Dcl, input: &LossInput) -> Result<LossDescription> {
-        Ok(LossDescription {
-            terms: vec![PARTNER_COSINE.to_owned()],
-            row_ranges: true,
-            ..Projection::describe("dcl", input, plan(config))?
-        })
-    }
-
-    fn create(config: &Dcl, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self { config: config.clone(), projection: Projection::new(input, plan(config), device)? })
-    }
-
-    fn forward(&self, features: &Features, _: &Facts, rows: Range<i64>) -> Result<Terms> {
-        let z_bd = self.projection.of(features)?;
-        in_f32(|| {
-            let similarities = Similarities::new(&z_bd, &rows, self.config.temperature)?;
-            let mut positives_s = similarities.partners()?;
-            if self.config.weighted {
-                positives_s = positives_s.f_mul(&self.weights(&z_bd, &rows)?)?;
-            }
-            let losses_s = similarities.log_sum_of_other_images()?.f_sub(&positives_s)?;
-            let terms = vec![(PARTNER_COSINE.to_owned(), similarities.partner_cosine()?)];
-            Ok(Terms { total: similarities.share_of_mean(&losses_s)?, terms })
-        })
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.projection.tensors()
-    }
-}
-
-impl DclLoss {
-    /// The weight of each source's positive, S; a mean over the whole batch is in it.
-    fn weights(&self, z_bd: &[Tensor; 2], rows: &Range<i64>) -> Result<Tensor> {
-        let products_bd = normalised(&z_bd[0])?.f_mul(&normalised(&z_bd[1])?)?;
-        let cosines_b = products_bd.f_sum_dim_intlist(&[1i64][..], false, None)?;
-        let shares_b = cosines_b.f_divide_scalar(self.config.sigma)?.f_softmax(0, None)?;
-        let images = shares_b.size()[0] as f64;
-        let weights_b = shares_b.f_multiply_scalar(-images)?.f_add_scalar(2.0)?;
-        Ok(weights_b.f_narrow(0, rows.start, rows.end - rows.start)?.f_repeat([2])?)
-    }
+/// The weight of each source's positive, S; a mean over the whole batch is in it.
+fn weights([one_bd, two_bd]: [&Tensor; 2], rows: &Range<i64>, sigma: f64) -> Tensor {
+    let cosines_b = (one_bd.normalize(-1) * two_bd.normalize(-1)).sum_dim(1, false);
+    let shares_b = (cosines_b / sigma).softmax(0);
+    let weights_b = &shares_b * -(shares_b.size_of(0) as f64) + 2.0;
+    weights_b.narrow(0, rows.start, rows.end - rows.start).repeat(2)
 }

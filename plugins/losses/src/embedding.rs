@@ -2,12 +2,12 @@
 //!
 //! Shapes: N rows · C channels in · D numbers out.
 
-use crate::mlp::{Mlp, MlpPlan, as_wide, linear, unit_affine};
-use infomax_sdk::{NamedTensor, Result};
-use tch::{Device, Kind, Tensor};
+use infomax_sdk::{
+    Device, Kind, Tensor, named,
+    nn::{LayerNorm, Linear, Mlp, MlpPlan, init},
+};
 
 const SHORTCUT_NOISE: f64 = 0.01; // Deep InfoMax's published code: uniform in ±0.01 beside the ones
-const NORM_EPS: f64 = 1e-5; // PyTorch's default for LayerNorm
 
 /// The plan of an embedding.
 #[derive(Clone, Copy, Debug)]
@@ -38,40 +38,30 @@ impl EmbeddingPlan {
 pub struct Embedding {
     nonlinear: Mlp,
     /// D × C.
-    shortcut: Tensor,
-    norm: Option<(Tensor, Tensor)>,
+    shortcut: Linear,
+    norm: Option<LayerNorm>,
 }
+
+named!(Embedding { nonlinear, shortcut, norm });
 
 impl Embedding {
     /// Fresh weights.
-    pub fn new(plan: &EmbeddingPlan, device: Device) -> Result<Self> {
+    pub fn new(plan: &EmbeddingPlan, device: Device) -> Self {
         let (d, c) = (i64::from(plan.dim), plan.channels);
-        let noise_dc = Tensor::f_empty([d, c], (Kind::Float, device))?.f_uniform_(-SHORTCUT_NOISE, SHORTCUT_NOISE)?;
-        let identity_dc = Tensor::f_eye_m(d, c, (Kind::Bool, device))?;
-        Ok(Self {
-            nonlinear: Mlp::new(&plan.nonlinear(), device)?,
-            shortcut: noise_dc.f_masked_fill(&identity_dc, 1.0)?.f_set_requires_grad(true)?,
-            norm: plan.layer_norm.then(|| unit_affine(d, device)).transpose()?,
-        })
+        let noise_dc = init::uniform(&[d, c], SHORTCUT_NOISE, device);
+        let shortcut = noise_dc.masked_fill(&Tensor::eye(d, c, Kind::Bool, device), 1.0);
+        Self {
+            nonlinear: Mlp::new(&plan.nonlinear(), device),
+            shortcut: Linear::from_tensors(shortcut, None),
+            norm: plan.layer_norm.then(|| LayerNorm::new(d, device)),
+        }
     }
 
     /// # Shapes
     /// From N × C to N × D.
-    pub fn forward(&self, x_nc: &Tensor) -> Result<Tensor> {
-        let sum_nd = self.nonlinear.forward(x_nc)?.f_add(&linear(x_nc, &self.shortcut, None)?)?;
-        let Some((scale, shift)) = &self.norm else { return Ok(sum_nd) };
-        let d = sum_nd.size()[1];
-        Ok(sum_nd.f_layer_norm([d], Some(as_wide(scale, &sum_nd)?), Some(as_wide(shift, &sum_nd)?), NORM_EPS, true)?)
-    }
-
-    /// `<name>.nonlinear.…`, `<name>.shortcut.weight` and `<name>.norm.…`.
-    pub fn parameters(&self, name: &str) -> Vec<NamedTensor> {
-        let mut list = self.nonlinear.parameters(&format!("{name}.nonlinear"));
-        list.push(NamedTensor::parameter(format!("{name}.shortcut.weight"), &self.shortcut));
-        if let Some((scale, shift)) = &self.norm {
-            list.push(NamedTensor::parameter(format!("{name}.norm.weight"), scale));
-            list.push(NamedTensor::parameter(format!("{name}.norm.bias"), shift));
-        }
-        list
+    #[track_caller]
+    pub fn forward(&self, x_nc: &Tensor) -> Tensor {
+        let sum_nd = self.nonlinear.forward(x_nc) + self.shortcut.forward(x_nc);
+        self.norm.as_ref().map_or_else(|| sum_nd.clone(), |norm| norm.forward(&sum_nd))
     }
 }

@@ -16,16 +16,12 @@
 use crate::{
     config::{LocalDim, local_dim::Estimator},
     embedding::{Embedding, EmbeddingPlan},
-    precision::at_least_f32,
-    representation::Representation,
 };
 use infomax_sdk::{
-    Error, Facts, FeatureMap, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Source, Terms,
+    Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor,
+    Representation, Result, Source, Tensor, Terms, named, projected::terms,
 };
 use std::{f64::consts::LN_2, ops::Range};
-use tch::{Device, Kind, Tensor};
-
-const TERMS: [&str; 2] = ["positive", "negative"];
 
 /// Deep InfoMax's local objective.
 pub struct LocalDimLoss {
@@ -36,6 +32,8 @@ pub struct LocalDimLoss {
     global: Embedding,
     local: Embedding,
 }
+
+named!(LocalDimLoss { global as "global_embedding", local as "local_embedding" });
 
 /// The embeddings of global and of local features.
 fn plans(config: &LocalDim, input: &LossInput) -> Result<[EmbeddingPlan; 2]> {
@@ -84,10 +82,9 @@ impl Loss for LocalDimLoss {
         };
         Ok(LossDescription {
             needs: (0..input.views.len()).map(need).collect(),
-            terms: TERMS.map(str::to_owned).to_vec(),
             parameter_count: plans(config, input)?.iter().map(EmbeddingPlan::parameter_count).sum(),
             min_batch_size: 2,
-            ..LossDescription::default()
+            ..terms(["positive", "negative"])
         })
     }
 
@@ -98,64 +95,58 @@ impl Loss for LocalDimLoss {
             views: input.views.len(),
             representation: Representation::new(input)?,
             local_map: local_map(config, input)?.name.clone(),
-            global: Embedding::new(&global, device)?,
-            local: Embedding::new(&local, device)?,
+            global: Embedding::new(&global, device),
+            local: Embedding::new(&local, device),
         })
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
         let (mut positives, mut negatives) = (Vec::new(), Vec::new());
         for view in 0..self.views {
-            let (positive, negative) = self.estimate(&self.scores(features, view)?)?;
+            let (positive, negative) = self.estimate(&self.scores(features, view)?);
             positives.push(positive);
             negatives.push(negative);
         }
-        let mean = |list: &[Tensor]| Tensor::f_stack(list, 0)?.f_mean(None);
-        let (positive, negative) = (mean(&positives)?, mean(&negatives)?);
-        let total = negative.f_sub(&positive)?;
-        Ok(Terms { total, terms: TERMS.map(str::to_owned).into_iter().zip([positive, negative]).collect() })
+        let mean = |list: &[Tensor]| Tensor::stack(list, 0).mean();
+        let (positive, negative) = (mean(&positives), mean(&negatives));
+        Ok(Terms::new(&negative - &positive).with("positive", positive).with("negative", negative))
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = self.global.parameters("global_embedding");
-        list.extend(self.local.parameters("local_embedding"));
-        list
+        self.tensors_below("")
     }
 }
 
 impl LocalDimLoss {
     /// u of a view, B × B × L.
     fn scores(&self, features: &Features, view: usize) -> Result<Tensor> {
-        let global_bd = self.global.forward(&self.representation.of(features, view)?)?;
-        let map_bchw = at_least_f32(features.get(view, &self.local_map)?)?;
-        let (b, c, h, w) = map_bchw.size4()?;
-        let local_nd = self.local.forward(&map_bchw.f_permute([0, 2, 3, 1])?.f_reshape([b * h * w, c])?)?;
-        at_least_f32(&global_bd.f_mm(&local_nd.f_transpose(0, 1)?)?.f_view([b, b, h * w])?)
+        let global_bd = self.global.forward(&self.representation.of(features, view)?);
+        let map_bchw = features.get(view, &self.local_map)?.at_least_f32();
+        let [b, c, h, w] = map_bchw.dims();
+        let local_nd = self.local.forward(&map_bchw.permute([0, 2, 3, 1]).reshape([b * h * w, c]));
+        Ok(global_bd.mm(&local_nd.t()).view([b, b, h * w]).at_least_f32())
     }
 
     /// E_positive and E_negative.
-    fn estimate(&self, scores_bbl: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (b, _, l) = scores_bbl.size3()?;
-        let own_bb1 = Tensor::f_eye(b, (Kind::Bool, scores_bbl.device()))?.f_unsqueeze(2)?;
-        let positive_lb = scores_bbl.f_diagonal(0, 0, 1)?;
+    fn estimate(&self, scores_bbl: &Tensor) -> (Tensor, Tensor) {
+        let [b, _, l] = scores_bbl.dims();
+        let own_bb1 = Tensor::eye(b, b, Kind::Bool, scores_bbl.device()).unsqueeze(2);
+        let positive_lb = scores_bbl.diagonal(0, 0, 1);
         let pairs = (b * (b - 1) * l) as f64;
-        Ok(match self.estimator {
+        match self.estimator {
             Estimator::Nce => {
-                let others_bbl = scores_bbl.f_masked_fill(&own_bb1, f64::NEG_INFINITY)?;
-                let others_b = others_bbl.f_logsumexp(&[1i64, 2][..], false)?;
-                (positive_lb.f_mean(None)?, positive_lb.f_logaddexp(&others_b)?.f_mean(None)?)
+                let others_b = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY).logsumexp([1, 2], false);
+                (positive_lb.mean(), positive_lb.logaddexp(&others_b).mean())
             }
             Estimator::Jsd => {
-                let positive_lb = positive_lb.f_neg()?.f_softplus()?.f_neg()?.f_add_scalar(LN_2)?;
-                let others_bbl = scores_bbl.f_softplus()?.f_masked_fill(&own_bb1, 0.0)?;
-                let negative = others_bbl.f_sum(None)?.f_divide_scalar(pairs)?.f_sub_scalar(LN_2)?;
-                (positive_lb.f_mean(None)?, negative)
+                let positive_lb = -(-positive_lb).softplus() + LN_2;
+                let others_bbl = scores_bbl.softplus().masked_fill(&own_bb1, 0.0);
+                (positive_lb.mean(), others_bbl.sum() / pairs - LN_2)
             }
             Estimator::Dv => {
-                let others_bbl = scores_bbl.f_masked_fill(&own_bb1, f64::NEG_INFINITY)?;
-                let negative = others_bbl.f_logsumexp(&[0i64, 1, 2][..], false)?.f_sub_scalar(pairs.ln())?;
-                (positive_lb.f_mean(None)?, negative)
+                let others_bbl = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY);
+                (positive_lb.mean(), others_bbl.logsumexp([0, 1, 2], false) - pairs.ln())
             }
-        })
+        }
     }
 }

@@ -12,20 +12,17 @@
 //! # Shapes
 //! B images · R images of a range · D numbers of the projection · K keys of a queue · V queues.
 
-use crate::{
-    config::MocoV2,
-    mlp::{MlpPlan, as_wide},
-    momentum_mlp::MomentumProjector,
-    precision::{in_f32, normalised},
-    queue::Queue,
-    representation::{Representation, two_views},
-    similarity::PARTNER_COSINE,
-};
+use crate::{config::MocoV2, momentum_mlp::MomentumProjector, queue::Queue, similarity::PARTNER_COSINE};
 use infomax_sdk::{
-    Facts, Features, Loss, LossDescription, LossInput, Momentum, NamedTensor, Need, Result, Source, Terms,
+    Device, Facts, Features, Loss, LossDescription, LossInput, Module, Momentum, NamedTensor, Representation, Result,
+    Source, Tensor, Terms,
+    nn::{MlpPlan, as_wide},
+    no_grad,
+    projected::terms,
+    representation::two_views,
+    without_autocast,
 };
 use std::ops::Range;
-use tch::{Device, Tensor};
 
 /// MoCo v2's loss.
 pub struct MocoV2Loss {
@@ -45,19 +42,21 @@ struct Direction {
 
 const DIRECTIONS: [Direction; 2] = [Direction { query: 0, key: 1 }, Direction { query: 1, key: 0 }];
 
-fn directions(config: &MocoV2) -> &'static [Direction] {
-    if config.symmetric { &DIRECTIONS } else { &DIRECTIONS[..1] }
-}
-
-fn projector(config: &MocoV2, channels: i64) -> MlpPlan {
-    MlpPlan {
-        hidden_norm: config.projector_norm,
-        ..MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
+impl MocoV2 {
+    fn directions(&self) -> &'static [Direction] {
+        if self.symmetric { &DIRECTIONS } else { &DIRECTIONS[..1] }
     }
-}
 
-fn momentum(config: &MocoV2) -> Momentum {
-    Momentum { start: config.momentum_start, end: config.momentum_end }
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan {
+            hidden_norm: self.projector_norm,
+            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+        }
+    }
+
+    fn momentum(&self) -> Momentum {
+        Momentum { start: self.momentum_start, end: self.momentum_end }
+    }
 }
 
 impl Loss for MocoV2Loss {
@@ -66,73 +65,70 @@ impl Loss for MocoV2Loss {
     fn describe(config: &MocoV2, input: &LossInput) -> Result<LossDescription> {
         two_views("moco-v2", input)?;
         let representation = Representation::new(input)?;
-        let queries = directions(config).iter().map(|d| representation.need(d.query, Source::Encoder));
-        let keys = directions(config).iter().map(|d| representation.need(d.key, Source::MomentumEncoder));
-        let needs: Vec<Need> = queries.chain(keys).collect();
+        let directions = config.directions();
+        let queries = directions.iter().map(|d| representation.need(d.query, Source::Encoder));
+        let keys = directions.iter().map(|d| representation.need(d.key, Source::MomentumEncoder));
         Ok(LossDescription {
-            needs,
-            momentum: Some(momentum(config)),
-            terms: vec![PARTNER_COSINE.to_owned()],
+            needs: queries.chain(keys).collect(),
+            momentum: Some(config.momentum()),
             row_ranges: true,
-            parameter_count: projector(config, representation.channels()).parameter_count(),
+            parameter_count: config.projector(representation.channels()).parameter_count(),
             min_batch_size: if config.projector_norm { 2 } else { 1 },
-            ..LossDescription::default()
+            ..terms([PARTNER_COSINE])
         })
     }
 
     fn create(config: &MocoV2, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let representation = Representation::new(input)?;
-        let plan = projector(config, representation.channels());
-        let directions = directions(config);
+        let plan = config.projector(representation.channels());
+        let directions = config.directions();
         Ok(Self {
             temperature: config.temperature,
             directions,
-            projector: MomentumProjector::new(&plan, momentum(config), device)?,
-            queue: Queue::new(directions.len() as i64, i64::from(config.queue_size), plan.output, device)?,
+            projector: MomentumProjector::new(&plan, config.momentum(), device),
+            queue: Queue::new(directions.len() as i64, i64::from(config.queue_size), plan.output, device),
             representation,
         })
     }
 
     fn forward(&self, features: &Features, _: &Facts, rows: Range<i64>) -> Result<Terms> {
         let (mut losses, mut cosines) = (Vec::new(), Vec::new());
-        for (direction, keys_kd) in self.directions.iter().zip(self.queue.keys()?) {
-            let query_bd = self.projector.forward(&self.representation.of(features, direction.query)?)?;
+        for (direction, keys_kd) in self.directions.iter().zip(self.queue.keys()) {
+            let query_bd = self.projector.forward(&self.representation.of(features, direction.query)?);
             let key_bd = self.key(features, direction)?;
-            in_f32(|| {
-                let share = 1.0 / (query_bd.size()[0] * self.directions.len() as i64) as f64;
-                let of_rows = |x_bd: &Tensor| x_bd.f_narrow(0, rows.start, rows.end - rows.start);
-                let (query_rd, key_rd) = (normalised(&of_rows(&query_bd)?)?, of_rows(&key_bd)?);
-                let cosine_r1 = query_rd.f_mul(&key_rd)?.f_sum_dim_intlist(&[1i64][..], true, None)?;
-                let negative_rk = query_rd.f_mm(&as_wide(&keys_kd, &query_rd)?.f_transpose(0, 1)?)?;
-                let scores = Tensor::f_cat(&[&cosine_r1, &negative_rk], 1)?.f_divide_scalar(self.temperature)?;
-                let losses_r = scores.f_logsumexp(&[1i64][..], false)?.f_sub(&scores.f_select(1, 0)?)?;
-                losses.push(losses_r.f_sum(None)?.f_multiply_scalar(share)?);
-                cosines.push(cosine_r1.f_detach()?.f_sum(None)?.f_multiply_scalar(share)?);
-                Ok(())
-            })?;
+            without_autocast(|| {
+                let share = 1.0 / (query_bd.size_of(0) * self.directions.len() as i64) as f64;
+                let of_rows = |x_bd: &Tensor| x_bd.narrow(0, rows.start, rows.end - rows.start);
+                let (query_rd, key_rd) = (of_rows(&query_bd).normalize(-1), of_rows(&key_bd));
+                let cosine_r1 = (&query_rd * &key_rd).sum_dim(1, true);
+                let negative_rk = query_rd.mm(&as_wide(&keys_kd, &query_rd).t());
+                let scores = Tensor::cat(&[&cosine_r1, &negative_rk], 1) / self.temperature;
+                let losses_r = scores.logsumexp(1, false) - scores.select(1, 0);
+                losses.push(losses_r.sum() * share);
+                cosines.push(cosine_r1.detach().sum() * share);
+            });
         }
-        let sum = |list: &[Tensor]| Tensor::f_stack(list, 0)?.f_sum(None);
-        Ok(Terms { total: sum(&losses)?, terms: vec![(PARTNER_COSINE.to_owned(), sum(&cosines)?)] })
+        let sum = |list: &[Tensor]| Tensor::stack(list, 0).sum();
+        Ok(Terms::new(sum(&losses)).with(PARTNER_COSINE, sum(&cosines)))
     }
 
     fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<()> {
         let keys: Vec<Tensor> = self.directions.iter().map(|d| self.key(features, d)).collect::<Result<_>>()?;
-        self.queue.push(&Tensor::f_stack(&keys, 0)?)?;
-        self.projector.average(facts)
+        self.queue.push(&Tensor::stack(&keys, 0));
+        self.projector.average(facts);
+        Ok(())
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = self.projector.tensors();
-        list.extend(self.queue.tensors());
-        list
+        self.projector.tensors_below("").into_iter().chain(self.queue.tensors_below("")).collect()
     }
 }
 
 impl MocoV2Loss {
     /// The keys that answer in a direction, B × D, normalised, without gradient.
     fn key(&self, features: &Features, direction: &Direction) -> Result<Tensor> {
-        let slow_bd = self.projector.slow_forward(&self.representation.momentum_of(features, direction.key)?)?;
-        tch::no_grad(|| normalised(&slow_bd))
+        let slow_bd = self.projector.slow_forward(&self.representation.momentum_of(features, direction.key)?);
+        Ok(no_grad(|| slow_bd.normalize(-1)))
     }
 }

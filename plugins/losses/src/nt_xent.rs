@@ -9,57 +9,26 @@
 //! # Shapes
 //! B images · S = 2R sources.
 
-use crate::{
-    config::NtXent,
-    mlp::MlpPlan,
-    precision::in_f32,
-    projection::Projection,
-    similarity::{PARTNER_COSINE, Similarities},
-};
-use infomax_sdk::{Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Terms};
+use crate::{config::NtXent, similarity::Similarities};
+use infomax_sdk::{Facts, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections};
 use std::ops::Range;
-use tch::Device;
 
-/// SimCLR's loss.
-pub struct NtXentLoss {
-    temperature: f64,
-    projection: Projection,
-}
+impl OnProjections for NtXent {
+    const NAME: &'static str = "nt-xent";
 
-fn plan(config: &NtXent) -> impl Fn(i64) -> MlpPlan {
-    |channels| MlpPlan {
-        hidden_norm: config.projector_norm,
-        ..MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
-    }
-}
-
-impl Loss for NtXentLoss {
-    type Config = NtXent;
-
-    fn describe(config: &NtXent, input: &LossInput) -> Result<LossDescription> {
-        Ok(LossDescription {
-            terms: vec![PARTNER_COSINE.to_owned()],
-            row_ranges: true,
-            ..Projection::describe("nt-xent", input, plan(config))?
-        })
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan {
+            hidden_norm: self.projector_norm,
+            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+        }
     }
 
-    fn create(config: &NtXent, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self { temperature: config.temperature, projection: Projection::new(input, plan(config), device)? })
+    fn offers(&self) -> LossDescription {
+        Similarities::offered()
     }
 
-    fn forward(&self, features: &Features, _: &Facts, rows: Range<i64>) -> Result<Terms> {
-        let z_bd = self.projection.of(features)?;
-        in_f32(|| {
-            let similarities = Similarities::new(&z_bd, &rows, self.temperature)?;
-            let losses_s = similarities.log_sum_of_others()?.f_sub(&similarities.partners()?)?;
-            let terms = vec![(PARTNER_COSINE.to_owned(), similarities.partner_cosine()?)];
-            Ok(Terms { total: similarities.share_of_mean(&losses_s)?, terms })
-        })
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.projection.tensors()
+    fn loss(&self, z_bd: [&Tensor; 2], _: &Facts, rows: Range<i64>) -> Result<Terms> {
+        let similarities = Similarities::new(z_bd, &rows, self.temperature);
+        Ok(similarities.terms(&(similarities.log_sum_of_others() - similarities.partners())))
     }
 }

@@ -2,47 +2,41 @@
 //!
 //! Shapes: B images · D numbers of a projection · K prototypes.
 
-use crate::{
-    mlp::{linear, linear_weight},
-    precision::normalised,
+use infomax_sdk::{
+    Device, Parameter, Tensor, named,
+    nn::{init, linear},
+    no_grad,
 };
-use infomax_sdk::{NamedTensor, Result};
-use tch::{Device, Tensor};
 
 /// Unit vectors that images are assigned to.
 pub struct Prototypes {
     /// K × D.
-    weight: Tensor,
+    weight: Parameter,
 }
+
+named!(Prototypes { weight });
 
 impl Prototypes {
     /// Fresh prototypes, as PyTorch draws a linear layer, normalised.
-    pub fn new(count: i64, size: i64, device: Device) -> Result<Self> {
-        let mut prototypes = Self { weight: linear_weight(count, size, device)? };
-        prototypes.normalise()?;
-        Ok(prototypes)
+    pub fn new(count: i64, size: i64, device: Device) -> Self {
+        let mut prototypes = Self { weight: Parameter::new(init::default(&[count, size], device)) };
+        prototypes.normalise();
+        prototypes
     }
 
     /// Makes them unit vectors again, in place.
-    pub fn normalise(&mut self) -> Result<()> {
-        tch::no_grad(|| {
-            let unit_kd = normalised(&self.weight)?;
-            Ok(self.weight.f_copy_(&unit_kd)?)
-        })
+    pub fn normalise(&mut self) {
+        no_grad(|| self.weight.copy_(&self.weight.normalize(-1)));
     }
 
     /// Cosines with each prototype; without a gradient for the prototypes where they are frozen.
     ///
     /// # Shapes
     /// From B × D to B × K.
-    pub fn scores(&self, z_bd: &Tensor, frozen: bool) -> Result<Tensor> {
-        let weight_kd = if frozen { self.weight.f_detach()? } else { self.weight.shallow_clone() };
-        linear(&normalised(z_bd)?, &weight_kd, None)
-    }
-
-    /// `prototypes.weight`.
-    pub fn tensors(&self) -> Vec<NamedTensor> {
-        vec![NamedTensor::parameter("prototypes.weight", &self.weight)]
+    #[track_caller]
+    pub fn scores(&self, z_bd: &Tensor, frozen: bool) -> Tensor {
+        let weight_kd = if frozen { self.weight.detach() } else { self.weight.clone() };
+        linear(&z_bd.normalize(-1), &weight_kd, None)
     }
 }
 
@@ -54,13 +48,14 @@ impl Prototypes {
 ///
 /// # Source
 /// Caron et al. 2020, arXiv:2006.09882, section 3.1 and the pseudocode in appendix A.
-pub fn codes(scores_bk: &Tensor, epsilon: f64, iterations: u32) -> Result<Tensor> {
-    tch::no_grad(|| {
-        let mut log_bk = scores_bk.f_detach()?.f_divide_scalar(epsilon)?;
+#[track_caller]
+pub fn codes(scores_bk: &Tensor, epsilon: f64, iterations: u32) -> Tensor {
+    no_grad(|| {
+        let mut log_bk = scores_bk.detach() / epsilon;
         for _ in 0..iterations {
-            log_bk = log_bk.f_sub(&log_bk.f_logsumexp(&[0i64][..], true)?)?; // the same for each prototype
-            log_bk = log_bk.f_sub(&log_bk.f_logsumexp(&[1i64][..], true)?)?; // the same for each image
+            log_bk = &log_bk - log_bk.logsumexp(0, true); // the same for each prototype
+            log_bk = &log_bk - log_bk.logsumexp(1, true); // the same for each image
         }
-        Ok(log_bk.f_exp()?)
+        log_bk.exp()
     })
 }

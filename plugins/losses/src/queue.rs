@@ -2,28 +2,30 @@
 //!
 //! Shapes: V queues side by side · K keys · B new keys · D numbers.
 
-use crate::precision::normalised;
-use infomax_sdk::{NamedTensor, Result};
-use tch::{Device, Kind, Tensor};
+use infomax_sdk::{Buffer, Device, Kind, Tensor, named, no_grad};
 
 /// Equally long queues that move together.
 pub struct Queue {
     /// V × K × D, f32.
-    keys: Tensor,
+    keys: Buffer,
     /// (1), i64: where the next key goes.
-    position: Tensor,
+    position: Buffer,
 }
+
+named!(Queue { keys as "queue", position as "queue_position" });
 
 impl Queue {
     /// Queues of random directions, as published.
-    pub fn new(queues: i64, keys: i64, size: i64, device: Device) -> Result<Self> {
-        let drawn_vkd = Tensor::f_randn([queues, keys, size], (Kind::Float, device))?;
-        Ok(Self { keys: normalised(&drawn_vkd)?, position: Tensor::f_zeros([1], (Kind::Int64, device))? })
+    pub fn new(queues: i64, keys: i64, size: i64, device: Device) -> Self {
+        Self {
+            keys: Buffer::new(Tensor::randn([queues, keys, size], Kind::F32, device).normalize(-1)),
+            position: Buffer::new(Tensor::zeros(1, Kind::I64, device)),
+        }
     }
 
     /// The keys of each queue, K × D.
-    pub fn keys(&self) -> Result<Vec<Tensor>> {
-        (0..self.keys.size()[0]).map(|v| Ok(self.keys.f_select(0, v)?)).collect()
+    pub fn keys(&self) -> Vec<Tensor> {
+        self.keys.unbind(0)
     }
 
     /// Replaces the oldest keys; of more than K only the last K stay. The position stays on the device, so a GPU is not
@@ -31,21 +33,14 @@ impl Queue {
     ///
     /// # Shapes
     /// V × B × D.
-    pub fn push(&mut self, new_vbd: &Tensor) -> Result<()> {
-        let (count, places) = (new_vbd.size()[1], self.keys.size()[1]);
+    pub fn push(&mut self, new_vbd: &Tensor) {
+        let (count, places) = (new_vbd.size_of(1), self.keys.size_of(1));
         let kept = count.min(places);
-        tch::no_grad(|| {
-            let offsets = Tensor::f_arange_start(count - kept, count, (Kind::Int64, self.keys.device()))?;
-            let index = offsets.f_add(&self.position)?.f_remainder(places)?;
-            let last_vbd = new_vbd.f_narrow(1, count - kept, kept)?.f_to_kind(self.keys.kind())?;
-            let _ = self.keys.f_index_copy_(1, &index, &last_vbd)?;
-            let _ = self.position.f_add_scalar_(count)?.f_remainder_(places)?;
-            Ok(())
-        })
-    }
-
-    /// `queue` and `queue_position`.
-    pub fn tensors(&self) -> Vec<NamedTensor> {
-        vec![NamedTensor::buffer("queue", &self.keys), NamedTensor::buffer("queue_position", &self.position)]
+        no_grad(|| {
+            let offsets = Tensor::arange(count - kept, count, Kind::I64, self.keys.device());
+            let index = (offsets + &*self.position).remainder(places);
+            self.keys.index_copy_(1, &index, &new_vbd.narrow(1, count - kept, kept).to_kind(self.keys.kind()));
+            self.position.add_(count).remainder_(places);
+        });
     }
 }

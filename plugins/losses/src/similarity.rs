@@ -2,10 +2,8 @@
 //!
 //! Shapes: B images · D numbers · S = 2R sources, the rows of view 0 before those of view 1 · N = 2B candidates.
 
-use crate::precision::normalised;
-use infomax_sdk::Result;
+use infomax_sdk::{Kind, LossDescription, Tensor, Terms, projected::terms};
 use std::ops::Range;
-use tch::{Kind, Tensor};
 
 /// The similarities of the sources.
 pub struct Similarities {
@@ -20,53 +18,57 @@ pub struct Similarities {
 }
 
 impl Similarities {
+    /// What a loss on similarities offers: the cosine of the partners as a term, and ranges of rows.
+    pub fn offered() -> LossDescription {
+        LossDescription { row_ranges: true, ..terms([PARTNER_COSINE]) }
+    }
+
     /// The similarities of the images in `rows`, for projections of both views, B × D each.
-    pub fn new(z_bd: &[Tensor; 2], rows: &Range<i64>, temperature: f64) -> Result<Self> {
-        let images = z_bd[0].size()[0];
-        let z_nd = normalised(&Tensor::f_cat(z_bd, 0)?)?;
-        let at =
-            |offset: i64| Tensor::f_arange_start(rows.start + offset, rows.end + offset, (Kind::Int64, z_nd.device()));
-        let (first, second) = (at(0)?, at(images)?);
-        let own_s = Tensor::f_cat(&[&first, &second], 0)?;
-        let partner_s1 = Tensor::f_cat(&[&second, &first], 0)?.f_unsqueeze(1)?;
-        let sources_sd = z_nd.f_index_select(0, &own_s)?;
-        let scores_sn = sources_sd.f_mm(&z_nd.f_transpose(0, 1)?)?.f_divide_scalar(temperature)?;
-        Ok(Self { scores_sn, own_s1: own_s.f_unsqueeze(1)?, partner_s1, temperature, images })
+    #[track_caller]
+    pub fn new(z_bd: [&Tensor; 2], rows: &Range<i64>, temperature: f64) -> Self {
+        let images = z_bd[0].size_of(0);
+        let z_nd = Tensor::cat(&z_bd, 0).normalize(-1);
+        let [first, second] =
+            [0, images].map(|offset| Tensor::arange(rows.start + offset, rows.end + offset, Kind::I64, z_nd.device()));
+        let own_s = Tensor::cat(&[&first, &second], 0);
+        Self {
+            scores_sn: z_nd.index_select(0, &own_s).mm(&z_nd.t()) / temperature,
+            own_s1: own_s.unsqueeze(1),
+            partner_s1: Tensor::cat(&[&second, &first], 0).unsqueeze(1),
+            temperature,
+            images,
+        }
     }
 
     /// S: the scores of the positives.
-    pub fn partners(&self) -> Result<Tensor> {
-        Ok(self.scores_sn.f_gather(1, &self.partner_s1, false)?.f_squeeze_dim(1)?)
+    pub fn partners(&self) -> Tensor {
+        self.scores_sn.gather(1, &self.partner_s1).squeeze(1)
     }
 
     /// S: log Σ exp over all candidates but the source itself.
-    pub fn log_sum_of_others(&self) -> Result<Tensor> {
-        Ok(self.others()?.f_logsumexp(&[1i64][..], false)?)
+    pub fn log_sum_of_others(&self) -> Tensor {
+        self.others().logsumexp(1, false)
     }
 
     /// S: log Σ exp over both views of all other images.
-    pub fn log_sum_of_other_images(&self) -> Result<Tensor> {
-        let others = self.others()?.f_scatter_value(1, &self.partner_s1, f64::NEG_INFINITY)?;
-        Ok(others.f_logsumexp(&[1i64][..], false)?)
+    pub fn log_sum_of_other_images(&self) -> Tensor {
+        self.others().scatter_value(1, &self.partner_s1, f64::NEG_INFINITY).logsumexp(1, false)
     }
 
-    fn others(&self) -> Result<Tensor> {
-        Ok(self.scores_sn.f_scatter_value(1, &self.own_s1, f64::NEG_INFINITY)?)
+    fn others(&self) -> Tensor {
+        self.scores_sn.scatter_value(1, &self.own_s1, f64::NEG_INFINITY)
     }
 
-    /// The share of these sources in a mean over all 2B.
-    ///
-    /// # Shapes
-    /// From S to a scalar.
-    pub fn share_of_mean(&self, values_s: &Tensor) -> Result<Tensor> {
-        Ok(values_s.f_sum(None)?.f_divide_scalar((2 * self.images) as f64)?)
+    /// These sources' losses, S, as their share in the mean over all 2B; the cosine of the positives for the record.
+    pub fn terms(&self, losses_s: &Tensor) -> Terms {
+        let cosines_s = self.partners().detach() * self.temperature;
+        Terms::new(self.share_of_mean(losses_s)).with(PARTNER_COSINE, self.share_of_mean(&cosines_s))
     }
 
-    /// The share in the mean cosine of the positives, for the record.
-    pub fn partner_cosine(&self) -> Result<Tensor> {
-        self.share_of_mean(&self.partners()?.f_detach()?.f_multiply_scalar(self.temperature)?)
+    fn share_of_mean(&self, values_s: &Tensor) -> Tensor {
+        values_s.sum() / (2 * self.images) as f64
     }
 }
 
-/// The name under which [`Similarities::partner_cosine`] is recorded.
+/// The name under which the mean cosine of the positives is recorded.
 pub const PARTNER_COSINE: &str = "partner_cosine";

@@ -11,13 +11,17 @@
 
 use crate::{
     config::SimSiam,
-    mlp::{Mlp, MlpPlan},
-    precision::{in_f32, mean_cosine, spread},
-    projection::Projection,
+    cosine::{mean_cosine, spread},
 };
-use infomax_sdk::{Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Tags, Terms};
+use infomax_sdk::{
+    Device, Facts, Features, Loss, LossDescription, LossInput, Module, NamedTensor, Representation, Result, Tags,
+    Terms,
+    nn::{Mlp, MlpPlan},
+    projected::{Projection, terms},
+    representation::two_views,
+    without_autocast,
+};
 use std::ops::Range;
-use tch::Device;
 
 /// SimSiam's loss.
 pub struct SimSiamLoss {
@@ -26,55 +30,58 @@ pub struct SimSiamLoss {
     predictor_lr_fixed: bool,
 }
 
-fn projector(config: &SimSiam) -> impl Fn(i64) -> MlpPlan {
-    |channels| MlpPlan {
-        output_norm: true,
-        bias_before_norm: false,
-        ..MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
+impl SimSiam {
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan {
+            output_norm: true,
+            bias_before_norm: false,
+            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+        }
     }
-}
 
-fn predictor(config: &SimSiam) -> MlpPlan {
-    let plan = MlpPlan::predictor(i64::from(config.projector_dim), config.predictor_hidden, config.predictor_layers);
-    MlpPlan { bias_before_norm: false, ..plan }
+    fn predictor(&self) -> MlpPlan {
+        let plan = MlpPlan::predictor(i64::from(self.projector_dim), self.predictor_hidden, self.predictor_layers);
+        MlpPlan { bias_before_norm: false, ..plan }
+    }
 }
 
 impl Loss for SimSiamLoss {
     type Config = SimSiam;
 
     fn describe(config: &SimSiam, input: &LossInput) -> Result<LossDescription> {
-        let description = Projection::describe("simsiam", input, projector(config))?;
+        two_views("simsiam", input)?;
+        let representation = Representation::new(input)?;
+        let projector = config.projector(representation.channels());
         Ok(LossDescription {
-            terms: vec!["spread".to_owned()],
-            parameter_count: description.parameter_count + predictor(config).parameter_count(),
-            ..description
+            needs: representation.needs(2),
+            parameter_count: projector.parameter_count() + config.predictor().parameter_count(),
+            min_batch_size: 2,
+            ..terms(["spread"])
         })
     }
 
     fn create(config: &SimSiam, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         Ok(Self {
-            projection: Projection::new(input, projector(config), device)?,
-            predictor: Mlp::new(&predictor(config), device)?,
+            projection: Projection::new(input, |channels| config.projector(channels), device)?,
+            predictor: Mlp::new(&config.predictor(), device),
             predictor_lr_fixed: config.predictor_lr_fixed,
         })
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
         let [z0_bd, z1_bd] = self.projection.of(features)?;
-        let (p0_bd, p1_bd) = (self.predictor.forward(&z0_bd)?, self.predictor.forward(&z1_bd)?);
-        in_f32(|| {
-            let cosines = mean_cosine(&p0_bd, &z1_bd.f_detach()?)?.f_add(&mean_cosine(&p1_bd, &z0_bd.f_detach()?)?)?;
-            let terms = vec![("spread".to_owned(), spread(&z0_bd)?)];
-            Ok(Terms { total: cosines.f_multiply_scalar(-0.5)?, terms })
+        let (p0_bd, p1_bd) = (self.predictor.forward(&z0_bd), self.predictor.forward(&z1_bd));
+        without_autocast(|| {
+            let cosines = mean_cosine(&p0_bd, &z1_bd.detach()) + mean_cosine(&p1_bd, &z0_bd.detach());
+            Ok(Terms::new(cosines * -0.5).with("spread", spread(&z0_bd)))
         })
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
         let tags = Tags { lr_fixed: self.predictor_lr_fixed, ..Tags::default() };
-        let tagged = |named| NamedTensor { tags: tags.clone(), ..named };
-        let mut list = self.projection.tensors();
-        list.extend(self.predictor.parameters("predictor").into_iter().map(tagged));
-        list
+        let predictor = self.predictor.tensors_below("predictor");
+        let tagged = predictor.into_iter().map(|named| NamedTensor { tags: tags.clone(), ..named });
+        self.projection.tensors_below("").into_iter().chain(tagged).collect()
     }
 }

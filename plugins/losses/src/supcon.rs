@@ -9,70 +9,39 @@
 //! # Shapes
 //! B images · S = 2R sources · N = 2B candidates.
 
-use crate::{
-    config::SupCon,
-    mlp::MlpPlan,
-    precision::in_f32,
-    projection::Projection,
-    similarity::{PARTNER_COSINE, Similarities},
-};
-use infomax_sdk::{Error, Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Terms};
+use crate::{config::SupCon, similarity::Similarities};
+use infomax_sdk::{Error, Facts, Kind, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections};
 use std::ops::Range;
-use tch::{Device, Kind, Tensor};
 
-/// The supervised contrastive loss.
-pub struct SupConLoss {
-    temperature: f64,
-    projection: Projection,
-}
+impl OnProjections for SupCon {
+    const NAME: &'static str = "supcon";
 
-fn plan(config: &SupCon) -> impl Fn(i64) -> MlpPlan {
-    |channels| MlpPlan {
-        hidden_norm: config.projector_norm,
-        ..MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
-    }
-}
-
-impl Loss for SupConLoss {
-    type Config = SupCon;
-
-    fn describe(config: &SupCon, input: &LossInput) -> Result<LossDescription> {
-        Ok(LossDescription {
-            terms: vec![PARTNER_COSINE.to_owned()],
-            labels: true,
-            row_ranges: true,
-            ..Projection::describe("supcon", input, plan(config))?
-        })
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan {
+            hidden_norm: self.projector_norm,
+            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+        }
     }
 
-    fn create(config: &SupCon, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self { temperature: config.temperature, projection: Projection::new(input, plan(config), device)? })
+    fn offers(&self) -> LossDescription {
+        LossDescription { labels: true, ..Similarities::offered() }
     }
 
-    fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
-        let z_bd = self.projection.of(features)?;
+    fn loss(&self, z_bd: [&Tensor; 2], facts: &Facts, rows: Range<i64>) -> Result<Terms> {
         let labels_b = facts.labels.as_ref().ok_or_else(|| Error::new("loss `supcon` was given no labels"))?;
-        in_f32(|| {
-            let similarities = Similarities::new(&z_bd, &rows, self.temperature)?;
-            let positive_sn = positives(&similarities, labels_b)?.f_to_kind(similarities.scores_sn.kind())?;
-            let count_s = positive_sn.f_sum_dim_intlist(&[1i64][..], false, None)?;
-            let sum_s = similarities.scores_sn.f_mul(&positive_sn)?.f_sum_dim_intlist(&[1i64][..], false, None)?;
-            let losses_s = similarities.log_sum_of_others()?.f_sub(&sum_s.f_div(&count_s)?)?;
-            let terms = vec![(PARTNER_COSINE.to_owned(), similarities.partner_cosine()?)];
-            Ok(Terms { total: similarities.share_of_mean(&losses_s)?, terms })
-        })
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.projection.tensors()
+        let similarities = Similarities::new(z_bd, &rows, self.temperature);
+        let scores_sn = &similarities.scores_sn;
+        let positive_sn = positives(&similarities, labels_b).to_kind(scores_sn.kind());
+        let mean_s = (scores_sn * &positive_sn).sum_dim(1, false) / positive_sn.sum_dim(1, false);
+        Ok(similarities.terms(&(similarities.log_sum_of_others() - mean_s)))
     }
 }
 
 /// Which candidates are positives of which source, S × N booleans; each source has its partner at least.
-fn positives(similarities: &Similarities, labels_b: &Tensor) -> Result<Tensor> {
-    let labels_n = labels_b.f_to_kind(Kind::Int64)?.f_repeat([2])?;
-    let labels_s1 = labels_n.f_index_select(0, &similarities.own_s1.f_squeeze_dim(1)?)?.f_unsqueeze(1)?;
-    let alike_sn = labels_s1.f_eq_tensor(&labels_n)?.f_logical_and(&labels_s1.f_ge(0)?)?;
-    Ok(alike_sn.f_scatter_value(1, &similarities.partner_s1, 1)?.f_scatter_value(1, &similarities.own_s1, 0)?)
+fn positives(similarities: &Similarities, labels_b: &Tensor) -> Tensor {
+    let Similarities { own_s1, partner_s1, .. } = similarities;
+    let labels_n = labels_b.to_kind(Kind::I64).repeat(2);
+    let labels_s1 = labels_n.index_select(0, &own_s1.squeeze(1)).unsqueeze(1);
+    let alike_sn = labels_s1.eq(&labels_n).logical_and(&labels_s1.ge(0));
+    alike_sn.scatter_value(1, partner_s1, 1).scatter_value(1, own_s1, 0)
 }

@@ -13,14 +13,16 @@
 
 use crate::{
     config::SwAv,
-    mlp::{Mlp, MlpPlan},
-    precision::in_f32,
     prototypes::{Prototypes, codes},
-    representation::Representation,
 };
-use infomax_sdk::{Error, Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Source, Terms};
+use infomax_sdk::{
+    Device, Error, Facts, Features, Loss, LossDescription, LossInput, Module, NamedTensor, Representation, Result,
+    Tensor, Terms, named,
+    nn::{Mlp, MlpPlan},
+    projected::terms,
+    without_autocast,
+};
 use std::ops::Range;
-use tch::{Device, Tensor};
 
 /// SwAV's loss.
 pub struct SwAvLoss {
@@ -32,8 +34,12 @@ pub struct SwAvLoss {
     gives_codes: Vec<bool>,
 }
 
-fn projector(config: &SwAv, channels: i64) -> MlpPlan {
-    MlpPlan::new(channels, config.projector_hidden, config.projector_dim, config.projector_layers)
+named!(SwAvLoss { projector, prototypes });
+
+impl SwAv {
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+    }
 }
 
 impl Loss for SwAvLoss {
@@ -48,23 +54,22 @@ impl Loss for SwAvLoss {
             .hint("choose another `augmentation.name` or `augmentation.config`"));
         }
         let representation = Representation::new(input)?;
-        let plan = projector(config, representation.channels());
+        let plan = config.projector(representation.channels());
         Ok(LossDescription {
-            needs: (0..views).map(|view| representation.need(view, Source::Encoder)).collect(),
-            terms: vec!["prototypes_used".to_owned()],
+            needs: representation.needs(views),
             parameter_count: plan.parameter_count() + u64::from(config.prototypes) * plan.output as u64,
             min_batch_size: 2,
-            ..LossDescription::default()
+            ..terms(["prototypes_used"])
         })
     }
 
     fn create(config: &SwAv, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let representation = Representation::new(input)?;
-        let plan = projector(config, representation.channels());
+        let plan = config.projector(representation.channels());
         Ok(Self {
-            projector: Mlp::new(&plan, device)?,
-            prototypes: Prototypes::new(i64::from(config.prototypes), plan.output, device)?,
+            projector: Mlp::new(&plan, device),
+            prototypes: Prototypes::new(i64::from(config.prototypes), plan.output, device),
             gives_codes: input.views.iter().map(|view| view.group == input.views[0].group).collect(),
             config: config.clone(),
             representation,
@@ -72,41 +77,39 @@ impl Loss for SwAvLoss {
     }
 
     fn forward(&self, features: &Features, facts: &Facts, _: Range<i64>) -> Result<Terms> {
-        let project = |view| self.projector.forward(&self.representation.of(features, view)?);
+        let project = |view| Ok(self.projector.forward(&self.representation.of(features, view)?));
         let projections_bd: Vec<Tensor> = (0..self.gives_codes.len()).map(project).collect::<Result<_>>()?;
         let frozen = facts.step < self.config.freeze_prototypes_steps;
-        in_f32(|| {
-            let scores_bk: Vec<Tensor> =
-                projections_bd.iter().map(|z_bd| self.prototypes.scores(z_bd, frozen)).collect::<Result<_>>()?;
-            let log_shares =
-                |scores_bk: &Tensor| scores_bk.f_divide_scalar(self.config.temperature)?.f_log_softmax(1, None);
-            let predicted_bk: Vec<Tensor> = scores_bk.iter().map(log_shares).collect::<Result<_, _>>()?;
+        without_autocast(|| {
+            let mut scores_bk = Vec::new();
+            for z_bd in &projections_bd {
+                scores_bk.push(self.prototypes.scores(z_bd, frozen));
+            }
+            let predicted_bk: Vec<Tensor> =
+                scores_bk.iter().map(|scores_bk| (scores_bk / self.config.temperature).log_softmax(1)).collect();
             let mut losses = Vec::new();
             for (view, scores_bk) in scores_bk.iter().enumerate().filter(|(view, _)| self.gives_codes[*view]) {
-                let code_bk = codes(scores_bk, self.config.sinkhorn_epsilon, self.config.sinkhorn_iterations)?;
+                let code_bk = codes(scores_bk, self.config.sinkhorn_epsilon, self.config.sinkhorn_iterations);
                 for (_, predicted_bk) in predicted_bk.iter().enumerate().filter(|(other, _)| *other != view) {
-                    let agreement_b = code_bk.f_mul(predicted_bk)?.f_sum_dim_intlist(&[1i64][..], false, None)?;
-                    losses.push(agreement_b.f_mean(None)?.f_neg()?);
+                    losses.push(-(&code_bk * predicted_bk).sum_dim(1, false).mean());
                 }
             }
-            let terms = vec![("prototypes_used".to_owned(), prototypes_used(&predicted_bk[0])?)];
-            Ok(Terms { total: Tensor::f_stack(&losses, 0)?.f_mean(None)?, terms })
+            let total = Tensor::stack(&losses, 0).mean();
+            Ok(Terms::new(total).with("prototypes_used", prototypes_used(&predicted_bk[0])))
         })
     }
 
     fn before_step(&mut self, _: &Facts) -> Result<()> {
-        self.prototypes.normalise()
+        self.prototypes.normalise();
+        Ok(())
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = self.projector.parameters("projector");
-        list.extend(self.prototypes.tensors());
-        list
+        self.tensors_below("")
     }
 }
 
 /// e to the entropy of the mean assignment: K where all prototypes are used alike, 1 where one takes all.
-fn prototypes_used(predicted_bk: &Tensor) -> Result<Tensor> {
-    let mean_k = predicted_bk.f_detach()?.f_exp()?.f_mean_dim(&[0i64][..], false, None)?;
-    Ok(mean_k.f_special_entr()?.f_sum(None)?.f_exp()?)
+fn prototypes_used(predicted_bk: &Tensor) -> Tensor {
+    predicted_bk.detach().exp().mean_dim(0, false).special_entr().sum().exp()
 }

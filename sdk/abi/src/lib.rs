@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod host;
 pub mod loss;
 pub mod module;
+pub mod operators;
 pub mod result;
 pub mod tensor;
 
@@ -20,6 +21,7 @@ pub use encoder::{EncoderVTable, EncoderVTableRef, FfiEncoder};
 pub use host::{HostServices, HostServicesRef};
 pub use loss::{FfiFacts, FfiFeature, FfiGradients, FfiLoss, FfiTerm, FfiTerms, LossVTable, LossVTableRef};
 pub use module::{ABI_VERSION, PluginModule, PluginModuleRef};
+pub use operators::{FfiTensorFacts, FfiValue, OperatorTable, OperatorTableRef};
 pub use result::{FfiError, FfiResult};
 pub use tensor::{FfiNamedTensor, FfiTensor, TensorPtr};
 

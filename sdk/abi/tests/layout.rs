@@ -4,8 +4,9 @@
 use abi_stable::{StableAbi, type_layout::TypeLayout};
 use infomax_abi::{
     ABI_VERSION, AugmentationVTableRef, DatasetVTableRef, EncoderVTableRef, FfiAugmentation, FfiDataset, FfiEncoder,
-    FfiError, FfiFacts, FfiFeature, FfiGradients, FfiImage, FfiLoss, FfiNamedTensor, FfiSample, FfiTensor, FfiTerm,
-    FfiTerms, FfiView, HostServicesRef, LossVTableRef, PluginModuleRef,
+    FfiError, FfiFacts, FfiFeature, FfiGradients, FfiImage, FfiLoss, FfiNamedTensor, FfiSample, FfiTensor,
+    FfiTensorFacts, FfiTerm, FfiTerms, FfiValue, FfiView, HostServicesRef, LossVTableRef, OperatorTableRef,
+    PluginModuleRef,
 };
 use std::fmt::Write;
 
@@ -32,6 +33,9 @@ fn layouts() -> Vec<&'static TypeLayout> {
         FfiTerm::LAYOUT,
         FfiTerms::LAYOUT,
         FfiGradients::LAYOUT,
+        OperatorTableRef::LAYOUT,
+        FfiValue::LAYOUT,
+        FfiTensorFacts::LAYOUT,
     ]
 }
 

@@ -41,7 +41,7 @@ pub struct Manifest {
     pub panic: String,
     /// `release` or `debug`.
     pub profile: String,
-    /// The libtorch that the library was built against; none where it uses no tensors.
+    /// The libtorch that the library was built against; none where it computes with the host's, as the SDK's own tensors do.
     pub libtorch: Option<String>,
     /// SHA-256 over the package's manifest, build script and sources.
     pub source_sha256: String,
@@ -66,6 +66,7 @@ pub struct Component {
 /// Collects a manifest in a plugin's build script.
 pub struct Builder {
     components: Vec<Component>,
+    libtorch: bool,
 }
 
 impl Default for Builder {
@@ -77,7 +78,7 @@ impl Default for Builder {
 impl Builder {
     /// An empty manifest of the package that is being built.
     pub fn new() -> Self {
-        Self { components: Vec::new() }
+        Self { components: Vec::new(), libtorch: env::var_os("DEP_INFOMAX_SDK_TCH").is_some() }
     }
 
     /// Adds a dataset with the config struct `C`.
@@ -104,6 +105,13 @@ impl Builder {
         self.component::<C>("loss", name, summary, capabilities)
     }
 
+    /// Says that the library is built against the libtorch in `LIBTORCH`, for a crate that brings `tch` along: a host of another
+    /// libtorch then refuses it. The SDK's feature `tch` says so by itself.
+    #[must_use]
+    pub fn built_against_libtorch(self) -> Self {
+        Self { libtorch: true, ..self }
+    }
+
     fn component<C: JsonSchema>(mut self, kind: &str, name: &str, summary: &str, capabilities: &[&str]) -> Self {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<C>().to_value();
@@ -125,10 +133,9 @@ impl Builder {
     /// Writes the manifest where `export_plugin!` finds it. Call it last in `build.rs`.
     ///
     /// # Panics
-    /// Outside a build script, and where libtorch can't be found though a component needs it.
+    /// Outside a build script, and where libtorch can't be found though the SDK's feature `tch` needs it.
     pub fn write(self) {
         let package = PathBuf::from(build_variable("CARGO_MANIFEST_DIR"));
-        let needs_torch = self.components.iter().any(|c| c.kind == "encoder" || c.kind == "loss");
         let manifest = Manifest {
             name: build_variable("CARGO_PKG_NAME"),
             version: build_variable("CARGO_PKG_VERSION"),
@@ -140,13 +147,13 @@ impl Builder {
             target: build_variable("TARGET"),
             panic: env::var("CARGO_CFG_PANIC").unwrap_or_else(|_| "unwind".to_owned()),
             profile: build_variable("PROFILE"),
-            libtorch: needs_torch.then(libtorch_version),
+            libtorch: self.libtorch.then(libtorch_version),
             source_sha256: source_hash(&package),
         };
         let text = serde_json::to_string(&manifest).expect("a manifest is plain data");
         let file = Path::new(&build_variable("OUT_DIR")).join(FILE);
         fs::write(&file, text).unwrap_or_else(|error| panic!("can't write {}: {error}", file.display()));
-        if let Some(folder) = libtorch_folder() {
+        if let Some(folder) = libtorch_folder().filter(|_| self.libtorch) {
             // For the package's own tests; in the host libtorch is loaded already.
             println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }

@@ -3,10 +3,10 @@
 use super::{
     instance::{drop_instance, hold, with, with_mut},
     module::{config, device, from_json, to_json},
-    tensor::{borrow, give, give_named, give_none, lend},
+    tensor::{borrow, give, give_named, give_none},
 };
 use crate::{
-    Error, Facts, Feature, FeatureMap, Features, Gradients, Key, Loss, Result, Source, Terms, requests::Request,
+    Error, Facts, Feature, Features, Gradients, Key, Kind, Loss, Result, Source, Tensor, Terms, requests::Request,
 };
 use infomax_abi::{
     Extension, FfiFacts, FfiFeature, FfiGradients, FfiLoss, FfiNamedTensor, FfiResult, FfiTerm, FfiTerms, Instance,
@@ -18,7 +18,6 @@ use infomax_abi::{
     },
 };
 use std::marker::PhantomData;
-use tch::{Kind, Tensor};
 
 /// Describes a loss.
 ///
@@ -175,9 +174,9 @@ unsafe fn own_facts(facts: &FfiFacts<'_>) -> Facts {
         key: Key([facts.key_a, facts.key_b]),
         world_size: facts.world_size,
         dtype: match facts.dtype {
-            5 => Kind::Half,
-            15 => Kind::BFloat16,
-            _ => Kind::Float,
+            5 => Kind::F16,
+            15 => Kind::Bf16,
+            _ => Kind::F32,
         },
         // SAFETY: the caller's promise.
         labels: unsafe { borrow(facts.labels) },
@@ -192,39 +191,4 @@ fn give_terms(terms: Terms) -> FfiTerms {
 
 fn give_pairs(pairs: Vec<(String, Tensor)>) -> RVec<FfiTerm> {
     pairs.into_iter().map(|(name, tensor)| FfiTerm { name: name.into(), tensor: give(tensor) }).collect()
-}
-
-/// Lends features; maps cross by their position in the encoder's description.
-pub fn lend_features(features: &Features, maps: &[FeatureMap]) -> Vec<FfiFeature> {
-    let position = |name: &str| maps.iter().position(|map| map.name == name).unwrap_or(usize::MAX) as u32;
-    let lend_one = |f: &Feature| FfiFeature {
-        view: f.view as u32,
-        encoder: f.source as u32,
-        map: position(&f.map),
-        tensor: lend(&f.tensor),
-    };
-    features.items().iter().map(lend_one).collect()
-}
-
-/// Lends facts for the length of a call.
-pub fn lend_facts<R>(facts: &Facts, call: impl FnOnce(&FfiFacts<'_>) -> R) -> R {
-    let optional = |tensor: &Option<Tensor>| tensor.as_ref().map_or(std::ptr::null_mut(), lend);
-    let [key_a, key_b] = facts.key.0;
-    let dtype = match facts.dtype {
-        Kind::Half => 5,
-        Kind::BFloat16 => 15,
-        _ => 6,
-    };
-    call(&FfiFacts {
-        step: facts.step,
-        total_steps: facts.total_steps,
-        epoch: facts.epoch,
-        key_a,
-        key_b,
-        world_size: facts.world_size,
-        dtype,
-        labels: optional(&facts.labels),
-        indices: optional(&facts.indices),
-        more: "".into(),
-    })
 }

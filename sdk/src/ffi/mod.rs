@@ -3,11 +3,8 @@
 
 pub mod augmentation;
 pub mod dataset;
-#[cfg(feature = "torch")]
 pub mod encoder;
 pub mod instance;
-#[cfg(feature = "torch")]
 pub mod loss;
 pub mod module;
-#[cfg(feature = "torch")]
 pub mod tensor;

@@ -1,6 +1,6 @@
 //! What `export_plugin!` expands to calls: parsing requests, starting a library, saying no to unknown names.
 
-use crate::{Error, Result, guard::guard, requests::Request};
+use crate::{Device, Error, Result, guard::guard, requests::Request};
 use infomax_abi::{
     FfiAugmentation, FfiDataset, FfiEncoder, FfiLoss, FfiResult, HostServicesRef, PluginModule, PluginModuleRef,
     abi_stable::{
@@ -11,10 +11,11 @@ use infomax_abi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// Starts the library: connects its log to the host's.
+/// Starts the library: connects its log and its tensors to the host's.
 pub extern "C" fn start(host: HostServicesRef) -> FfiResult<()> {
     guard(|| {
         crate::log_bridge::connect(host);
+        crate::tensor::connect(host);
         Ok(())
     })
 }
@@ -102,14 +103,11 @@ pub fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
 ///
 /// # Errors
 /// A name other than `cpu`, `cuda` or `cuda:N`.
-#[cfg(feature = "torch")]
-pub fn device(name: &str) -> Result<tch::Device> {
+pub fn device(name: &str) -> Result<Device> {
     match name.split_once(':') {
-        None if name.is_empty() || name == "cpu" => Ok(tch::Device::Cpu),
-        None if name == "cuda" => Ok(tch::Device::Cuda(0)),
-        Some(("cuda", index)) if index.parse::<usize>().is_ok() => {
-            Ok(tch::Device::Cuda(index.parse().unwrap_or_default()))
-        }
+        None if name.is_empty() || name == "cpu" => Ok(Device::Cpu),
+        None if name == "cuda" => Ok(Device::Cuda(0)),
+        Some(("cuda", index)) if index.parse::<usize>().is_ok() => Ok(Device::Cuda(index.parse().unwrap_or_default())),
         _ => Err(Error::config(format!("unknown device `{name}`")).hint("`cpu`, `cuda` or `cuda:N`")),
     }
 }

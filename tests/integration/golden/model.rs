@@ -1,6 +1,7 @@
 //! An AMDIM model with a recorded file's weights, and one step of it as the host makes it.
 
 use crate::support::{golden_file::Golden, workspace::component};
+use infomax::tensor::{Facts, Feature, Features, Gradients, NamedTensor};
 use infomax::{
     encoder::ForeignEncoder,
     evaluator::{Classifiers, Plan},
@@ -8,10 +9,7 @@ use infomax::{
     native,
     plugin::Kind,
 };
-use infomax_sdk::{
-    EncoderInput, Facts, Feature, Features, Gradients, Key, LossInput, Mode, NamedTensor, Source, View,
-    requests::Request,
-};
+use infomax_sdk::{EncoderInput, Key, LossInput, Mode, Source, View, requests::Request};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tch::{Device, Kind as Dtype, Tensor};
@@ -117,7 +115,7 @@ pub fn facts() -> Facts {
         epoch: 0,
         key: Key::new(1),
         world_size: 1,
-        dtype: Dtype::Float,
+        dtype: infomax_sdk::Kind::F32,
         labels: None,
         indices: None,
     }

@@ -3,7 +3,8 @@
 use super::model::{facts, features, loss, replay};
 use crate::support::golden_file::{Golden, golden, largest_difference};
 use infomax::loss::ForeignLoss;
-use infomax_sdk::{Feature, FeatureMap, Features, Source, View};
+use infomax::tensor::{Feature, Features};
+use infomax_sdk::{FeatureMap, Source, View};
 use tch::Tensor;
 
 fn objective(file: &Golden) -> (ForeignLoss, Vec<Vec<Tensor>>) {

@@ -4,14 +4,13 @@
 use super::rendered::rendered_call;
 use crate::support::faulty::{Made, fault, faulty, fixture, request};
 use crate::support::figures::figure;
+use infomax::tensor::{Facts, Feature, Features};
 use infomax::{
     error::Error,
     plugin::{Kind, PluginError, request_text},
 };
 use infomax_abi::{FfiResult, abi_stable::std_types::RResult};
-use infomax_sdk::{
-    Error as ComponentError, ErrorKind, Facts, Feature, Features, ImageRef, Key, Mode, Source, ViewMut, guard::from_ffi,
-};
+use infomax_sdk::{Error as ComponentError, ErrorKind, ImageRef, Key, Mode, Source, ViewMut, guard::from_ffi};
 use serde_json::json;
 use tch::{Device, Kind as Dtype, Tensor};
 
@@ -59,7 +58,7 @@ pub fn facts() -> Facts {
         epoch: 0,
         key: Key::new(1),
         world_size: 1,
-        dtype: Dtype::Float,
+        dtype: infomax_sdk::Kind::F32,
         labels: None,
         indices: None,
     }
@@ -241,7 +240,13 @@ fn p10_error_of_libtorch_comes_with_its_first_line() {
             let (.., call, inner) = facts_of(&error);
             assert_eq!((call, inner.kind), (callback, ErrorKind::Plugin));
             let expected = "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)";
-            assert!(inner.message.starts_with("libtorch: ") && inner.message.ends_with(expected), "{}", inner.message);
+            assert_eq!(inner.message, format!("`matmul` failed on [2, 3] and [2, 3]: {expected}"));
+            // The line of the plugin's source.
+            assert!(
+                inner.place.as_ref().is_some_and(|place| place.contains("faulty/src/trip.rs:")),
+                "{:?}",
+                inner.place
+            );
             // An error, unlike a panic, leaves the instance in use.
             assert!(again.is_none_or(|again| facts_of(&again).3.message.ends_with(expected)));
             assert_eq!(error.exit_code(), 3);

@@ -9,7 +9,8 @@ use super::{
     rendered::rendered,
 };
 use crate::support::{
-    faulty::{fixture, loaded, request},
+    ended::infomax,
+    faulty::{loaded, request},
     workspace::{built, root},
 };
 use infomax::{
@@ -33,6 +34,12 @@ const LOSS: [(&str, &str); 4] = [
     ("build.rs", include_str!("outside/loss/build.rs")),
     ("src/config.rs", include_str!("outside/loss/config.rs")),
     ("src/lib.rs", include_str!("outside/loss/lib.rs")),
+];
+const LOSS_BEFORE_TENSORS: [(&str, &str); 4] = [
+    ("Cargo.toml", include_str!("../../fixtures/sdk-before-tensors/cosine/Cargo.toml.in")),
+    ("build.rs", include_str!("../../fixtures/sdk-before-tensors/cosine/build.rs")),
+    ("src/config.rs", include_str!("../../fixtures/sdk-before-tensors/cosine/config.rs")),
+    ("src/lib.rs", include_str!("../../fixtures/sdk-before-tensors/cosine/lib.rs")),
 ];
 const DATASET: [(&str, &str); 3] = [
     ("Cargo.toml", include_str!("outside/dataset/Cargo.toml.in")),
@@ -135,6 +142,7 @@ fn external_crate_adds_a_loss() {
     run_cosine(&library);
     let manifest = loaded(&library).unwrap_or_else(|error| panic!("{}", error.fault())).candidate.manifest;
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("cosine", "0.3.0"));
+    assert_eq!(manifest.libtorch, None);
 }
 
 #[test]
@@ -148,8 +156,55 @@ fn p05_newer_plugin_works_in_this_host() {
 
 #[test]
 fn p05_plugin_of_today_works_in_a_newer_host() {
-    let expected = "module appended: None\nloss appended: None\nloss state: {\"updates\":0}\n";
-    assert_eq!(newer_host(&fixture("faulty")), expected);
+    let (_folder, library) = build(&LOSS, &[], "libcosine.so");
+    assert_eq!(newer_host(&library), "module appended: None\nloss appended: None\nloss state: null\n");
+}
+
+/// A loss of the time when plugins brought tch along: it computes with libtorch itself, in the host's process.
+#[test]
+fn p05_plugin_built_before_the_operator_table_works_in_this_host() {
+    let frozen = root().join("tests/fixtures/sdk-before-tensors");
+    let copy = outside().join("before-tensors");
+    copy_files(&frozen, &copy);
+    let (_folder, library) = build_against(&copy, &LOSS_BEFORE_TENSORS, &[], "libcosine.so");
+    let manifest = loaded(&library).unwrap_or_else(|error| panic!("{}", error.fault())).candidate.manifest;
+    assert_eq!((manifest.abi, manifest.libtorch.as_deref()), ([1, 1], Some("2.11.0")));
+    run_cosine(&library);
+    trains(&library);
+}
+
+/// A crate that computes with tch beside the SDK's tensors, and is bound to the libtorch it was built against.
+#[test]
+fn external_crate_mixes_tch_and_tensors() {
+    let mut files = LOSS;
+    let cargo = LOSS[0].1.replace("@root@/sdk\" }", "@root@/sdk\", features = [\"tch\"] }");
+    let own = "let cosine = one_bd.cosine_similarity(&two_bd, 1, EPS).mean();";
+    let mixed = "let [one_bd, two_bd] = [&one_bd, &two_bd].map(infomax_sdk::tch::Tensor::from);
+        let cosine = infomax_sdk::tch::Tensor::cosine_similarity(&one_bd, &two_bd, 1, EPS);
+        let cosine = infomax_sdk::Tensor::from(&cosine).mean();";
+    assert!(LOSS[3].1.contains(own) && cargo != LOSS[0].1);
+    let code = LOSS[3].1.replace(own, mixed);
+    (files[0].1, files[3].1) = (&cargo, &code);
+    let (_folder, library) = build(&files, &[], "libcosine.so");
+    run_cosine(&library);
+    let manifest = loaded(&library).unwrap_or_else(|error| panic!("{}", error.fault())).candidate.manifest;
+    assert_eq!(manifest.libtorch.as_deref(), Some("2.11.0"));
+}
+
+/// Ten steps of the real binary with the loss `cosine` of a library.
+fn trains(library: &Path) {
+    let folder = library.parent().expect("a library lies in a folder");
+    let experiment = root().join("configs/experiments/shapes-demo.toml");
+    let run = format!("record.run_directory={:?}", folder.join("run").to_str().unwrap());
+    let search = format!("plugins.search=[{:?}]", folder.to_str().unwrap());
+    let mut arguments = vec!["train", experiment.to_str().unwrap()];
+    for setting in
+        [run.as_str(), &search, "loss.name=cosine", "loss.config={}", "train.steps=10", "optimizer.warmup_steps=2"]
+    {
+        arguments.extend(["--set", setting]);
+    }
+    let ended = infomax(folder, &arguments);
+    assert_eq!(ended.code, 0, "{}", ended.seen());
 }
 
 /// A dataset of version 1.0 of the boundary, which lacks `labels`: the host learns them from the images.
@@ -188,6 +243,19 @@ fn older_sdk() -> PathBuf {
 /// A copy of the SDK in which two fields of an error are swapped.
 fn reordered_sdk() -> PathBuf {
     copied_sdk("reordered", |name, text| if name == "sdk/abi/src/result.rs" { reordered(&text) } else { text })
+}
+
+/// Copies a folder's files as they are.
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_files(&path, &copy);
+        } else {
+            write(&copy, &fs::read_to_string(&path).unwrap());
+        }
+    }
 }
 
 /// A copy of the SDK with some of its files changed.

@@ -11,6 +11,7 @@ use crate::{
         workspace::component,
     },
 };
+use infomax::tensor::{Facts, Features, kind_of};
 use infomax::{
     config::Precision,
     loss::ForeignLoss,
@@ -18,7 +19,7 @@ use infomax::{
     plugin::Kind as PluginKind,
     train::Arithmetic,
 };
-use infomax_sdk::{Facts, FeatureMap, Features, LossInput, View, requests::Request, without_autocast};
+use infomax_sdk::{FeatureMap, LossInput, View, requests::Request, without_autocast};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -44,7 +45,7 @@ fn step(file: &crate::support::golden_file::Golden, precision: Precision) -> (Ve
     let mut model =
         Model { encoder: encoder.computing_in(arithmetic), loss: loss.computing_in(arithmetic), classifiers };
     let maps = model.features(file);
-    let facts = Facts { dtype: arithmetic.dtype(), ..facts() };
+    let facts = Facts { dtype: kind_of(arithmetic.dtype()), ..facts() };
     let rows = 0..maps[0][0].size()[0];
     let done = model.loss.forward_backward(&features(&maps), &facts, rows).unwrap();
     let outputs: Vec<Tensor> = maps.into_iter().flatten().collect();
@@ -110,7 +111,7 @@ fn random_maps(kind: Kind) -> Vec<Vec<Tensor>> {
 }
 
 fn by_hand(loss: &ForeignLoss, maps: &[Vec<Tensor>], dtype: Kind) -> (f64, Vec<Tensor>) {
-    let facts = Facts { dtype, ..facts() };
+    let facts = Facts { dtype: kind_of(dtype), ..facts() };
     let done = loss.forward_backward(&features(maps), &facts, 0..24).unwrap();
     (done.terms.total.double_value(&[]), done.features.into_iter().map(Option::unwrap).collect())
 }
@@ -164,7 +165,7 @@ fn every_reference_loss_under_16_bits_has_f32_totals_and_gradients_near_f32s() {
 
             let mut own = file.loss().computing_in(on_cpu(precision));
             let leaves: Features = file.features(&own, rounded);
-            let facts = Facts { dtype: kind, ..file.facts(Tensor::shallow_clone) };
+            let facts = Facts { dtype: kind_of(kind), ..file.facts(Tensor::shallow_clone) };
             let terms = own.forward(&leaves, &facts, 0..batch(&leaves)).unwrap();
             assert_eq!(terms.total.kind(), Kind::Float, "{}", file.name);
             let outcome = forward_backward(&own, &leaves, &facts, 0..batch(&leaves));

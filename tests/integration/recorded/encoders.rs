@@ -6,12 +6,13 @@ use crate::support::{
     golden_file::largest_difference,
     workspace::{component, root},
 };
+use infomax::tensor::NamedTensor;
 use infomax::{
     checkpoint::{TensorFile, read_tensors},
     encoder::{ForeignEncoder, describe},
     plugin::Kind,
 };
-use infomax_sdk::{EncoderInput, FeatureMap, Mode, NamedTensor, Role, View, requests::Request};
+use infomax_sdk::{EncoderInput, FeatureMap, Mode, Role, View, requests::Request};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
 use tch::Tensor;

@@ -301,8 +301,8 @@ fn assert_finite(
     file: &Recorded,
     case: &str,
     own: &mut infomax::loss::ForeignLoss,
-    features: &infomax_sdk::Features,
-    facts: &infomax_sdk::Facts,
+    features: &infomax::tensor::Features,
+    facts: &infomax::tensor::Facts,
 ) {
     own.before_step(facts).unwrap();
     let outcome = forward_backward(own, features, facts, 0..batch(features));

@@ -1,14 +1,13 @@
 //! A recorded step of a loss: its file, the loss with the file's state, and one step of it as the host makes it.
 
 use crate::support::workspace::{component, root};
+use infomax::tensor::{Facts, Feature, Features, NamedTensor};
 use infomax::{
     checkpoint::{TensorFile, read_tensors},
     loss::ForeignLoss,
     plugin::{Component, Kind},
 };
-use infomax_sdk::{
-    Facts, Feature, FeatureMap, Features, Key, LossInput, NamedTensor, Role, Source, View, requests::Request,
-};
+use infomax_sdk::{FeatureMap, Key, LossInput, Role, Source, View, requests::Request};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, ops::Range};
 use tch::{Kind as Dtype, Tensor};
@@ -136,7 +135,7 @@ impl Recorded {
             epoch: 0,
             key: Key::new(1),
             world_size: 1,
-            dtype: Dtype::Float,
+            dtype: infomax_sdk::Kind::F32,
             labels: self.file.tensors.get("labels").map(change),
             indices: None,
         }

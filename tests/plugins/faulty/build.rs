@@ -12,5 +12,6 @@ fn main() {
         .augmentation::<FaultyConfig>("faulty", "Two copies of an image")
         .encoder::<FaultyConfig>("faulty", "The mean colour through one linear layer")
         .loss::<FaultyConfig>("faulty", "The distance between two views", &["forward-backward"])
+        .built_against_libtorch()
         .write();
 }

@@ -2,7 +2,8 @@
 
 use super::{dialect::Dialect, position};
 use crate::checkpoint::NamedSet;
-use infomax_sdk::{NamedTensor, Role};
+use crate::tensor::NamedTensor;
+use infomax_sdk::Role;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// BatchNorm's count of batches, which its statistics don't need here. Files of PyTorch's older versions lack it, and PyTorch

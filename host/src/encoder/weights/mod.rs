@@ -10,6 +10,7 @@ mod position;
 mod refusal;
 
 use super::ForeignEncoder;
+use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{NamedSet, Weights},
     error::{Error, Fault, Result},
@@ -17,7 +18,6 @@ use crate::{
 use candidate::{Candidate, Names};
 pub use described::Described;
 use dialect::DIALECTS;
-use infomax_sdk::NamedTensor;
 use refusal::Refusal;
 use std::{collections::BTreeMap, path::Path};
 use tch::{Kind, Tensor};

@@ -1,12 +1,12 @@
 //! Why weights are refused, with both sets of names and what to set instead.
 
 use super::{SHOWN, candidate::Candidate, described::Described, listed};
+use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{HeldTensor, NamedSet, Weights},
     config::nearest,
     error::{Error, Fault},
 };
-use infomax_sdk::NamedTensor;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What refusals speak of.

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::config::encoder::EncoderConfig;
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, NamedTensor, Names, Result,
-    tch::{Device, TchError, Tensor},
+    Device, Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, Module, NamedTensor, Result, Tensor,
+    named,
 };
 
 /// AMDIM's encoder (Bachman et al. 2019, section 4.2 and the published code).
@@ -17,6 +17,8 @@ pub struct AmdimEncoder {
     head_7: RkhsHead,
     size: i64,
 }
+
+named!(AmdimEncoder { layers as "layer_list", head_5 as "rkhs_block_5", head_7 as "rkhs_block_7" });
 
 impl Encoder for AmdimEncoder {
     type Config = EncoderConfig;
@@ -49,11 +51,10 @@ impl Encoder for AmdimEncoder {
     fn create(config: &EncoderConfig, input: &EncoderInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let size = size(config, input)?;
-        let layers: Result<Vec<_>, TchError> =
-            plan(config, size).into_iter().map(|layer| Layer::new(layer, config, device)).collect();
+        let layers = plan(config, size).into_iter().map(|layer| Layer::new(layer, config, device)).collect();
         let top = top_channels(config, size);
         let head = || RkhsHead::new(top, config.n_rkhs, config.use_bn, device);
-        Ok(Self { layers: layers?, head_5: head()?, head_7: head()?, size: i64::from(size) })
+        Ok(Self { layers, head_5: head(), head_7: head(), size: i64::from(size) })
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
@@ -65,26 +66,18 @@ impl Encoder for AmdimEncoder {
             }
         }
         let count = views.len() as i64;
-        let x_nhwc = Tensor::f_cat(views, 0)?.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-        let maps = self.maps(x_nhwc, count, mode)?;
+        let x_nhwc = Tensor::cat(views, 0).permute([0, 2, 3, 1]).contiguous();
+        let maps = self.maps(x_nhwc, count, mode);
         let mut split: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
         for map in maps {
-            let parts = map.f_permute([0, 3, 1, 2])?.f_chunk(count, 0)?;
+            let parts = map.permute([0, 3, 1, 2]).chunk(count, 0);
             split.iter_mut().zip(parts).for_each(|(view, part)| view.push(part));
         }
         Ok(split)
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = Vec::new();
-        let mut names = Names::root(&mut list);
-        let mut layers = names.below("layer_list");
-        for (i, layer) in self.layers.iter().enumerate() {
-            layer.name(layers.below(i));
-        }
-        self.head_5.name(names.below("rkhs_block_5"));
-        self.head_7.name(names.below("rkhs_block_7"));
-        list
+        self.tensors_below("")
     }
 }
 
@@ -114,17 +107,17 @@ fn size(config: &EncoderConfig, input: &EncoderInput) -> Result<u32> {
 
 impl AmdimEncoder {
     /// r1, r5 and r7 of all views together, N × H × W × D.
-    fn maps(&self, mut x_nhwc: Tensor, views: i64, mode: Mode) -> Result<[Tensor; 3], TchError> {
+    fn maps(&self, mut x_nhwc: Tensor, views: i64, mode: Mode) -> [Tensor; 3] {
         let (mut at_5, mut at_7) = (None, None);
         for layer in &self.layers {
-            x_nhwc = layer.forward(x_nhwc, views, mode)?;
-            match x_nhwc.size()[1] {
-                5 => at_5 = Some(x_nhwc.shallow_clone()),
-                7 => at_7 = Some(x_nhwc.shallow_clone()),
+            x_nhwc = layer.forward(x_nhwc, views, mode);
+            match x_nhwc.size_of(1) {
+                5 => at_5 = Some(x_nhwc.clone()),
+                7 => at_7 = Some(x_nhwc.clone()),
                 _ => {}
             }
         }
         let (at_5, at_7) = (at_5.expect("the plan passes 5×5"), at_7.expect("the plan passes 7×7"));
-        Ok([x_nhwc, self.head_5.forward(&at_5, views, mode)?, self.head_7.forward(&at_7, views, mode)?])
+        [x_nhwc, self.head_5.forward(&at_5, views, mode), self.head_7.forward(&at_7, views, mode)]
     }
 }

@@ -2,8 +2,7 @@
 
 use super::blocks::{Norm, ResidualConv, Stack, Stem};
 use crate::config::encoder::EncoderConfig;
-use infomax_sdk::{Mode, Names};
-use tch::{Device, TchError, Tensor};
+use infomax_sdk::{Device, Mode, Module, Names, Tensor};
 
 /// What a layer is; channels in and out, width, stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,21 +104,21 @@ pub enum Layer {
 }
 
 impl Layer {
-    pub fn new(plan: Plan, config: &EncoderConfig, device: Device) -> Result<Self, TchError> {
+    pub fn new(plan: Plan, config: &EncoderConfig, device: Device) -> Self {
         let bn = config.use_bn;
-        Ok(match plan {
-            Plan::Stem { c, o, width, stride, pad } => Self::Stem(Stem::new(c, o, width, stride, pad, device)?),
+        match plan {
+            Plan::Stem { c, o, width, stride, pad } => Self::Stem(Stem::new(c, o, width, stride, pad, device)),
             Plan::Residual { c, o, width, stride } => {
-                Self::Residual(ResidualConv::new(c, o, width, stride, bn, device)?)
+                Self::Residual(ResidualConv::new(c, o, width, stride, bn, device))
             }
             Plan::Stack { c, o, width, stride } => {
-                Self::Stack(Stack::new(c, o, width, stride, config.depth, bn, device)?)
+                Self::Stack(Stack::new(c, o, width, stride, config.depth, bn, device))
             }
-            Plan::Norm { c, always } => Self::Norm(Norm::new(c, always || bn, device)?),
-        })
+            Plan::Norm { c, always } => Self::Norm(Norm::new(c, always || bn, device)),
+        }
     }
 
-    pub fn forward(&self, x_nhwc: Tensor, views: i64, mode: Mode) -> Result<Tensor, TchError> {
+    pub fn forward(&self, x_nhwc: Tensor, views: i64, mode: Mode) -> Tensor {
         match self {
             Self::Stem(stem) => stem.forward(&x_nhwc),
             Self::Residual(residual) => residual.forward(&x_nhwc, views, mode),
@@ -127,8 +126,10 @@ impl Layer {
             Self::Norm(norm) => norm.forward(x_nhwc, views, mode),
         }
     }
+}
 
-    pub fn name(&self, names: Names<'_>) {
+impl Module for Layer {
+    fn name(&self, names: Names<'_>) {
         match self {
             Self::Stem(stem) => stem.name(names),
             Self::Residual(residual) => residual.name(names),

@@ -5,6 +5,5 @@ mod amdim;
 mod architecture;
 mod blocks;
 mod rows;
-mod weights;
 
 pub use amdim::AmdimEncoder;

@@ -4,32 +4,31 @@
 //!
 //! Shapes: N views times images · H, W sides · C, O channels in and out · K width of a convolution.
 
-use tch::{TchError, Tensor};
+use infomax_sdk::{Tensor, nn::Conv2d};
 
-/// Convolution without padding and bias; `weight` is O × C × K × K, channels-last in memory.
-pub fn convolution(x_nhwc: &Tensor, weight_ockk: &Tensor, stride: i64) -> Result<Tensor, TchError> {
-    let y_nchw = as_image(x_nhwc)?.f_conv2d(weight_ockk, None::<&Tensor>, stride, 0, 1, 1)?;
-    as_rows(&y_nchw)
+/// A convolution without padding.
+pub fn convolution(x_nhwc: &Tensor, convolution: &Conv2d) -> Tensor {
+    as_rows(&convolution.forward(&as_image(x_nhwc)))
 }
 
 /// Average pooling without padding.
-pub fn average_pool(x_nhwc: &Tensor, width: i64, stride: i64) -> Result<Tensor, TchError> {
-    let size = x_nhwc.size();
+pub fn average_pool(x_nhwc: &Tensor, width: i64, stride: i64) -> Tensor {
     if width == 1 && stride == 1 {
-        Ok(x_nhwc.shallow_clone())
-    } else if width == size[1] && width == size[2] {
-        x_nhwc.f_mean_dim(&[1i64, 2][..], true, None)
-    } else {
-        as_rows(&as_image(x_nhwc)?.f_avg_pool2d(width, stride, 0, false, true, None)?)
+        return x_nhwc.clone();
     }
+    let [_, height, across, _] = x_nhwc.dims();
+    if width == height && width == across {
+        return x_nhwc.mean_dim([1, 2], true);
+    }
+    as_rows(&as_image(x_nhwc).avg_pool2d(width, stride))
 }
 
 /// N × C × H × W, channels-last in memory: a view.
-pub fn as_image(x_nhwc: &Tensor) -> Result<Tensor, TchError> {
-    x_nhwc.f_permute([0, 3, 1, 2])
+pub fn as_image(x_nhwc: &Tensor) -> Tensor {
+    x_nhwc.permute([0, 3, 1, 2])
 }
 
 /// N × H × W × C: a view where the image is channels-last in memory.
-pub fn as_rows(x_nchw: &Tensor) -> Result<Tensor, TchError> {
-    x_nchw.f_permute([0, 2, 3, 1])?.f_contiguous()
+pub fn as_rows(x_nchw: &Tensor) -> Tensor {
+    x_nchw.permute([0, 2, 3, 1]).contiguous()
 }

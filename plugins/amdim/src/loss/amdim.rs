@@ -5,8 +5,8 @@
 use super::scores::{Product, Scored, Scoring};
 use crate::config::loss::{Directions, LossConfig, Pair, SourceLocation};
 use infomax_sdk::{
-    Error, Facts, FeatureMap, Features, Gradients, Loss, LossDescription, LossInput, Need, Result, Source, Terms,
-    tch::{self, Device, Kind, TchError, Tensor},
+    Device, Error, Facts, FeatureMap, Features, Gradients, Kind, Loss, LossDescription, LossInput, Need, Result,
+    Source, Tensor, Terms, no_grad,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -57,47 +57,42 @@ impl Loss for AmdimLoss {
         let mut sums = Sums::new(&self.config);
         for group in self.groups() {
             let (sources, target) = self.operands(&group, features, facts, &rows)?;
-            let images = target.size()[0] / i64::from(group.target_side * group.target_side);
+            let images = target.size_of(0) / i64::from(group.target_side * group.target_side);
             let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
-            sums.add(&group.pairs, product.scored(&self.scoring(facts))?)?;
+            sums.add(&group.pairs, product.scored(&self.scoring(facts)));
         }
-        sums.terms()
+        Ok(sums.terms())
     }
 
     fn forward_backward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Gradients> {
-        tch::no_grad(|| {
+        no_grad(|| {
             let mut sums = Sums::new(&self.config);
             let mut gradients: Vec<Option<Tensor>> = features.items().iter().map(|_| None).collect();
             for group in self.groups() {
                 let (sources, target) = self.operands(&group, features, facts, &rows)?;
-                let images = target.size()[0] / i64::from(group.target_side * group.target_side);
+                let images = target.size_of(0) / i64::from(group.target_side * group.target_side);
                 let product = Product { sources_krd: &sources, target_md: &target, images, offset: rows.start };
-                let done = product.with_gradients(&self.scoring(facts))?;
-                sums.add(&group.pairs, done.scored)?;
+                let done = product.with_gradients(&self.scoring(facts));
+                sums.add(&group.pairs, done.scored);
                 let position = self.position(features, 1 - group.source_view, group.target_side)?;
                 accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
-                    let _ = sum.f_add_(&done.target_md.f_multiply_scalar(sums.weight)?)?;
-                    Ok(())
-                })?;
+                    sum.add_(&done.target_md * sums.weight);
+                });
                 for (k, pair) in group.pairs.iter().enumerate() {
                     let side = pair.sides().0;
                     let position = self.position(features, group.source_view, side)?;
-                    let gradient = done.sources_krd.f_select(0, k as i64)?.f_multiply_scalar(sums.weight)?;
+                    let gradient = done.sources_krd.select(0, k as i64) * sums.weight;
+                    let index = self.locations(side, images, group.source_view, facts)?;
                     accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
-                        let index = self.locations(side, images, group.source_view, facts)?;
-                        scatter(sum, &gradient, &rows, i64::from(side * side), index.as_deref())
-                    })?;
+                        scatter(sum, &gradient, &rows, i64::from(side * side), index.as_deref());
+                    });
                 }
             }
             let features = gradients
                 .into_iter()
                 .zip(features.items())
-                .map(|(gradient, feature)| gradient.map(|rows| as_map(&rows, &feature.tensor)).transpose());
-            Ok(Gradients {
-                terms: sums.terms()?,
-                features: features.collect::<Result<_, TchError>>()?,
-                parameters: Vec::new(),
-            })
+                .map(|(gradient, feature)| gradient.map(|rows| as_map(&rows, &feature.tensor)));
+            Ok(Gradients { features: features.collect(), terms: sums.terms(), parameters: Vec::new() })
         })
     }
 
@@ -166,15 +161,15 @@ impl AmdimLoss {
         for pair in &group.pairs {
             let side = pair.sides().0;
             let map_bchw = map(group.source_view, side)?;
-            let images = map_bchw.size()[0];
+            let images = map_bchw.size_of(0);
             if rows.start < 0 || rows.end > images {
                 return Err(Error::new(format!("rows {rows:?} of a batch of {images} images")));
             }
             let locations = self.locations(side, images, group.source_view, facts)?;
-            sources.push(gather(map_bchw, rows, locations.as_deref())?);
+            sources.push(gather(map_bchw, rows, locations.as_deref()));
         }
-        let target = as_rows(map(1 - group.source_view, group.target_side)?)?;
-        Ok((Tensor::f_stack(&sources, 0)?, target))
+        let target = as_rows(map(1 - group.source_view, group.target_side)?);
+        Ok((Tensor::stack(&sources, 0), target))
     }
 
     /// One location per image of the global batch; none where the mean over locations is the source.
@@ -248,94 +243,74 @@ impl Sums {
         Self { values: names.iter().map(|_| None).collect(), names, weight }
     }
 
-    fn add(&mut self, pairs: &[Pair], scored: Scored) -> Result<()> {
+    fn add(&mut self, pairs: &[Pair], scored: Scored) {
         for (k, &pair) in pairs.iter().enumerate() {
-            self.add_one(&term_name(pair), scored.losses_k.f_get(k as i64)?)?;
+            self.add_one(&term_name(pair), scored.losses_k.select(0, k as i64));
         }
-        self.add_one("lgt_reg", scored.regularisers_k.f_sum(None)?)
+        self.add_one("lgt_reg", scored.regularisers_k.sum());
     }
 
-    fn add_one(&mut self, name: &str, value: Tensor) -> Result<()> {
-        let value = value.f_multiply_scalar(self.weight)?;
+    fn add_one(&mut self, name: &str, value: Tensor) {
+        let value = value * self.weight;
         let at = self.names.iter().position(|n| n == name).expect("every pair has a term");
         self.values[at] = Some(match self.values[at].take() {
-            Some(sum) => sum.f_add(&value)?,
+            Some(sum) => sum + value,
             None => value,
         });
-        Ok(())
     }
 
-    fn terms(self) -> Result<Terms> {
+    fn terms(self) -> Terms {
         let values: Vec<Tensor> = self.values.into_iter().map(|v| v.expect("every pair was scored")).collect();
-        let total = Tensor::f_stack(&values, 0)?.f_sum(None)?;
-        Ok(Terms { total, terms: self.names.into_iter().zip(values).collect() })
+        Terms { total: Tensor::stack(&values, 0).sum(), terms: self.names.into_iter().zip(values).collect() }
     }
 }
 
 /// B × D × H × W as B·L × D: a view where the map is channels-last in memory.
-fn as_rows(map_bchw: &Tensor) -> Result<Tensor, TchError> {
-    map_bchw.f_permute([0, 2, 3, 1])?.f_reshape([-1, map_bchw.size()[1]])
+fn as_rows(map_bchw: &Tensor) -> Tensor {
+    map_bchw.permute([0, 2, 3, 1]).reshape([-1, map_bchw.size_of(1)])
 }
 
 /// B·L × D as B × D × H × W, a view.
-fn as_map(rows_md: &Tensor, like_bchw: &Tensor) -> Result<Tensor, TchError> {
-    let (b, d, h, w) = like_bchw.size4()?;
-    rows_md.f_view([b, h, w, d])?.f_permute([0, 3, 1, 2])
+fn as_map(rows_md: &Tensor, like_bchw: &Tensor) -> Tensor {
+    let [b, d, h, w] = like_bchw.dims();
+    rows_md.view([b, h, w, d]).permute([0, 3, 1, 2])
 }
 
 /// The source vectors of some rows, R × D: one location each, or the mean.
-fn gather(map_bchw: &Tensor, rows: &Range<i64>, locations: Option<&[i64]>) -> Result<Tensor, TchError> {
-    let (b, d, h, w) = map_bchw.size4()?;
-    let rows_md = as_rows(map_bchw)?;
+fn gather(map_bchw: &Tensor, rows: &Range<i64>, locations: Option<&[i64]>) -> Tensor {
+    let [b, d, h, w] = map_bchw.dims();
+    let rows_md = as_rows(map_bchw);
     match locations {
-        Some(locations) => rows_md.f_index_select(0, &flat_index(rows, locations, h * w, rows_md.device())?),
-        None => rows_md.f_view([b, h * w, d])?.f_narrow(0, rows.start, rows.end - rows.start)?.f_mean_dim(
-            &[1i64][..],
-            false,
-            None,
-        ),
+        Some(locations) => rows_md.index_select(0, &flat_index(rows, locations, h * w, rows_md.device())),
+        None => rows_md.view([b, h * w, d]).narrow(0, rows.start, rows.end - rows.start).mean_dim(1, false),
     }
 }
 
 /// Adds the gradient of [`gather`] to a sum of B·L × D.
-fn scatter(
-    sum: &mut Tensor,
-    gradient_rd: &Tensor,
-    rows: &Range<i64>,
-    locations_per_image: i64,
-    locations: Option<&[i64]>,
-) -> Result<()> {
-    let r = rows.end - rows.start;
-    let d = gradient_rd.size()[1];
-    let gradient_rd = gradient_rd.f_to_kind(sum.kind())?;
+fn scatter(sum: &Tensor, gradient_rd: &Tensor, rows: &Range<i64>, per_image: i64, locations: Option<&[i64]>) {
+    let [r, d] = gradient_rd.dims();
+    let gradient_rd = gradient_rd.to_kind(sum.kind());
     match locations {
         Some(locations) => {
-            let index = flat_index(rows, locations, locations_per_image, sum.device())?;
-            let _ = sum.f_index_add_(0, &index, &gradient_rd)?;
+            sum.index_add_(0, &flat_index(rows, locations, per_image, sum.device()), &gradient_rd);
         }
         None => {
-            let share = gradient_rd.f_divide_scalar(locations_per_image as f64)?.f_view([r, 1, d])?;
-            let _ = sum.f_view([-1, locations_per_image, d])?.f_narrow(0, rows.start, r)?.f_add_(&share)?;
+            let share = (gradient_rd / per_image as f64).view([r, 1, d]);
+            sum.view([-1, per_image, d]).narrow(0, rows.start, r).add_(share);
         }
     }
-    Ok(())
 }
 
-fn flat_index(rows: &Range<i64>, locations: &[i64], per_image: i64, device: Device) -> Result<Tensor, TchError> {
+fn flat_index(rows: &Range<i64>, locations: &[i64], per_image: i64, device: Device) -> Tensor {
     let flat: Vec<i64> = rows.clone().map(|b| b * per_image + locations[b as usize]).collect();
-    Tensor::f_from_slice(&flat)?.f_to_device(device)
+    Tensor::from_slice(&flat, [flat.len() as i64], device)
 }
 
 /// Runs `add` on a feature's gradient, B·L × D, made on first use.
-fn accumulate(
-    sum: &mut Option<Tensor>,
-    feature_bchw: &Tensor,
-    add: impl FnOnce(&mut Tensor) -> Result<()>,
-) -> Result<()> {
-    if sum.is_none() {
-        let (b, d, h, w) = feature_bchw.size4()?;
-        let kind = if feature_bchw.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        *sum = Some(Tensor::f_zeros([b * h * w, d], (kind, feature_bchw.device()))?);
-    }
-    add(sum.as_mut().expect("made above"))
+fn accumulate(sum: &mut Option<Tensor>, feature_bchw: &Tensor, add: impl FnOnce(&Tensor)) {
+    add(sum.get_or_insert_with(|| {
+        let [b, d, h, w] = feature_bchw.dims();
+        let kind = if feature_bchw.kind() == Kind::F64 { Kind::F64 } else { Kind::F32 };
+        Tensor::zeros([b * h * w, d], kind, feature_bchw.device())
+    }));
 }

@@ -5,10 +5,7 @@
 //!
 //! Shapes: K sources that share a target · R source rows, of images `offset`.. · B images · L locations · D rkhs.
 
-use infomax_sdk::{
-    tch::{Kind, TchError, Tensor},
-    without_autocast,
-};
+use infomax_sdk::{Kind, Tensor, without_autocast};
 
 /// Above this clip the sum of exponentials could overflow f32 without a shift: e^40 · 10^9 scores stay below 10^27.
 const LARGEST_CLIP_WITHOUT_SHIFT: f64 = 40.0;
@@ -63,121 +60,107 @@ pub struct ScoredWithGradients {
 }
 
 impl Product<'_> {
-    fn locations(&self) -> i64 {
-        self.target_md.size()[0] / self.images
-    }
-
     fn sizes(&self) -> [i64; 4] {
-        let size = self.sources_krd.size();
-        [size[0], size[1], self.images, self.locations()]
+        let [k, r, _] = self.sources_krd.dims();
+        [k, r, self.images, self.target_md.size_of(0) / self.images]
     }
 
     /// K × R × B × L, in f32.
-    fn raw(&self, scoring: &Scoring) -> Result<Tensor, TchError> {
-        let d = self.target_md.size()[1];
+    fn raw(&self, scoring: &Scoring) -> Tensor {
+        let d = self.target_md.size_of(1);
         let [k, r, ..] = self.sizes();
-        let (sources, targets) = if scoring.f32_products {
-            (self.sources_krd.f_to_kind(Kind::Float)?, self.target_md.f_to_kind(Kind::Float)?)
-        } else {
-            (self.sources_krd.shallow_clone(), self.target_md.shallow_clone())
-        };
-        let product = scoring.multiply(|| sources.f_reshape([k * r, d])?.f_mm(&targets.f_transpose(0, 1)?))?;
-        product.f_to_kind(Kind::Float)?.f_multiply_scalar_(1.0 / (d as f64).sqrt())?.f_view(self.sizes())
+        let wide = |x: &Tensor| if scoring.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
+        let (sources, targets) = (wide(self.sources_krd), wide(self.target_md));
+        let product = scoring.multiply(|| sources.reshape([k * r, d]).mm(&targets.t()));
+        product.to_kind(Kind::F32).mul_(1.0 / (d as f64).sqrt()).view(self.sizes())
     }
 
     /// The positives of a K × R × B × L tensor: K × L × R, a view.
-    fn positives(&self, x_krbl: &Tensor) -> Result<Tensor, TchError> {
-        x_krbl.f_diagonal(self.offset, 1, 2)
+    fn positives(&self, x_krbl: &Tensor) -> Tensor {
+        x_krbl.diagonal(self.offset, 1, 2)
     }
 
     /// The result by operations that autograd follows.
-    pub fn scored(&self, scoring: &Scoring) -> Result<Scored, TchError> {
+    pub fn scored(&self, scoring: &Scoring) -> Scored {
         let [k, r, b, l] = self.sizes();
-        let raw = self.raw(scoring)?;
-        let sum_of_squares = raw.f_square()?.f_sum_dim_intlist(&[1i64, 2, 3][..], false, None)?;
+        let raw = self.raw(scoring);
+        let sum_of_squares = raw.square().sum_dim([1, 2, 3], false);
         let score = match scoring.clip {
-            Some(c) => raw.f_multiply_scalar(1.0 / c)?.f_tanh()?.f_multiply_scalar(c)?,
+            Some(c) => (raw * (1.0 / c)).tanh() * c,
             None => raw,
         };
-        let positive_klr = self.positives(&score)?;
-        let own = Tensor::f_eye_m(b, b, (Kind::Bool, score.device()))?.f_narrow(0, self.offset, r)?;
-        let negatives = score.f_masked_fill(&own.f_view([1, r, b, 1])?, f64::NEG_INFINITY)?;
-        let negative_k1r = negatives.f_view([k, r, b * l])?.f_logsumexp(&[2i64][..], false)?.f_unsqueeze(1)?;
-        let loss = positive_klr.f_logaddexp(&negative_k1r)?.f_sub(&positive_klr)?;
-        Ok(Scored {
-            losses_k: loss.f_sum_dim_intlist(&[1i64, 2][..], false, None)?.f_divide_scalar((b * l) as f64)?,
-            regularisers_k: sum_of_squares.f_multiply_scalar(scoring.regulariser / (b * b * l) as f64)?,
-        })
+        let positive_klr = self.positives(&score);
+        let own = Tensor::eye(b, b, Kind::Bool, score.device()).narrow(0, self.offset, r);
+        let negatives = score.masked_fill(&own.view([1, r, b, 1]), f64::NEG_INFINITY);
+        let negative_k1r = negatives.view([k, r, b * l]).logsumexp(2, false).unsqueeze(1);
+        let loss = positive_klr.logaddexp(&negative_k1r) - positive_klr;
+        Scored {
+            losses_k: loss.sum_dim([1, 2], false) / (b * l) as f64,
+            regularisers_k: sum_of_squares * (scoring.regulariser / (b * b * l) as f64),
+        }
     }
 
     /// The result with gradients by hand: two buffers of K·R·B·L numbers, each passed over as rarely as may be.
     /// Call it without gradient tracking.
-    pub fn with_gradients(&self, scoring: &Scoring) -> Result<ScoredWithGradients, TchError> {
+    pub fn with_gradients(&self, scoring: &Scoring) -> ScoredWithGradients {
         let [k, r, b, l] = self.sizes();
         let count = (b * l) as f64;
-        let raw = self.raw(scoring)?;
-        let norm_k = raw.f_view([k, -1])?.f_linalg_norm(2.0, &[1i64][..], false, None)?;
-        let regularisers_k = norm_k.f_square()?.f_multiply_scalar(scoring.regulariser / (b as f64 * count))?;
+        let raw = self.raw(scoring);
+        let norm_k = raw.view([k, -1]).linalg_norm(2.0, 1, false);
+        let regularisers_k = norm_k.square() * (scoring.regulariser / (b as f64 * count));
 
         // t = tanh(raw / c), the score is c·t; without a clip the score is raw itself.
-        let t = scoring.clip.map(|c| raw.f_multiply_scalar(1.0 / c)?.f_tanh_()).transpose()?;
-        let mut exp = match (&t, scoring.clip) {
-            (Some(t), Some(c)) => t.f_multiply_scalar(c)?,
-            _ => raw.f_alias_copy()?,
+        let t = scoring.clip.map(|c| (&raw * (1.0 / c)).tanh_());
+        let exp = match (&t, scoring.clip) {
+            (Some(t), Some(c)) => t * c,
+            _ => raw.alias_copy(),
         };
         if scoring.clip.is_none_or(|c| c > LARGEST_CLIP_WITHOUT_SHIFT) {
-            let _ = exp.f_sub_(&exp.f_amax(&[2i64, 3][..], true)?)?;
+            exp.sub_(exp.amax([2, 3], true));
         }
-        let positive_klr = self.positives(&exp)?.f_alias_copy()?;
-        let _ = exp.f_exp_()?;
-        let exp_positive_klr = self.positives(&exp)?.f_alias_copy()?;
-        let _ = self.positives(&exp)?.f_zero_()?;
-        let negative_k1r = exp.f_sum_dim_intlist(&[2i64, 3][..], false, None)?.f_view([k, 1, r])?;
-        let both_klr = exp_positive_klr.f_add(&negative_k1r)?;
-        let losses_k = both_klr.f_log()?.f_sub(&positive_klr)?.f_sum_dim_intlist(&[1i64, 2][..], false, None)?;
+        let positive_klr = self.positives(&exp).alias_copy();
+        exp.exp_();
+        let exp_positive_klr = self.positives(&exp).alias_copy();
+        self.positives(&exp).zero_();
+        let negative_k1r = exp.sum_dim([2, 3], false).view([k, 1, r]);
+        let both_klr = exp_positive_klr + &negative_k1r;
+        let losses_k = (both_klr.log() - positive_klr).sum_dim([1, 2], false) / count;
 
         // d loss / d score: −share/n at a positive; (Σ_l share)/n · e^score / Σ e^score at a negative, with
         // share = Σ e^negatives / (e^positive + Σ e^negatives).
-        let share_klr = negative_k1r.f_div(&both_klr)?;
-        let inverse_klr = both_klr.f_reciprocal()?;
-        let factor_kr = inverse_klr.f_sum_dim_intlist(&[1i64][..], false, None)?.f_divide_scalar(count)?;
-        let _ = exp.f_mul_(&factor_kr.f_view([k, r, 1, 1])?)?;
-        self.positives(&exp)?.f_copy_(&share_klr.f_multiply_scalar(-1.0 / count)?)?;
-        let mut gradient = exp;
-        if let Some(mut t) = t {
+        let share_klr = negative_k1r / &both_klr;
+        let factor_kr = both_klr.reciprocal().sum_dim(1, false) / count;
+        let gradient = exp.mul_(factor_kr.view([k, r, 1, 1]));
+        self.positives(&gradient).copy_(&(share_klr * (-1.0 / count)));
+        if let Some(t) = t {
             // 1 − tanh², in place.
-            let _ = t.f_square_()?;
-            let _ = gradient.f_addcmul_(&gradient.shallow_clone(), &t.f_neg_()?)?;
+            t.square_();
+            gradient.addcmul_(&gradient, &t.neg_());
         }
         if scoring.regulariser != 0.0 {
-            let _ = gradient.f_add_(&raw.f_multiply_scalar(2.0 * scoring.regulariser / (b as f64 * count))?)?;
+            gradient.add_(raw * (2.0 * scoring.regulariser / (b as f64 * count)));
         }
 
-        let d = self.target_md.size()[1];
+        let d = self.target_md.size_of(1);
         let kind = match scoring.autocast {
-            _ if scoring.f32_products => Kind::Float,
-            Kind::Float => self.target_md.kind(),
+            _ if scoring.f32_products => Kind::F32,
+            Kind::F32 => self.target_md.kind(),
             autocast => autocast,
         };
         // The gradients of most scores lie below the smallest f16, those of positives at 1 / count.
-        let raise = if kind == Kind::Half { count } else { 1.0 };
+        let raise = if kind == Kind::F16 { count } else { 1.0 };
         if raise != 1.0 {
-            let _ = gradient.f_multiply_scalar_(raise)?;
+            gradient.mul_(raise);
         }
-        let gradient = gradient.f_view([k * r, b * l])?.f_to_kind(kind)?;
+        let gradient = gradient.view([k * r, b * l]).to_kind(kind);
         let scale = 1.0 / ((d as f64).sqrt() * raise);
-        let sources = self.sources_krd.f_reshape([k * r, d])?.f_to_kind(kind)?;
-        let targets = self.target_md.f_to_kind(kind)?;
+        let sources = self.sources_krd.reshape([k * r, d]).to_kind(kind);
+        let targets = self.target_md.to_kind(kind);
         let (sources_krd, target_md) = scoring.multiply(|| {
-            let at_least_f32 = |x: Tensor| if x.kind() == Kind::Double { Ok(x) } else { x.f_to_kind(Kind::Float) };
-            let of_sources = at_least_f32(gradient.f_mm(&targets)?)?.f_multiply_scalar_(scale)?;
-            let of_target = at_least_f32(gradient.f_transpose(0, 1)?.f_mm(&sources)?)?.f_multiply_scalar_(scale)?;
-            Ok::<_, TchError>((of_sources.f_view([k, r, d])?, of_target))
-        })?;
-        Ok(ScoredWithGradients {
-            scored: Scored { losses_k: losses_k.f_divide_scalar(count)?, regularisers_k },
-            sources_krd,
-            target_md,
-        })
+            let of_sources = gradient.mm(&targets).at_least_f32().mul_(scale);
+            let of_target = gradient.t().mm(&sources).at_least_f32().mul_(scale);
+            (of_sources.view([k, r, d]), of_target)
+        });
+        ScoredWithGradients { scored: Scored { losses_k, regularisers_k }, sources_krd, target_md }
     }
 }

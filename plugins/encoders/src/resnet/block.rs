@@ -1,53 +1,52 @@
 //! The residual block: conv → norm → ReLU → … → conv → norm, plus the shortcut, then ReLU.
 
 use super::plan::BlockPlan;
-use crate::layers::{Convolution, ConvolutionPlan, Norm};
-use infomax_sdk::{Mode, Names};
-use tch::{Device, TchError, Tensor};
+use crate::convolution::ConvolutionPlan;
+use infomax_sdk::{
+    Device, Mode, Module, Names, Tensor,
+    nn::{BatchNorm, Conv2d},
+};
 
 /// A basic block of two convolutions or a bottleneck of three.
 pub struct Block {
-    layers: Vec<(Convolution, Norm)>,
-    downsample: Option<(Convolution, Norm)>,
+    layers: Vec<(Conv2d, BatchNorm)>,
+    downsample: Option<(Conv2d, BatchNorm)>,
 }
 
 impl Block {
     /// Fresh weights; `last_scale` is where the last normalisation's scale starts.
-    pub fn new(plan: &BlockPlan, last_scale: f64, device: Device) -> Result<Self, TchError> {
-        let layer =
-            |conv: ConvolutionPlan, scale| Ok((Convolution::new(conv, device)?, Norm::scaled(conv.o, scale, device)?));
+    pub fn new(plan: &BlockPlan, last_scale: f64, device: Device) -> Self {
+        let layer = |conv: ConvolutionPlan, scale| (conv.build(device), BatchNorm::scaled(conv.o, scale, device));
         let last = plan.convolutions.len() - 1;
         let layers = plan.convolutions.iter().enumerate();
-        let layers = layers.map(|(i, &conv)| layer(conv, if i == last { last_scale } else { 1.0 }));
-        Ok(Self {
-            layers: layers.collect::<Result<_, TchError>>()?,
-            downsample: plan.downsample.map(|conv| layer(conv, 1.0)).transpose()?,
-        })
+        Self {
+            layers: layers.map(|(i, &conv)| layer(conv, if i == last { last_scale } else { 1.0 })).collect(),
+            downsample: plan.downsample.map(|conv| layer(conv, 1.0)),
+        }
     }
 
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let mut y = x.shallow_clone();
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let mut y = x.clone();
         for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            y = norm.forward(&conv.forward(&y)?, mode)?;
+            y = norm.forward(&conv.forward(&y), mode);
             if i + 1 < self.layers.len() {
-                y = y.f_relu_()?;
+                y = y.relu_();
             }
         }
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(&conv.forward(x)?, mode)?,
-            None => x.shallow_clone(),
+            Some((conv, norm)) => norm.forward(&conv.forward(x), mode),
+            None => x.clone(),
         };
-        y.f_add_(&shortcut)?.f_relu_()
+        y.add_(&shortcut).relu_()
     }
+}
 
-    pub fn name(&self, mut names: Names<'_>) {
+impl Module for Block {
+    fn name(&self, mut names: Names<'_>) {
         for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            conv.name(names.below(format_args!("conv{}", i + 1)));
-            norm.name(names.below(format_args!("bn{}", i + 1)));
+            names.part(format_args!("conv{}", i + 1), conv);
+            names.part(format_args!("bn{}", i + 1), norm);
         }
-        if let Some((conv, norm)) = &self.downsample {
-            conv.name(names.below("downsample.0"));
-            norm.name(names.below("downsample.1"));
-        }
+        names.part("downsample", &self.downsample);
     }
 }

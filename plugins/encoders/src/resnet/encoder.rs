@@ -8,18 +8,17 @@ use super::{
 };
 use crate::{
     config::resnet::ResNetConfig,
-    layers::{Convolution, Norm},
     views::{checked, map, mean_bytes, pooled, sizes},
 };
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, Mode, NamedTensor, Names, Result,
-    tch::{Device, TchError, Tensor},
+    Device, Encoder, EncoderDescription, EncoderInput, Mode, Module, NamedTensor, Names, Result, Tensor,
+    nn::{BatchNorm, Conv2d},
 };
 
 /// ResNet-18, -34 or -50; tensors have torchvision's names.
 pub struct ResNet<const DEPTH: u32> {
-    conv1: Convolution,
-    bn1: Norm,
+    conv1: Conv2d,
+    bn1: BatchNorm,
     max_pool: bool,
     stages: Vec<Vec<Block>>,
     heads: Option<Heads>,
@@ -51,56 +50,56 @@ impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
         let heads = match config.n_rkhs {
             Some(d) => {
                 let stages = heads::stages(&plan, &sizes(input))?;
-                Some(Heads::new(&plan, stages, d, config.heads_use_bn, device)?)
+                Some(Heads::new(&plan, stages, d, config.heads_use_bn, device))
             }
             None => None,
         };
         Ok(Self {
-            conv1: Convolution::new(plan.stem, device)?,
-            bn1: Norm::new(plan.stem.o, device)?,
+            conv1: plan.stem.build(device),
+            bn1: BatchNorm::new(plan.stem.o, device),
             max_pool: plan.max_pool,
-            stages: plan.stages.iter().map(stage).collect::<Result<_, TchError>>()?,
+            stages: plan.stages.iter().map(stage).collect(),
             heads,
         })
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(self.maps(&checked(view)?, mode)?)).collect()
+        views.iter().map(|view| Ok(self.maps(&checked(view)?, mode))).collect()
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = Vec::new();
-        let mut names = Names::root(&mut list);
-        self.conv1.name(names.below("conv1"));
-        self.bn1.name(names.below("bn1"));
+        self.tensors_below("")
+    }
+}
+
+impl<const DEPTH: u32> Module for ResNet<DEPTH> {
+    fn name(&self, mut names: Names<'_>) {
+        names.part("conv1", &self.conv1);
+        names.part("bn1", &self.bn1);
         for (i, stage) in self.stages.iter().enumerate() {
-            let mut names = names.below(format_args!("layer{}", i + 1));
-            stage.iter().enumerate().for_each(|(i, block)| block.name(names.below(i)));
+            names.part(format_args!("layer{}", i + 1), stage);
         }
-        if let Some(heads) = &self.heads {
-            heads.name(names.below("heads"));
-        }
-        list
+        names.part("heads", &self.heads);
     }
 }
 
 impl<const DEPTH: u32> ResNet<DEPTH> {
     /// `pool`, then the heads' maps, of one view.
-    fn maps(&self, view: &Tensor, mode: Mode) -> Result<Vec<Tensor>, TchError> {
-        let mut x = self.bn1.forward(&self.conv1.forward(view)?, mode)?.f_relu_()?;
+    fn maps(&self, view: &Tensor, mode: Mode) -> Vec<Tensor> {
+        let mut x = self.bn1.forward(&self.conv1.forward(view), mode).relu_();
         if self.max_pool {
             let (width, stride, padding) = MAX_POOL;
-            x = x.f_max_pool2d(width, stride, padding, 1, false)?;
+            x = x.max_pool2d(width, stride, padding);
         }
         let mut outputs = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
-            x = stage.iter().try_fold(x, |x, block| block.forward(&x, mode))?;
-            outputs.push(x.shallow_clone());
+            x = stage.iter().fold(x, |x, block| block.forward(&x, mode));
+            outputs.push(x.clone());
         }
-        let mut maps = vec![x.f_adaptive_avg_pool2d([1, 1])?];
+        let mut maps = vec![x.adaptive_avg_pool2d(1)];
         if let Some(heads) = &self.heads {
-            maps.extend(heads.forward(&outputs, mode)?);
+            maps.extend(heads.forward(&outputs, mode));
         }
-        Ok(maps)
+        maps
     }
 }

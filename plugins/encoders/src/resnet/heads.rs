@@ -4,12 +4,10 @@
 //! Shapes: C channels of the stage · D rkhs.
 
 use super::plan::Plan;
-use crate::{
-    initial::{constant, trained, uniform},
-    layers::Norm,
+use infomax_sdk::{
+    Device, Error, Mode, Module, Names, Result, Tensor, named,
+    nn::{BatchNorm, Conv2d, init},
 };
-use infomax_sdk::{Error, Mode, Names, Result};
-use tch::{Device, Kind, TchError, Tensor};
 
 /// Names and sides of the maps.
 pub const MAPS: [(&str, i64); 3] = [("r1", 1), ("r5", 5), ("r7", 7)];
@@ -52,78 +50,66 @@ pub fn parameters(c: i64, d: i64, use_bn: bool) -> i64 {
 pub struct Heads(Vec<(usize, Head)>);
 
 impl Heads {
-    pub fn new(plan: &Plan, stages: [usize; 3], d: i64, use_bn: bool, device: Device) -> Result<Self, TchError> {
-        let head = |stage| Ok((stage, Head::new(plan.channels(stage), d, use_bn, device)?));
-        Ok(Self(stages.into_iter().map(head).collect::<Result<_, TchError>>()?))
+    pub fn new(plan: &Plan, stages: [usize; 3], d: i64, use_bn: bool, device: Device) -> Self {
+        let head = |stage| (stage, Head::new(plan.channels(stage), d, use_bn, device));
+        Self(stages.map(head).into())
     }
 
     /// r1, r5 and r7 of the stages' outputs.
-    pub fn forward(&self, stages: &[Tensor], mode: Mode) -> Result<Vec<Tensor>, TchError> {
+    pub fn forward(&self, stages: &[Tensor], mode: Mode) -> Vec<Tensor> {
         let map = |(&(stage, ref head), (_, side)): (&(usize, Head), (&str, i64))| {
             let x = &stages[stage];
-            let small =
-                if x.size()[2..] == [side; 2] { x.shallow_clone() } else { x.f_adaptive_avg_pool2d([side; 2])? };
+            let small = if x.size()[2..] == [side; 2] { x.clone() } else { x.adaptive_avg_pool2d(side) };
             head.forward(&small, mode)
         };
         self.0.iter().zip(MAPS).map(map).collect()
     }
+}
 
-    pub fn name(&self, mut names: Names<'_>) {
+impl Module for Heads {
+    fn name(&self, mut names: Names<'_>) {
         for ((_, head), (name, _)) in self.0.iter().zip(MAPS) {
-            head.name(names.below(name));
+            names.part(name, head);
         }
     }
 }
 
 /// One map's network, as AMDIM's: conv → \[norm\] → ReLU → conv beside a linear shortcut, then norm.
 struct Head {
-    conv1: Tensor,
-    conv2: Tensor,
-    shortcut: Tensor,
-    shortcut_bias: Tensor,
-    bn_hid: Option<Norm>,
-    bn_out: Norm,
+    conv1: Conv2d,
+    conv2: Conv2d,
+    shortcut: Conv2d,
+    bn_hid: Option<BatchNorm>,
+    bn_out: BatchNorm,
 }
 
+named!(Head { conv1, conv2, shortcut, bn_hid, bn_out });
+
 impl Head {
-    fn new(c: i64, d: i64, use_bn: bool, device: Device) -> Result<Self, TchError> {
-        let bound = 1.0 / (c as f64).sqrt(); // PyTorch's default for a convolution's weight and bias
+    fn new(c: i64, d: i64, use_bn: bool, device: Device) -> Self {
         let shortcut = if d >= c {
-            let weight = Tensor::f_zeros([d, c, 1, 1], (Kind::Float, device))?.f_uniform_(-0.01, 0.01)?; // AMDIM's code
-            let _ = weight.f_view([d, c])?.f_diagonal(0, 0, 1)?.f_fill_(1.0)?;
-            trained(weight)?
+            let weight = init::uniform(&[d, c, 1, 1], 0.01, device); // AMDIM's code
+            weight.view([d, c]).diagonal(0, 0, 1).fill_(1.0);
+            weight
         } else {
-            uniform(&[d, c, 1, 1], bound, device)?
+            init::default(&[d, c, 1, 1], device)
         };
-        Ok(Self {
-            conv1: uniform(&[d, c, 1, 1], bound, device)?,
-            conv2: constant(&[d, d, 1, 1], 0.0, device)?,
-            shortcut,
-            shortcut_bias: uniform(&[d], bound, device)?,
-            bn_hid: use_bn.then(|| Norm::new(d, device)).transpose()?,
-            bn_out: Norm::new(d, device)?,
-        })
+        let conv1 = Conv2d::new(c, d, 1, device);
+        Self {
+            conv1,
+            conv2: Conv2d::from_tensors(init::constant(&[d, d, 1, 1], 0.0, device), None),
+            shortcut: Conv2d::from_tensors(shortcut, None).with_bias(),
+            bn_hid: use_bn.then(|| BatchNorm::new(d, device)),
+            bn_out: BatchNorm::new(d, device),
+        }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let conv = |x: &Tensor, weight, bias: Option<&Tensor>| x.f_conv2d(weight, bias, 1, 0, 1, 1);
-        let mut hidden = conv(x, &self.conv1, None)?;
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let mut hidden = self.conv1.forward(x);
         if let Some(norm) = &self.bn_hid {
-            hidden = norm.forward(&hidden, mode)?;
+            hidden = norm.forward(&hidden, mode);
         }
-        let hidden = hidden.f_relu_()?;
-        let y = conv(x, &self.shortcut, Some(&self.shortcut_bias))?.f_add_(&conv(&hidden, &self.conv2, None)?)?;
+        let y = self.shortcut.forward(x).add_(self.conv2.forward(&hidden.relu_()));
         self.bn_out.forward(&y, mode)
-    }
-
-    fn name(&self, mut names: Names<'_>) {
-        names.parameter("conv1.weight", &self.conv1);
-        names.parameter("conv2.weight", &self.conv2);
-        names.parameter("shortcut.weight", &self.shortcut);
-        names.parameter("shortcut.bias", &self.shortcut_bias);
-        if let Some(norm) = &self.bn_hid {
-            norm.name(names.below("bn_hid"));
-        }
-        self.bn_out.name(names.below("bn_out"));
     }
 }

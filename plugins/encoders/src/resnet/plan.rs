@@ -2,7 +2,7 @@
 
 use crate::{
     config::resnet::{ResNetConfig, Stem},
-    layers::ConvolutionPlan,
+    convolution::ConvolutionPlan,
 };
 
 /// The layers of a network.

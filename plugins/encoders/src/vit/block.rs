@@ -2,9 +2,10 @@
 //!
 //! Shapes: B images · N tokens · C channels · H heads.
 
-use super::linear::{LayerNorm, Linear};
-use infomax_sdk::Names;
-use tch::{Device, TchError, Tensor};
+use infomax_sdk::{
+    Device, Tensor, named,
+    nn::{LayerNorm, Linear, init},
+};
 
 /// Channels of a token.
 pub const CHANNELS: i64 = 192; // ViT-Ti; Touvron et al. 2020, table 1
@@ -25,6 +26,18 @@ pub fn activations() -> i64 {
     (2 + 2 + 3 + 1) * CHANNELS + 2 * HIDDEN
 }
 
+const STD: f64 = 0.02; // timm's init_weights_vit_timm
+const EPS: f64 = 1e-6; // timm's VisionTransformer
+
+/// LayerNorm with timm's ε.
+pub fn layer_norm(device: Device) -> LayerNorm {
+    LayerNorm::new(CHANNELS, device).eps(EPS)
+}
+
+fn linear(c: i64, o: i64, device: Device) -> Linear {
+    Linear::from_tensors(init::normal(&[o, c], STD, device), Some(init::constant(&[o], 0.0, device)))
+}
+
 /// The block.
 pub struct Block {
     norm1: LayerNorm,
@@ -35,48 +48,32 @@ pub struct Block {
     fc2: Linear,
 }
 
+named!(Block { norm1, qkv as "attn.qkv", proj as "attn.proj", norm2, fc1 as "mlp.fc1", fc2 as "mlp.fc2" });
+
 impl Block {
-    pub fn new(device: Device) -> Result<Self, TchError> {
-        Ok(Self {
-            norm1: LayerNorm::new(CHANNELS, device)?,
-            qkv: Linear::new(CHANNELS, 3 * CHANNELS, device)?,
-            proj: Linear::new(CHANNELS, CHANNELS, device)?,
-            norm2: LayerNorm::new(CHANNELS, device)?,
-            fc1: Linear::new(CHANNELS, HIDDEN, device)?,
-            fc2: Linear::new(HIDDEN, CHANNELS, device)?,
-        })
+    pub fn new(device: Device) -> Self {
+        Self {
+            norm1: layer_norm(device),
+            qkv: linear(CHANNELS, 3 * CHANNELS, device),
+            proj: linear(CHANNELS, CHANNELS, device),
+            norm2: layer_norm(device),
+            fc1: linear(CHANNELS, HIDDEN, device),
+            fc2: linear(HIDDEN, CHANNELS, device),
+        }
     }
 
     /// B × N × C to the same.
-    pub fn forward(&self, x_bnc: &Tensor) -> Result<Tensor, TchError> {
-        let x_bnc = x_bnc.f_add(&self.attention(&self.norm1.forward(x_bnc)?)?)?;
-        let hidden = self.fc1.forward(&self.norm2.forward(&x_bnc)?)?.f_gelu("none")?;
-        x_bnc.f_add(&self.fc2.forward(&hidden)?)
+    pub fn forward(&self, x_bnc: &Tensor) -> Tensor {
+        let x_bnc = x_bnc + self.attention(&self.norm1.forward(x_bnc));
+        let hidden = self.fc1.forward(&self.norm2.forward(&x_bnc)).gelu();
+        x_bnc + self.fc2.forward(&hidden)
     }
 
-    fn attention(&self, x_bnc: &Tensor) -> Result<Tensor, TchError> {
-        let (b, n, c) = x_bnc.size3()?;
-        let qkv = self.qkv.forward(x_bnc)?.f_view([b, n, 3, HEADS, c / HEADS])?.f_permute([2, 0, 3, 1, 4])?;
-        let part = |i| qkv.f_select(0, i);
-        let mixed = Tensor::f_scaled_dot_product_attention(
-            &part(0)?,
-            &part(1)?,
-            &part(2)?,
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        )?;
-        self.proj.forward(&mixed.f_transpose(1, 2)?.f_reshape([b, n, c])?)
-    }
-
-    pub fn name(&self, mut names: Names<'_>) {
-        self.norm1.name(names.below("norm1"));
-        self.qkv.name(names.below("attn.qkv"));
-        self.proj.name(names.below("attn.proj"));
-        self.norm2.name(names.below("norm2"));
-        self.fc1.name(names.below("mlp.fc1"));
-        self.fc2.name(names.below("mlp.fc2"));
+    fn attention(&self, x_bnc: &Tensor) -> Tensor {
+        let [b, n, c] = x_bnc.dims();
+        let qkv = self.qkv.forward(x_bnc).view([b, n, 3, HEADS, c / HEADS]).permute([2, 0, 3, 1, 4]);
+        let [q, k, v] = [0, 1, 2].map(|part| qkv.select(0, part));
+        let mixed = q.scaled_dot_product_attention(&k, &v);
+        self.proj.forward(&mixed.transpose(1, 2).reshape([b, n, c]))
     }
 }

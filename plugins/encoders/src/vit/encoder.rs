@@ -3,28 +3,25 @@
 //! Shapes: B images · N patches · C channels.
 
 use super::{
-    block::{self, Block, CHANNELS},
-    linear::LayerNorm,
+    block::{self, Block, CHANNELS, layer_norm},
     position::Position,
 };
 use crate::{
     config::vit::{Pool, VitConfig},
-    initial::{normal, uniform},
     views::{checked, mean_bytes, pooled, sizes},
 };
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, Error, Mode, NamedTensor, Names, Result,
-    tch::{Device, TchError, Tensor},
+    Device, Encoder, EncoderDescription, EncoderInput, Error, Mode, Module, NamedTensor, Names, Parameter, Result,
+    Tensor,
+    nn::{Conv2d, LayerNorm, init},
 };
 
 const CLASS_STD: f64 = 1e-6; // timm's VisionTransformer
 
 /// ViT-Ti; tensors have timm's names.
 pub struct Vit {
-    patch: i64,
-    projection: Tensor,
-    projection_bias: Tensor,
-    class_token: Tensor,
+    projection: Conv2d,
+    class_token: Parameter,
     position: Position,
     blocks: Vec<Block>,
     norm: LayerNorm,
@@ -46,57 +43,53 @@ impl Encoder for Vit {
 
     fn create(config: &VitConfig, input: &EncoderInput, device: Device) -> Result<Self> {
         let grid = largest_grid(config, input)?;
-        let patch = config.patch;
-        let bound = 1.0 / ((3 * patch * patch) as f64).sqrt(); // PyTorch's default for a convolution, which timm keeps
-        let blocks = (0..config.depth).map(|_| Block::new(device)).collect::<Result<_, TchError>>()?;
+        let blocks = (0..config.depth).map(|_| Block::new(device)).collect();
         Ok(Self {
-            patch,
-            projection: uniform(&[CHANNELS, 3, patch, patch], bound, device)?,
-            projection_bias: uniform(&[CHANNELS], bound, device)?,
-            class_token: normal(&[1, 1, CHANNELS], CLASS_STD, device)?,
-            position: Position::new(grid, device)?,
+            projection: Conv2d::new(3, CHANNELS, config.patch, device).with_bias().stride(config.patch),
+            class_token: Parameter::new(init::normal(&[1, 1, CHANNELS], CLASS_STD, device)),
+            position: Position::new(grid, device),
             blocks,
-            norm: LayerNorm::new(CHANNELS, device)?,
+            norm: layer_norm(device),
             pool: config.pool,
         })
     }
 
     fn forward(&mut self, views: &[Tensor], _: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(vec![self.representation(&checked(view)?)?])).collect()
+        views.iter().map(|view| Ok(vec![self.representation(&checked(view)?)])).collect()
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = Vec::new();
-        let mut names = Names::root(&mut list);
+        self.tensors_below("")
+    }
+}
+
+impl Module for Vit {
+    fn name(&self, mut names: Names<'_>) {
         names.parameter("cls_token", &self.class_token);
         names.parameter("pos_embed", &self.position.embedding);
-        names.parameter("patch_embed.proj.weight", &self.projection);
-        names.parameter("patch_embed.proj.bias", &self.projection_bias);
-        for (i, block) in self.blocks.iter().enumerate() {
-            block.name(names.below(format_args!("blocks.{i}")));
-        }
+        names.part("patch_embed.proj", &self.projection);
+        names.part("blocks", &self.blocks);
         // timm's name says whether the last normalisation stands before or after the mean.
-        self.norm.name(names.below(if self.pool == Pool::Token { "norm" } else { "fc_norm" }));
-        list
+        names.part(if self.pool == Pool::Token { "norm" } else { "fc_norm" }, &self.norm);
     }
 }
 
 impl Vit {
     /// B × C × 1 × 1.
-    fn representation(&self, view: &Tensor) -> Result<Tensor, TchError> {
-        let patches = view.f_conv2d(&self.projection, Some(&self.projection_bias), self.patch, 0, 1, 1)?;
-        let (b, c, height, width) = patches.size4()?;
-        let patches_bnc = patches.f_permute([0, 2, 3, 1])?.f_reshape([b, height * width, c])?;
-        let class_b1c = self.class_token.f_expand([b, 1, c], false)?;
-        let mut x_bnc = Tensor::f_cat(&[class_b1c, patches_bnc], 1)?.f_add(&self.position.of([height, width])?)?;
+    fn representation(&self, view: &Tensor) -> Tensor {
+        let patches = self.projection.forward(view);
+        let [b, c, height, width] = patches.dims();
+        let patches_bnc = patches.permute([0, 2, 3, 1]).reshape([b, height * width, c]);
+        let class_b1c = self.class_token.expand([b, 1, c]);
+        let mut x_bnc = Tensor::cat(&[class_b1c, patches_bnc], 1) + self.position.of([height, width]);
         for block in &self.blocks {
-            x_bnc = block.forward(&x_bnc)?;
+            x_bnc = block.forward(&x_bnc);
         }
         let x_bc = match self.pool {
-            Pool::Token => x_bnc.f_select(1, 0)?,
-            Pool::Mean => x_bnc.f_narrow(1, 1, height * width)?.f_mean_dim(&[1i64][..], false, None)?,
+            Pool::Token => x_bnc.select(1, 0),
+            Pool::Mean => x_bnc.narrow(1, 1, height * width).mean_dim(1, false),
         };
-        self.norm.forward(&x_bc)?.f_view([b, c, 1, 1])
+        self.norm.forward(&x_bc).view([b, c, 1, 1])
     }
 }
 

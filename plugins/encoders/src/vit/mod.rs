@@ -3,7 +3,6 @@
 
 mod block;
 mod encoder;
-mod linear;
 mod position;
 
 pub use encoder::Vit;

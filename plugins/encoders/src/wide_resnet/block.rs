@@ -1,9 +1,11 @@
 //! The pre-activated block: norm → ReLU → conv, twice, plus the input; where its shape does not fit, a 1×1 convolution
 //! of the activated input instead.
 
-use crate::layers::{Convolution, ConvolutionPlan, Norm};
-use infomax_sdk::{Mode, Names};
-use tch::{Device, TchError, Tensor};
+use crate::convolution::ConvolutionPlan;
+use infomax_sdk::{
+    Device, Mode, Tensor, named,
+    nn::{BatchNorm, Conv2d},
+};
 
 /// What a block is, before it is built.
 #[derive(Clone, Copy, Debug)]
@@ -40,41 +42,33 @@ impl BlockPlan {
 
 /// The block.
 pub struct Block {
-    bn1: Norm,
-    conv1: Convolution,
-    bn2: Norm,
-    conv2: Convolution,
-    shortcut: Option<Convolution>,
+    bn1: BatchNorm,
+    conv1: Conv2d,
+    bn2: BatchNorm,
+    conv2: Conv2d,
+    shortcut: Option<Conv2d>,
 }
 
+named!(Block { bn1, conv1, bn2, conv2, shortcut as "convShortcut" });
+
 impl Block {
-    pub fn new(plan: &BlockPlan, device: Device) -> Result<Self, TchError> {
-        Ok(Self {
-            bn1: Norm::new(plan.conv1.c, device)?,
-            conv1: Convolution::new(plan.conv1, device)?,
-            bn2: Norm::new(plan.conv2.c, device)?,
-            conv2: Convolution::new(plan.conv2, device)?,
-            shortcut: plan.shortcut.map(|plan| Convolution::new(plan, device)).transpose()?,
-        })
-    }
-
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let activated = self.bn1.forward(x, mode)?.f_relu_()?;
-        let hidden = self.bn2.forward(&self.conv1.forward(&activated)?, mode)?.f_relu_()?;
-        let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(&activated)?,
-            None => x.shallow_clone(),
-        };
-        self.conv2.forward(&hidden)?.f_add_(&shortcut)
-    }
-
-    pub fn name(&self, mut names: Names<'_>) {
-        self.bn1.name(names.below("bn1"));
-        self.conv1.name(names.below("conv1"));
-        self.bn2.name(names.below("bn2"));
-        self.conv2.name(names.below("conv2"));
-        if let Some(conv) = &self.shortcut {
-            conv.name(names.below("convShortcut"));
+    pub fn new(plan: &BlockPlan, device: Device) -> Self {
+        Self {
+            bn1: BatchNorm::new(plan.conv1.c, device),
+            conv1: plan.conv1.build(device),
+            bn2: BatchNorm::new(plan.conv2.c, device),
+            conv2: plan.conv2.build(device),
+            shortcut: plan.shortcut.map(|plan| plan.build(device)),
         }
+    }
+
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let activated = self.bn1.forward(x, mode).relu_();
+        let hidden = self.bn2.forward(&self.conv1.forward(&activated), mode).relu_();
+        let shortcut = match &self.shortcut {
+            Some(conv) => conv.forward(&activated),
+            None => x.clone(),
+        };
+        self.conv2.forward(&hidden).add_(shortcut)
     }
 }

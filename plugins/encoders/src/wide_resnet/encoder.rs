@@ -3,12 +3,12 @@
 use super::block::{Block, BlockPlan};
 use crate::{
     config::wide_resnet::WideResNetConfig,
-    layers::{Convolution, ConvolutionPlan, Norm},
+    convolution::ConvolutionPlan,
     views::{checked, mean_bytes, pooled},
 };
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, Error, Mode, NamedTensor, Names, Result,
-    tch::{Device, TchError, Tensor},
+    Device, Encoder, EncoderDescription, EncoderInput, Error, Mode, Module, NamedTensor, Names, Result, Tensor,
+    nn::{BatchNorm, Conv2d},
 };
 
 const BASE: i64 = 16; // channels before widening; Zagoruyko and Komodakis 2016, table 1
@@ -16,9 +16,9 @@ const STEM: ConvolutionPlan = ConvolutionPlan { c: 3, o: BASE, width: 3, stride:
 
 /// WRN-depth-widen.
 pub struct WideResNet {
-    conv1: Convolution,
+    conv1: Conv2d,
     stages: Vec<Vec<Block>>,
-    bn1: Norm,
+    bn1: BatchNorm,
 }
 
 impl Encoder for WideResNet {
@@ -43,34 +43,36 @@ impl Encoder for WideResNet {
         let plan = plan(config)?;
         let stage = |blocks: &Vec<_>| blocks.iter().map(|block| Block::new(block, device)).collect();
         Ok(Self {
-            conv1: Convolution::new(STEM, device)?,
-            stages: plan.iter().map(stage).collect::<Result<_, TchError>>()?,
-            bn1: Norm::new(top_channels(config), device)?,
+            conv1: STEM.build(device),
+            stages: plan.iter().map(stage).collect(),
+            bn1: BatchNorm::new(top_channels(config), device),
         })
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(vec![self.pool(&checked(view)?, mode)?])).collect()
+        views.iter().map(|view| Ok(vec![self.pool(&checked(view)?, mode)])).collect()
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
-        let mut list = Vec::new();
-        let mut names = Names::root(&mut list);
-        self.conv1.name(names.below("conv1"));
+        self.tensors_below("")
+    }
+}
+
+impl Module for WideResNet {
+    fn name(&self, mut names: Names<'_>) {
+        names.part("conv1", &self.conv1);
         for (i, stage) in self.stages.iter().enumerate() {
-            let mut names = names.below(format_args!("block{}.layer", i + 1));
-            stage.iter().enumerate().for_each(|(i, block)| block.name(names.below(i)));
+            names.part(format_args!("block{}.layer", i + 1), stage);
         }
-        self.bn1.name(names.below("bn1"));
-        list
+        names.part("bn1", &self.bn1);
     }
 }
 
 impl WideResNet {
-    fn pool(&self, view: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let mut blocks = self.stages.iter().flatten();
-        let x = blocks.try_fold(self.conv1.forward(view)?, |x, block| block.forward(&x, mode))?;
-        self.bn1.forward(&x, mode)?.f_relu_()?.f_adaptive_avg_pool2d([1, 1])
+    fn pool(&self, view: &Tensor, mode: Mode) -> Tensor {
+        let blocks = self.stages.iter().flatten();
+        let x = blocks.fold(self.conv1.forward(view), |x, block| block.forward(&x, mode));
+        self.bn1.forward(&x, mode).relu_().adaptive_avg_pool2d(1)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::{
     config::{Callback, Fault, FaultyConfig},
-    trip::leave_autocast_on,
+    trip::{leave_autocast_on, undefined},
 };
 use infomax_sdk::{
-    Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode, NamedTensor, Result,
-    tch::{self, Device, Kind, Tensor},
+    Device, Encoder, EncoderDescription, EncoderInput, FeatureMap, Kind, Mode, Module, NamedTensor, Parameter, Result,
+    Tensor, named,
 };
 use serde_json::{Value, json};
 
@@ -15,9 +15,11 @@ const CHANNELS: i64 = 4;
 /// The encoder.
 pub struct FaultyEncoder {
     config: FaultyConfig,
-    weight: Tensor,
+    weight: Parameter,
     calls: u64,
 }
+
+named!(FaultyEncoder { weight });
 
 impl Encoder for FaultyEncoder {
     type Config = FaultyConfig;
@@ -35,7 +37,7 @@ impl Encoder for FaultyEncoder {
 
     fn create(config: &FaultyConfig, _input: &EncoderInput, device: Device) -> Result<Self> {
         config.trip(Callback::Create)?;
-        let weight = Tensor::f_randn([CHANNELS, 3], (Kind::Float, device))?.f_set_requires_grad(true)?;
+        let weight = Parameter::new(Tensor::randn([CHANNELS, 3], Kind::F32, device));
         Ok(Self { config: config.clone(), weight, calls: 0 })
     }
 
@@ -54,21 +56,21 @@ impl Encoder for FaultyEncoder {
             leave_autocast_on();
         }
         if has(Fault::Replaced) {
-            self.weight = self.weight.f_alias_copy()?.f_detach()?.f_set_requires_grad(true)?;
+            self.weight = Parameter::new(self.weight.alias_copy());
         }
         let mut maps = Vec::with_capacity(views.len());
         for view in views {
-            let colour_bc = view.f_mean_dim(&[2i64, 3][..], false, Kind::Float)?;
-            let map = colour_bc.f_matmul(&self.weight.f_transpose(0, 1)?)?.f_view([-1, CHANNELS, 1, 1])?;
+            let colour_bc = view.to_kind(Kind::F32).mean_dim([2, 3], false);
+            let map = colour_bc.matmul(&self.weight.t()).view([-1, CHANNELS, 1, 1]);
             maps.push(match self.config.fault {
                 _ if self.config.callback != Callback::Forward => vec![map],
-                Fault::Shape => vec![map.f_expand([-1, -1, 2, 2], false)?],
-                Fault::Rank => vec![map.f_flatten(1, -1)?],
-                Fault::Kind => vec![map.f_to_kind(Kind::Int64)?],
-                Fault::Undefined => vec![Tensor::new()],
+                Fault::Shape => vec![map.expand([-1, -1, 2, 2])],
+                Fault::Rank => vec![map.flatten(1, -1)],
+                Fault::Kind => vec![map.to_kind(Kind::I64)],
+                Fault::Undefined => vec![undefined()],
                 Fault::Missing => Vec::new(),
-                Fault::Detached => vec![map.f_detach()?],
-                Fault::NotANumber if due => vec![map.f_mul_scalar(f64::NAN)?],
+                Fault::Detached => vec![map.detach()],
+                Fault::NotANumber if due => vec![map * f64::NAN],
                 _ => vec![map],
             });
         }
@@ -80,8 +82,11 @@ impl Encoder for FaultyEncoder {
 
     fn tensors(&self) -> Vec<NamedTensor> {
         self.config.trip_hard(Callback::Tensors);
-        let undefined = self.config.has(Callback::Tensors, Fault::Undefined).then(Tensor::new);
-        vec![NamedTensor::parameter("weight", undefined.as_ref().unwrap_or(&self.weight))]
+        let mut list = self.tensors_below("");
+        if self.config.has(Callback::Tensors, Fault::Undefined) {
+            list[0].tensor = undefined();
+        }
+        list
     }
 
     fn save(&self) -> Value {

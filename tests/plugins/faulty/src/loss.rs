@@ -4,11 +4,11 @@
 
 use crate::{
     config::{Callback, Fault, FaultyConfig},
-    trip::leave_autocast_on,
+    trip::{leave_autocast_on, undefined},
 };
 use infomax_sdk::{
-    Facts, Features, Gradients, Loss, LossDescription, LossInput, NamedTensor, Need, Result, Source, Terms,
-    tch::{Device, Kind, Tensor},
+    Device, Facts, Features, Gradients, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need, Parameter,
+    Result, Source, Tensor, Terms, named,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -17,9 +17,11 @@ use std::ops::Range;
 pub struct FaultyLoss {
     config: FaultyConfig,
     map: String,
-    scale: Tensor,
+    scale: Parameter,
     updates: u64,
 }
+
+named!(FaultyLoss { scale });
 
 impl Loss for FaultyLoss {
     type Config = FaultyConfig;
@@ -41,7 +43,7 @@ impl Loss for FaultyLoss {
 
     fn create(config: &FaultyConfig, input: &LossInput, device: Device) -> Result<Self> {
         config.trip(Callback::Create)?;
-        let scale = Tensor::f_ones([1], (Kind::Float, device))?.f_set_requires_grad(true)?;
+        let scale = Parameter::new(Tensor::ones(1, Kind::F32, device));
         Ok(Self { config: config.clone(), map: input.representation.clone(), scale, updates: 0 })
     }
 
@@ -54,19 +56,19 @@ impl Loss for FaultyLoss {
         self.config.trip(Callback::ForwardBackward)?;
         let (one_bd, two_bd) = (features.get(0, &self.map)?, features.get(1, &self.map)?);
         let per_number = 2.0 / one_bd.numel() as f64;
-        let apart = one_bd.f_sub(two_bd)?.f_mul_scalar(per_number)?.f_detach()?;
-        let size = one_bd.f_mul(&self.scale)?.f_mul_scalar(per_number)?.f_detach()?;
-        let mut gradients = vec![Some(apart.f_add(&size)?), Some(apart.f_neg()?)];
+        let apart = ((one_bd - two_bd) * per_number).detach();
+        let size = (one_bd * &*self.scale * per_number).detach();
+        let mut gradients = vec![Some(&apart + &size), Some(-&apart)];
         if self.config.overflow_steps.contains(&facts.step) {
-            gradients[0] = Some(apart.f_full_like(f64::INFINITY)?);
+            gradients[0] = Some(apart.full_like(f64::INFINITY));
         }
         let terms = self.faulty(Callback::ForwardBackward, self.terms(features)?, facts.step)?;
         match self.config.fault {
-            Fault::GradientShape => gradients[1] = Some(apart.f_flatten(0, -1)?),
+            Fault::GradientShape => gradients[1] = Some(apart.flatten(0, -1)),
             Fault::GradientMissing => gradients.truncate(1),
             _ => {}
         }
-        let scale = one_bd.f_square()?.f_mean(Kind::Float)?.f_detach()?.f_reshape([1])?;
+        let scale = one_bd.to_kind(Kind::F32).square().mean().detach().reshape(1);
         Ok(Gradients { terms, features: gradients, parameters: vec![("scale".to_owned(), scale)] })
     }
 
@@ -78,8 +80,8 @@ impl Loss for FaultyLoss {
         self.config.trip(Callback::AfterUpdate)?;
         let flips = self.config.has(Callback::AfterUpdate, Fault::FlipBit) && self.config.is_this_rank();
         if flips && facts.step == self.config.step {
-            let bits = self.scale.f_detach()?.f_view_dtype(Kind::Int)?;
-            let _ = bits.shallow_clone().f_bitwise_xor_tensor_(&bits.f_ones_like()?)?;
+            let bits = self.scale.detach().view_kind(Kind::I32);
+            bits.bitwise_xor_(&bits.ones_like());
         }
         self.updates += 1;
         Ok(())
@@ -87,7 +89,7 @@ impl Loss for FaultyLoss {
 
     fn tensors(&self) -> Vec<NamedTensor> {
         self.config.trip_hard(Callback::Tensors);
-        vec![NamedTensor::parameter("scale", &self.scale)]
+        self.tensors_below("")
     }
 
     fn save(&self) -> Value {
@@ -105,10 +107,9 @@ impl Loss for FaultyLoss {
 impl FaultyLoss {
     fn terms(&self, features: &Features) -> Result<Terms> {
         let (one_bd, two_bd) = (features.get(0, &self.map)?, features.get(1, &self.map)?);
-        let distance = one_bd.f_sub(two_bd)?.f_square()?.f_mean(Kind::Float)?;
-        let size = one_bd.f_square()?.f_mul(&self.scale)?.f_mean(Kind::Float)?;
-        let total = distance.f_add(&size)?;
-        Ok(Terms { total, terms: vec![("distance".to_owned(), distance), ("size".to_owned(), size)] })
+        let distance = (one_bd - two_bd).square().to_kind(Kind::F32).mean();
+        let size = (one_bd.square() * &*self.scale).to_kind(Kind::F32).mean();
+        Ok(Terms::sum([("distance", 1.0, distance), ("size", 1.0, size)]))
     }
 
     fn faulty(&self, callback: Callback, mut terms: Terms, step: u64) -> Result<Terms> {
@@ -116,25 +117,25 @@ impl FaultyLoss {
             return Ok(terms);
         }
         let (total, size) = (&terms.total, &terms.terms[1].1);
-        let nan = |tensor: &Tensor| tensor.f_mul_scalar(f64::NAN);
+        let nan = |tensor: &Tensor| tensor * f64::NAN;
         let due = step >= self.config.step;
         match self.config.fault {
-            Fault::Shape => terms.total = total.f_expand([2], false)?,
-            Fault::Rank => terms.total = total.f_reshape([1, 1])?,
-            Fault::Kind => terms.total = total.f_to_kind(Kind::Half)?,
-            Fault::Undefined => terms.total = Tensor::new(),
-            Fault::Detached => terms.total = total.f_detach()?,
+            Fault::Shape => terms.total = total.expand(2),
+            Fault::Rank => terms.total = total.reshape([1, 1]),
+            Fault::Kind => terms.total = total.to_kind(Kind::F16),
+            Fault::Undefined => terms.total = undefined(),
+            Fault::Detached => terms.total = total.detach(),
             Fault::NotANumber if due => {
-                (terms.total, terms.terms[1].1) = (nan(total)?, nan(size)?);
+                (terms.total, terms.terms[1].1) = (nan(total), nan(size));
             }
             Fault::Kill if due => self.config.kill(),
-            Fault::TermShape => terms.terms[1].1 = size.f_expand([3], false)?,
-            Fault::TermKind => terms.terms[1].1 = size.f_to_kind(Kind::Int64)?,
-            Fault::TermUndefined => terms.terms[1].1 = Tensor::new(),
-            Fault::TermNotANumber if due => terms.terms[1].1 = nan(size)?,
-            Fault::NoGradLeft => std::mem::forget(infomax_sdk::tch::no_grad_guard()),
+            Fault::TermShape => terms.terms[1].1 = size.expand(3),
+            Fault::TermKind => terms.terms[1].1 = size.to_kind(Kind::I64),
+            Fault::TermUndefined => terms.terms[1].1 = undefined(),
+            Fault::TermNotANumber if due => terms.terms[1].1 = nan(size),
+            Fault::NoGradLeft => std::mem::forget(tch::no_grad_guard()),
             Fault::AutocastLeft => leave_autocast_on(),
-            Fault::ThreadsLeft => infomax_sdk::tch::set_num_threads(infomax_sdk::tch::get_num_threads() + 1),
+            Fault::ThreadsLeft => tch::set_num_threads(tch::get_num_threads() + 1),
             _ => {}
         }
         Ok(terms)

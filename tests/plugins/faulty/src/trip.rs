@@ -1,10 +1,7 @@
 //! The faults that are alike in every callback: panics and errors of libtorch.
 
 use crate::config::{Callback, Fault, FaultyConfig};
-use infomax_sdk::{
-    Result,
-    tch::{Kind, Tensor},
-};
+use infomax_sdk::{Device, Kind, Result, Tensor};
 
 impl FaultyConfig {
     /// Whether this callback has this fault.
@@ -17,12 +14,17 @@ impl FaultyConfig {
         if self.callback != callback || !self.is_this_rank() {
             return Ok(());
         }
-        let matrix = || Tensor::ones([2, 3], (Kind::Float, infomax_sdk::tch::Device::Cpu));
         match self.fault {
             Fault::Panic => panic!("{}", format!("faulty {callback:?}")),
             Fault::PanicWithNumber => std::panic::panic_any(17_u32),
-            Fault::TorchError => drop(matrix().f_matmul(&matrix())?),
-            Fault::TorchPanic => drop(matrix().matmul(&matrix())),
+            Fault::TorchError => {
+                let matrix = Tensor::ones([2, 3], Kind::F32, Device::Cpu);
+                drop(matrix.matmul(&matrix));
+            }
+            Fault::TorchPanic => {
+                let matrix = tch::Tensor::ones([2, 3], (tch::Kind::Float, tch::Device::Cpu));
+                drop(matrix.matmul(&matrix));
+            }
             Fault::Sleep => std::thread::sleep(std::time::Duration::from_millis(100)),
             Fault::Kill if self.step == 0 => self.kill(),
             _ => {}
@@ -64,4 +66,11 @@ unsafe extern "C" {
 pub fn leave_autocast_on() {
     // SAFETY: sets a value of this thread; 0 is c10::DeviceType::CPU, an i8.
     unsafe { set_autocast_enabled(0, true) };
+}
+
+/// A tensor that holds nothing at all.
+pub fn undefined() -> Tensor {
+    let empty = std::mem::ManuallyDrop::new(tch::Tensor::new());
+    // SAFETY: the handle is live, and given up by its owner.
+    unsafe { Tensor::from_handle(empty.as_ptr().cast_mut().cast()) }
 }

@@ -3,10 +3,7 @@
 mod config;
 
 use config::CosineConfig;
-use infomax_sdk::{
-    Error, Facts, Features, Loss, LossDescription, LossInput, Need, Result, Source, Terms,
-    tch::{Device, Kind, Tensor},
-};
+use infomax_sdk::{Device, Error, Facts, Features, Loss, LossDescription, LossInput, Need, Result, Source, Terms};
 use std::ops::Range;
 
 const EPS: f64 = 1e-8; // PyTorch's `cosine_similarity`
@@ -39,11 +36,9 @@ impl Loss for Cosine {
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let one_bd = features.get(0, &self.map)?.f_flatten(1, -1)?;
-        let two_bd = features.get(1, &self.map)?.f_flatten(1, -1)?;
-        let cosine = Tensor::f_cosine_similarity(&one_bd, &two_bd, 1, EPS)?.f_mean(Kind::Float)?;
-        let total = cosine.f_neg()?.f_add_scalar(1.0)?.f_mul_scalar(self.weight)?;
-        Ok(Terms { total, terms: vec![("cosine".to_owned(), cosine)] })
+        let [one_bd, two_bd] = [features.get(0, &self.map)?.flatten(1, -1), features.get(1, &self.map)?.flatten(1, -1)];
+        let cosine = one_bd.cosine_similarity(&two_bd, 1, EPS).mean();
+        Ok(Terms::new((1.0 - &cosine) * self.weight).with("cosine", cosine))
     }
 }
 

@@ -1,0 +1,235 @@
+//! The operator table that plugins compute with: libtorch's dispatcher behind the interface of `infomax_abi::operators`.
+
+use crate::config::nearest;
+use infomax_abi::{
+    Extension, FfiTensorFacts, FfiValue, OperatorTable, OperatorTableRef, TensorPtr,
+    abi_stable::{
+        prefix_type::PrefixTypeTrait,
+        std_types::{RStr, RString},
+    },
+    operators::{Operator, as_extension},
+};
+use std::{
+    cell::RefCell,
+    ffi::{CStr, CString, c_char},
+    ptr,
+    sync::OnceLock,
+};
+
+unsafe extern "C" {
+    fn infomax_free(message: *mut c_char);
+    fn infomax_operator(name: *const c_char, overload: *const c_char, results: *mut u32) -> Operator;
+    fn infomax_operator_names() -> *mut c_char;
+    fn infomax_operator_call(
+        operator: Operator,
+        values: *const FfiValue,
+        count: usize,
+        results: *mut FfiValue,
+        room: usize,
+    ) -> *mut c_char;
+    fn infomax_free_list(value: *const FfiValue);
+    fn infomax_handle_clone(tensor: TensorPtr) -> TensorPtr;
+    fn infomax_handle_drop(tensor: TensorPtr);
+    fn infomax_tensor_facts(tensor: TensorPtr) -> FfiTensorFacts;
+    fn infomax_tensor_sizes(tensor: TensorPtr, sizes: *mut i64, room: usize) -> usize;
+    fn infomax_tensor_from_bytes(
+        kind: u32,
+        sizes: *const i64,
+        rank: usize,
+        bytes: *const u8,
+        length: usize,
+        device: u64,
+        made: *mut TensorPtr,
+    ) -> *mut c_char;
+    fn infomax_tensor_to_bytes(tensor: TensorPtr, kind: u32, bytes: *mut u8, length: usize) -> *mut c_char;
+    fn infomax_tensor_parameter(tensor: TensorPtr, made: *mut TensorPtr) -> *mut c_char;
+    fn infomax_plugin_grad_mode(enabled: u32) -> u32;
+    fn infomax_plugin_autocast(device_type: u32, enabled: u32) -> u32;
+    fn infomax_gradients(
+        tensors: *const TensorPtr,
+        weights: *const TensorPtr,
+        count: usize,
+        others: *const TensorPtr,
+        other_count: usize,
+        keep_graph: u32,
+        differentiable: u32,
+        gradients: *mut TensorPtr,
+    ) -> *mut c_char;
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The table, as plugins find it among the host's extensions.
+pub fn table() -> Extension {
+    static TABLE: OnceLock<Shared> = OnceLock::new();
+    let make = || {
+        Shared(
+            OperatorTable {
+                resolve,
+                call,
+                last_error,
+                free_list,
+                clone_handle,
+                drop_handle,
+                facts,
+                sizes,
+                from_bytes,
+                to_bytes,
+                parameter,
+                grad_mode,
+                autocast,
+                gradients,
+            }
+            .leak_into_prefix(),
+        )
+    };
+    as_extension(TABLE.get_or_init(make).0)
+}
+
+struct Shared(OperatorTableRef);
+
+/// Keeps a message for `last_error`; 0 where there is none, as the table's functions answer.
+fn status(message: *mut c_char) -> u32 {
+    if message.is_null() {
+        return 0;
+    }
+    // SAFETY: the shim returns null or a NUL-terminated string that `infomax_free` frees.
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+    // SAFETY: freed once, not used again.
+    unsafe { infomax_free(message) };
+    // Libtorch appends a C++ backtrace; the first line that says something is the message.
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("libtorch failed without a word");
+    keep(line.trim_end().to_owned());
+    1
+}
+
+fn keep(message: String) {
+    LAST_ERROR.with(|last| *last.borrow_mut() = message);
+}
+
+extern "C" fn last_error() -> RString {
+    LAST_ERROR.with(|last| last.take()).into()
+}
+
+extern "C" fn resolve(name: RStr<'_>, overload: RStr<'_>, results: &mut u32) -> Operator {
+    let (Ok(name_c), Ok(overload_c)) = (CString::new(name.as_str()), CString::new(overload.as_str())) else {
+        keep("an operator's name holds a NUL".to_owned());
+        return ptr::null();
+    };
+    // SAFETY: both are NUL-terminated, the result is written before it is read.
+    let operator = unsafe { infomax_operator(name_c.as_ptr(), overload_c.as_ptr(), results) };
+    if operator.is_null() {
+        keep(unknown(&name, &overload));
+    }
+    operator
+}
+
+/// Says that there is no such operator, and what was most likely meant.
+fn unknown(name: &str, overload: &str) -> String {
+    // SAFETY: the shim returns a NUL-terminated string.
+    let names = unsafe { CStr::from_ptr(infomax_operator_names()) }.to_string_lossy();
+    let full = if overload.is_empty() { name.to_owned() } else { format!("{name}.{overload}") };
+    let base = |line: &str| line.split_once('.').map_or_else(|| line.to_owned(), |(base, _)| base.to_owned());
+    let mut overloads: Vec<&str> = names.lines().filter(|line| base(line) == name).collect();
+    overloads.sort_unstable();
+    if !overloads.is_empty() {
+        return format!("libtorch has no operator `{full}`; its overloads: {}", overloads.join(", "));
+    }
+    let mut known: Vec<String> = names.lines().filter(|line| !line.contains("::_")).map(base).collect();
+    known.sort_unstable();
+    known.dedup();
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("libtorch has no operator `{full}`; did you mean `{near}`?"),
+        None => format!("libtorch has no operator `{full}`"),
+    }
+}
+
+extern "C" fn call(
+    operator: Operator,
+    values: *const FfiValue,
+    count: usize,
+    results: *mut FfiValue,
+    room: usize,
+) -> u32 {
+    // SAFETY: the plugin passes an operator that `resolve` gave, and live values and results.
+    status(unsafe { infomax_operator_call(operator, values, count, results, room) })
+}
+
+extern "C" fn free_list(value: FfiValue) {
+    // SAFETY: the plugin passes a list that `call` gave, once.
+    unsafe { infomax_free_list(&raw const value) }
+}
+
+extern "C" fn clone_handle(tensor: TensorPtr) -> TensorPtr {
+    // SAFETY: the plugin passes a live tensor.
+    unsafe { infomax_handle_clone(tensor) }
+}
+
+extern "C" fn drop_handle(tensor: TensorPtr) {
+    // SAFETY: the plugin passes a handle of its own, once.
+    unsafe { infomax_handle_drop(tensor) }
+}
+
+extern "C" fn facts(tensor: TensorPtr) -> FfiTensorFacts {
+    // SAFETY: the plugin passes a live tensor.
+    unsafe { infomax_tensor_facts(tensor) }
+}
+
+extern "C" fn sizes(tensor: TensorPtr, sizes: *mut i64, room: usize) -> usize {
+    // SAFETY: the plugin passes a live tensor and room for as many numbers as it says.
+    unsafe { infomax_tensor_sizes(tensor, sizes, room) }
+}
+
+extern "C" fn from_bytes(
+    kind: u32,
+    sizes: *const i64,
+    rank: usize,
+    bytes: *const u8,
+    length: usize,
+    device: u64,
+) -> TensorPtr {
+    let mut made = ptr::null_mut();
+    // SAFETY: the plugin passes lists as long as it says.
+    status(unsafe { infomax_tensor_from_bytes(kind, sizes, rank, bytes, length, device, &raw mut made) });
+    made
+}
+
+extern "C" fn to_bytes(tensor: TensorPtr, kind: u32, bytes: *mut u8, length: usize) -> u32 {
+    // SAFETY: the plugin passes a live tensor and as much room as it says.
+    status(unsafe { infomax_tensor_to_bytes(tensor, kind, bytes, length) })
+}
+
+extern "C" fn parameter(tensor: TensorPtr) -> TensorPtr {
+    let mut made = ptr::null_mut();
+    // SAFETY: the plugin passes a live tensor.
+    status(unsafe { infomax_tensor_parameter(tensor, &raw mut made) });
+    made
+}
+
+extern "C" fn grad_mode(enabled: u32) -> u32 {
+    // SAFETY: a plain function on plain numbers.
+    unsafe { infomax_plugin_grad_mode(enabled) }
+}
+
+extern "C" fn autocast(device_type: u32, enabled: u32) -> u32 {
+    // SAFETY: a plain function on plain numbers.
+    unsafe { infomax_plugin_autocast(device_type, enabled) }
+}
+
+extern "C" fn gradients(
+    tensors: *const TensorPtr,
+    weights: *const TensorPtr,
+    count: usize,
+    others: *const TensorPtr,
+    other_count: usize,
+    keep_graph: u32,
+    differentiable: u32,
+    gradients: *mut TensorPtr,
+) -> u32 {
+    // SAFETY: the plugin passes lists as long as it says, of live tensors.
+    status(unsafe {
+        infomax_gradients(tensors, weights, count, others, other_count, keep_graph, differentiable, gradients)
+    })
+}

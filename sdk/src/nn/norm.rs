@@ -1,0 +1,158 @@
+//! Normalisations.
+
+use super::{as_wide, init};
+use crate::{Buffer, Device, Kind, Mode, Parameter, Tensor, named, no_grad};
+
+const MOMENTUM: f64 = 0.1; // PyTorch's default for BatchNorm
+const EPS: f64 = 1e-5; // PyTorch's default for BatchNorm and LayerNorm
+
+/// BatchNorm with scale, shift and running statistics, in all of an encoder's modes.
+///
+/// Between processes its statistics are shared where the run says so (`distributed.sync_batch_norm`): that is the host's
+/// doing, behind libtorch's `batch_norm`.
+#[derive(Debug)]
+pub struct BatchNorm {
+    /// C.
+    pub weight: Parameter,
+    /// C.
+    pub bias: Parameter,
+    running_mean: Buffer,
+    running_var: Buffer,
+    num_batches_tracked: Buffer,
+    centred: bool,
+}
+
+impl BatchNorm {
+    /// Scale 1 and shift 0.
+    #[track_caller]
+    pub fn new(channels: i64, device: Device) -> Self {
+        Self::scaled(channels, 1.0, device)
+    }
+
+    /// The same with another scale: 0 where a residual branch starts closed.
+    #[track_caller]
+    pub fn scaled(channels: i64, scale: f64, device: Device) -> Self {
+        let buffer = |value| Buffer::new(init::constant(&[channels], value, device));
+        Self {
+            weight: Parameter::new(init::constant(&[channels], scale, device)),
+            bias: Parameter::new(init::constant(&[channels], 0.0, device)),
+            running_mean: buffer(0.0),
+            running_var: buffer(1.0),
+            num_batches_tracked: Buffer::new(Tensor::zeros([0i64; 0], Kind::I64, device)),
+            centred: false,
+        }
+    }
+
+    /// Takes the mean off first, outside the gradient, which changes nothing but the rounding: where the mean is far from 0
+    /// the backward pass would lose digits. For N × C only.
+    #[must_use]
+    pub fn centred(self) -> Self {
+        Self { centred: true, ..self }
+    }
+
+    /// Normalises one view by its own statistics, or by the running ones where the mode is [`Mode::Evaluate`].
+    ///
+    /// # Shapes
+    /// N × C, or N × C × H × W; out, the same.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let keep = match mode {
+            Mode::Evaluate => return self.normalise(x, Some((&self.running_mean, &self.running_var)), false),
+            Mode::TrainFrozenStatistics => false,
+            Mode::Train | Mode::RefreshStatistics => true,
+        };
+        let y = if self.centred {
+            self.centred_forward(x, keep)
+        } else {
+            self.normalise(x, keep.then_some((&*self.running_mean, &*self.running_var)), true)
+        };
+        if keep {
+            let _ = self.num_batches_tracked.add_(1);
+        }
+        y
+    }
+
+    /// Normalises several views that lie one after the other, each by its own statistics; running statistics are updated in
+    /// the order of the views.
+    ///
+    /// # Shapes
+    /// views·N × …; out, the same.
+    #[track_caller]
+    pub fn forward_views(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
+        if mode == Mode::Evaluate || views == 1 {
+            return self.forward(x, mode);
+        }
+        let mut parts = Vec::with_capacity(views as usize);
+        for part in x.chunk(views, 0) {
+            parts.push(self.forward(&part, mode));
+        }
+        Tensor::cat(&parts, 0)
+    }
+
+    /// The running mean is shifted alike, also where the result is not kept: processes that share statistics know the shift
+    /// from it.
+    #[track_caller]
+    fn centred_forward(&self, x_nc: &Tensor, keep: bool) -> Tensor {
+        let shift = no_grad(|| x_nc.mean_dim(0, false));
+        let centred = x_nc - &shift;
+        let moved = &*self.running_mean - &shift;
+        if !keep {
+            return self.normalise(&centred, Some((&moved, &self.running_var.detach().copy())), true);
+        }
+        let y = self.normalise(&centred, Some((&moved, &self.running_var)), true);
+        no_grad(|| self.running_mean.copy_(&(moved + shift)));
+        y
+    }
+
+    #[track_caller]
+    fn normalise(&self, x: &Tensor, running: Option<(&Tensor, &Tensor)>, by_batch: bool) -> Tensor {
+        let (mean, var) = running.unzip();
+        x.batch_norm(Some(&self.weight), Some(&self.bias), mean, var, by_batch, MOMENTUM, EPS)
+    }
+}
+
+named!(BatchNorm { weight, bias, running_mean, running_var, num_batches_tracked });
+
+/// BatchNorm by the statistics of these rows, which are not kept; in f32 at least.
+///
+/// # Shapes
+/// N × C, scale and shift C; out, N × C.
+#[track_caller]
+pub fn batch_norm(x_nc: &Tensor, affine: Option<(&Tensor, &Tensor)>) -> Tensor {
+    let x = x_nc.at_least_f32();
+    let (scale, shift) = affine.map(|(scale, shift)| (as_wide(scale, &x), as_wide(shift, &x))).unzip();
+    x.batch_norm(scale.as_ref(), shift.as_ref(), None, None, true, 0.0, EPS)
+}
+
+/// Normalises each vector of the last dimension.
+#[derive(Debug)]
+pub struct LayerNorm {
+    /// C.
+    pub weight: Parameter,
+    /// C.
+    pub bias: Parameter,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Scale 1 and shift 0.
+    #[track_caller]
+    pub fn new(channels: i64, device: Device) -> Self {
+        let parameter = |value| Parameter::new(init::constant(&[channels], value, device));
+        Self { weight: parameter(1.0), bias: parameter(0.0), eps: EPS }
+    }
+
+    /// With another ε than PyTorch's 1e-5.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// … × C to the same, in f64 where x is.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.layer_norm(self.weight.size(), Some(&as_wide(&self.weight, x)), Some(&as_wide(&self.bias, x)), self.eps)
+    }
+}
+
+named!(LayerNorm { weight, bias });
