@@ -277,7 +277,7 @@ fn with_line(text: &str, table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn c05_contradictions_name_both_keys() {
-    let broken: [(&str, &[&str]); 25] = [
+    let broken: [(&str, &[&str]); 26] = [
         ("optimizer.warmup_steps train.steps", &["train.steps=10", "optimizer.warmup_steps=11"]),
         (
             "optimizer.warmup_steps train.images",
@@ -309,6 +309,7 @@ fn c05_contradictions_name_both_keys() {
         ("batch_norm.mode batch_norm.chunk_size", &["batch_norm.mode=sync", "batch_norm.chunk_size=2"]),
         ("encoder.weights_key encoder.weights", &["encoder.weights_key=teacher"]),
         ("encoder.weights_prefix encoder.weights", &["encoder.weights_prefix=module."]),
+        ("encoder.weights_grid encoder.weights", &["encoder.weights_grid=[8, 16]"]),
         ("dataset.label_fraction dataset.label_list", &["dataset.label_fraction=0.1", "dataset.label_list=names.txt"]),
         ("dataset.on_bad dataset.max_bad_fraction", &["dataset.on_bad=skip", "dataset.max_bad_fraction=0"]),
         ("train.epochs train.steps", &["train.epochs=1", "train.steps=1000"]),

@@ -275,3 +275,34 @@ fn full_log(folder: &Path) {
     let text = errors(&output, folder);
     assert_eq!(text.matches("the log can't be written").count(), 1, "it is said, once: {text}");
 }
+
+/// libgomp reads its environment when it is loaded, before `main`, and tells what it read.
+#[test]
+fn openmp_s_threads_wait_briefly_unless_the_user_says_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |user: &[(&str, &str)]| {
+        let mut command = infomax(folder.path(), &["-v", "train", "--help"]);
+        command.env_remove("OMP_WAIT_POLICY").env("OMP_DISPLAY_ENV", "verbose").envs(user.iter().copied());
+        let output = command.output().unwrap();
+        assert_ok(&output);
+        errors(&output, folder.path())
+    };
+    let own = told(&[]);
+    assert!(own.contains("GOMP_SPINCOUNT = '1000'"), "{own}");
+    // Started by the dynamic linker, it is not the linker that is started again.
+    let linker = Path::new("/lib64/ld-linux-x86-64.so.2");
+    if linker.exists() {
+        let mut command = Command::new(linker);
+        command.arg(built().join("infomax")).args(["train", "--help"]).env_remove("OMP_WAIT_POLICY");
+        let output = command.output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Usage: infomax train"), "{output:?}");
+    }
+    for (name, value, said) in [
+        ("GOMP_SPINCOUNT", "7", "GOMP_SPINCOUNT = '7'"),
+        ("OMP_WAIT_POLICY", "passive", "GOMP_SPINCOUNT = '0'"),
+        ("OMP_WAIT_POLICY", "active", "GOMP_SPINCOUNT = '30000000000'"),
+    ] {
+        let text = told(&[(name, value)]);
+        assert!(text.contains(said), "{name}={value}: {text}");
+    }
+}

@@ -3,6 +3,7 @@
 use crate::support::{
     ended::{Ended, infomax},
     image_tree::{ImageTree, fixture},
+    workspace::root,
 };
 use infomax::dataset::Source;
 use serde_json::{Value, json};
@@ -374,6 +375,45 @@ fn published_layouts_are_known_with_the_labels_of_their_lists() {
         let (splits, roles) = found(&source);
         assert_eq!(splits, [("train".to_owned(), 2), ("test".to_owned(), 1), ("val".to_owned(), 2)]);
         assert_eq!((roles, labels(&source, 2)), ([vec![0], vec![0], vec![2]], vec![1, 0]));
+    }
+
+    // ImageNet with its own development kit, unpacked or as its archive, and nothing else that has labels.
+    let devkit = |file: &str| fs::read(root().join("tests/fixtures/datasets/devkit").join(file)).unwrap();
+    let (meta, truth) = ("meta.mat", "ILSVRC2012_validation_ground_truth.txt");
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for file in [meta, truth] {
+        let mut header = tar::Header::new_gnu();
+        let bytes = devkit(file);
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, format!("ILSVRC2012_devkit_t12/data/{file}"), bytes.as_slice()).unwrap();
+    }
+    let archive = archive.into_inner().unwrap().finish().unwrap();
+    for packed in [false, true] {
+        let imagenet = tree(&[
+            "train/n01440764/1.JPEG",
+            "train/n01443537/1.JPEG",
+            "train/n01484850/1.JPEG",
+            "val/ILSVRC2012_val_00000001.JPEG",
+            "val/ILSVRC2012_val_00000002.JPEG",
+            "val/ILSVRC2012_val_00000003.JPEG",
+            "val/ILSVRC2012_val_00000004.JPEG",
+        ]);
+        if packed {
+            imagenet.put("ILSVRC2012_devkit_t12.tar.gz", &archive);
+        } else {
+            for file in [meta, truth] {
+                imagenet.put(format!("ILSVRC2012_devkit_t12/data/{file}"), &devkit(file));
+            }
+        }
+        let source = imagenet.open(json!({})).unwrap();
+        assert_eq!(found(&source).1, [vec![0], vec![0], vec![1]], "{packed}");
+        assert_eq!(labels(&source, 1), [1, 0, 2, 1], "the kit's numbers are not the order of the folders");
+        if !packed {
+            imagenet.put(format!("ILSVRC2012_devkit_t12/data/{truth}"), b"3\n2\n7\n3\n");
+            let message = imagenet.open(json!({})).err().unwrap().to_string();
+            assert!(message.contains("line 3: `7` is the number of none of 4 classes"), "{message}");
+        }
     }
 
     // Places365 as torchvision keeps it.

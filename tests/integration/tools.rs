@@ -2,9 +2,17 @@
 
 use crate::support::{
     binary::{errors, experiment, infomax, run},
+    family::family,
     workspace::root,
 };
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn every_shipped_experiment_resolves() {
@@ -115,4 +123,29 @@ fn selfcheck_passes_here_and_writes_its_figures() {
     let with = |word: &str| checks.iter().filter(|check| check["name"].as_str().unwrap().contains(word)).count();
     assert_eq!((with("recorded"), with("against f32"), with("over gloo"), with("images/s")), (3, 5, 8, 2));
     assert!(checks.iter().all(|check| check["verdict"] != "failed"));
+}
+
+/// Before its comparisons, among its processes, and after them, while it measures.
+#[test]
+fn selfcheck_ends_at_a_signal_with_all_of_its_processes() {
+    for (signal, after) in [(libc::SIGINT, "recorded"), (libc::SIGTERM, "against f32"), (libc::SIGTERM, "over gloo")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = infomax(folder.path(), &["selfcheck", "--device", "cpu"]);
+        command.env("TMPDIR", folder.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(after)), "no line with `{after}`");
+        let all = family(child.id());
+        // SAFETY: `kill` has no preconditions; the child is waited for below.
+        unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+        let asked = Instant::now();
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(signal), "after `{after}`: {status:?}");
+        assert!(asked.elapsed() < Duration::from_secs(10), "after `{after}`: {:?}", asked.elapsed());
+        let is_there = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("infomax"));
+        while all.iter().any(is_there) {
+            assert!(asked.elapsed() < Duration::from_secs(20), "after `{after}`: processes are left");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 }

@@ -206,3 +206,16 @@ fn an_experiment_is_tried_out_in_a_few_updates() {
     assert!(said.contains("cpu, ") && said.contains("10000 images to train on, 2000 to test on"), "{said}");
     assert!(said.lines().all(|line| line.chars().count() <= 100 || line.contains("runs/")), "{said}");
 }
+
+#[test]
+fn a_test_that_takes_long_says_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = arguments("run", &["train.steps=4", "evaluation.every_steps=4", "optimizer.warmup_steps=0"]);
+    let mut command = infomax(folder.path(), &list);
+    // Longer than the ten seconds between two lines, once.
+    let output = command.env("INFOMAX_FAULT", "test.batch@2:sleep=10500").output().unwrap();
+    assert_ok(&output);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.matches("testing after step 4: image 32/40").count(), 1, "{text}");
+    assert_eq!(text.matches("testing after step").count(), 1, "{text}");
+}

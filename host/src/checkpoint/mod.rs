@@ -23,7 +23,7 @@ pub use disk::{Operation, record};
 use foreign_folder::foreign_folder;
 pub use held::{HeldTensor, NamedSet};
 pub use published::{HYPERPARAMS, Published, Sizes};
-pub use state::{RunState, Snapshot, restore, snapshot};
+pub use state::{ABOUT, RunState, Snapshot, restore, snapshot};
 pub use tensors::{TensorFile, read_metadata, read_tensors, write_tensors};
 pub use weights::{Weights, read_published, read_source, weights_digest};
 pub use writer::Writer;

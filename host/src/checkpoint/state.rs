@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 
 const ENCODER: &str = "encoder.safetensors";
+/// The key of the encoder's metadata: how it is made, what it takes, what it gives.
+pub const ABOUT: &str = "infomax";
 const TRAINING: &str = "training.safetensors";
 const STATE: &str = "state.json";
 const SHOWN: usize = 10; // tensors in a message
@@ -115,7 +117,7 @@ impl Snapshot {
         let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
         let tensors: Vec<_> = self.encoder.iter().map(strip).collect();
         // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
-        let metadata = HashMap::from([("infomax".to_owned(), self.about.to_string())]);
+        let metadata = HashMap::from([(ABOUT.to_owned(), self.about.to_string())]);
         let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
         write_tensors(&tensors, metadata).map_err(failed)
     }

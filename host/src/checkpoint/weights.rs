@@ -4,14 +4,18 @@
 use super::{
     CheckpointSet, NamedSet, Published, Sizes, TensorFile, foreign_folder,
     pickle::TEXT_PROTOCOL,
-    read_tensors, shards,
+    read_metadata, read_tensors, shards,
     torch_file::{self, TorchFile},
 };
 use crate::{
     error::{Error, Fault, Result},
     hash::sha256,
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
 use tch::Tensor;
 
 const ENCODER: &str = "encoder.safetensors";
@@ -27,6 +31,8 @@ pub struct Weights {
     pub sizes: Option<Sizes>,
     /// Where they were found, for messages.
     pub at: String,
+    /// What a safetensors file says of itself.
+    pub metadata: HashMap<String, String>,
     /// Bytes of the file.
     bytes: usize,
 }
@@ -42,7 +48,8 @@ impl Weights {
         if let Some(index) = shards::index_of(path) {
             let (tensors, bytes) =
                 shards::read(&index).map_err(|fault| Error::Checkpoint { fault: fault.at(at.clone()) })?;
-            return Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, bytes });
+            let metadata = HashMap::new();
+            return Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, metadata, bytes });
         }
         if facts.is_dir() {
             return match foreign_folder(path).map_err(|fault| Error::Checkpoint { fault })? {
@@ -61,13 +68,13 @@ impl Weights {
             FileContent::Plain(file) => (vec![NamedSet::of(file.tensors)], None),
             FileContent::Saved(sets) => (sets, None),
         };
-        Ok(Self { sets, sizes, at, bytes: bytes.len() })
+        Ok(Self { sets, sizes, at, metadata: read_metadata(&bytes), bytes: bytes.len() })
     }
 
     fn of_folder(path: &Path) -> Result<Self> {
         let (bytes, at) = in_folder(path)?;
-        let tensors = read_tensors(&bytes).map_err(|reason| damaged(&reason, &at))?.tensors;
-        Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, bytes: bytes.len() })
+        let TensorFile { tensors, metadata } = read_tensors(&bytes).map_err(|reason| damaged(&reason, &at))?;
+        Ok(Self { sets: vec![NamedSet::of(tensors)], sizes: None, at, metadata, bytes: bytes.len() })
     }
 
     /// Every tensor, under the names that the file gives them.

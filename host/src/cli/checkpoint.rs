@@ -3,7 +3,7 @@
 use super::say;
 use crate::{
     checkpoint::{
-        CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_metadata, read_published,
+        ABOUT, CheckpointSet, Found, HYPERPARAMS, Published, Sizes, Verified, Weights, read_metadata, read_published,
         read_source, read_tensors, write_tensors,
     },
     encoder::Described,
@@ -156,9 +156,11 @@ fn parts(source: &Path) -> Result<Parts> {
     if source.is_file() {
         let bytes = read_source(source)?;
         if let Some(Published { sizes, encoder, classifiers, .. }) = read_published(source, &bytes)? {
-            let names = read_metadata(&bytes).remove("class_names");
+            let mut own = read_metadata(&bytes);
+            let about = own.remove(ABOUT);
+            let names = own.remove("class_names");
             let names: Vec<String> = names.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            return Ok((encoder, classifiers, metadata(sizes, &names)));
+            return Ok((encoder, classifiers, metadata(sizes, &names, about)));
         }
     }
     let weights = Weights::read(source)?;
@@ -179,7 +181,7 @@ fn parts(source: &Path) -> Result<Parts> {
     }
     let tensors = weights.all()?;
     let sizes = Sizes::of(&tensors, &classifiers).map(|sizes| completed(sizes, Path::new(&weights.at)));
-    Ok((tensors, classifiers, metadata(sizes, &class_names)))
+    Ok((tensors, classifiers, metadata(sizes, &class_names, weights.metadata.get(ABOUT).cloned())))
 }
 
 /// The names of the classes that a checkpoint's classifiers tell apart, by label; empty where it has none.
@@ -189,10 +191,11 @@ fn names_of_classes(checkpoint: &Verified) -> Vec<String> {
     names.unwrap_or_default()
 }
 
-fn metadata(sizes: Option<Sizes>, class_names: &[String]) -> HashMap<String, String> {
+fn metadata(sizes: Option<Sizes>, class_names: &[String], about: Option<String>) -> HashMap<String, String> {
     let sizes = sizes.map(|sizes| (HYPERPARAMS.to_owned(), json!(sizes).to_string()));
     let names = (!class_names.is_empty()).then(|| ("class_names".to_owned(), json!(class_names).to_string()));
-    sizes.into_iter().chain(names).collect()
+    let about = about.map(|about| (ABOUT.to_owned(), about));
+    sizes.into_iter().chain(names).chain(about).collect()
 }
 
 /// What no tensor says, out of the config of the run that a checkpoint lies in, where it does.

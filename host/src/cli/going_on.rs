@@ -4,7 +4,7 @@ use super::say;
 use crate::{
     config::{Change, Resolved, ScheduleName, adopt_origins, refused},
     error::{Error, Fault, Result},
-    record::write_whole,
+    record::{free_path, write_whole},
 };
 use serde_json::Value;
 use std::{fs, io::ErrorKind, path::Path};
@@ -35,8 +35,7 @@ pub fn adopt(changes: &[Change], resolved: &Resolved, run: &Path) -> Result<()> 
         return Ok(());
     }
     let path = run.join("config.toml");
-    let is_free = |number: &u64| !run.join(format!("config-{number}.toml")).exists();
-    let kept = run.join(format!("config-{}.toml", (1..).find(is_free).expect("the numbers don't end")));
+    let kept = free_path(run, "config", ".toml");
     fs::copy(&path, &kept).map_err(Error::io("write", &kept))?;
     write_whole(&path, resolved.kept.as_bytes())?;
     adopt_origins(changes, &resolved.origins, run)?;

@@ -45,7 +45,7 @@ pub(super) fn settle(layers: &mut [Layer]) -> Vec<Fault> {
             let name = name.split('@').next().unwrap_or(name).to_owned();
             if current.as_ref().is_some_and(|current| *current != name) {
                 for layer in earlier {
-                    for key in ["config", "path", "weights", "weights_key", "weights_prefix"] {
+                    for key in ["config", "path", "weights", "weights_key", "weights_prefix", "weights_grid"] {
                         layer.drop_key(&[kind.to_owned(), key.to_owned()]);
                     }
                 }

@@ -38,6 +38,7 @@ const FREE: &[(&str, &str)] = &[
     ("encoder.weights", "only a run's first step starts from them"),
     ("encoder.weights_key", "only a run's first step starts from weights"),
     ("encoder.weights_prefix", "only a run's first step starts from weights"),
+    ("encoder.weights_grid", "only a run's first step starts from weights"),
 ];
 const LENGTH: &str = "says when the run ends, not what a step computes";
 const MACHINE: &str = "belongs to the machine";

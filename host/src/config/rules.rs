@@ -251,6 +251,16 @@ const RULES: &[Rule] = &[
         hint: "name the file under `encoder.weights`, or leave the prefix out",
     },
     Rule {
+        keys: ["encoder.weights_grid", "encoder.weights"],
+        check: |e| {
+            let [down, across] = e.encoder.weights_grid.filter(|_| e.encoder.weights.is_none())?;
+            Some(format!(
+                "`encoder.weights_grid` = [{down}, {across}] is of a file of weights, but there is no `encoder.weights`"
+            ))
+        },
+        hint: "name the file under `encoder.weights`, or leave the grid out",
+    },
+    Rule {
         keys: ["dataset.label_fraction", "dataset.label_list"],
         check: |e| {
             let (fraction, list) = (e.dataset.label_fraction?, e.dataset.label_list.as_ref()?);

@@ -11,6 +11,24 @@ pub const STORE_IS_SERVED: &str = "TORCHELASTIC_USE_AGENT_STORE";
 /// This machine, for processes that are all on it: it needs no name service.
 pub const LOOPBACK: &str = "127.0.0.1";
 
+/// Who serves the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// This process: it is rank 0, and nobody else does.
+    ThisProcess,
+    /// Rank 0, which says there whose the store is.
+    RankZero,
+    /// The launcher's own, in which nobody says so.
+    Launcher,
+}
+
+impl Server {
+    /// Where rank 0 serves it.
+    pub(super) fn among_ranks(rank: usize) -> Self {
+        if rank == 0 { Self::ThisProcess } else { Self::RankZero }
+    }
+}
+
 /// Which process this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -18,14 +36,11 @@ pub struct Place {
     pub world_size: usize,
     /// Among the processes of this machine: its number picks the GPU.
     pub local_rank: usize,
-    /// How many processes this machine has.
-    pub local_world_size: usize,
     /// Where the store is.
     pub host: String,
     /// Where it may listen, in order.
     pub ports: Vec<u16>,
-    /// Whether this process serves the store.
-    pub serves: bool,
+    pub server: Server,
     /// What tells this job's processes from those of others: job, step and restart, as far as the launcher says.
     pub job: String,
 }
@@ -48,19 +63,19 @@ impl Place {
         let found = launcher::torchrun(&variables)?;
         let found = found.map_or_else(|| launcher::slurm(&variables), |place| Ok(Some(place)))?;
         let found = found.map_or_else(|| launcher::mpi(&variables), |place| Ok(Some(place)))?;
-        match &found {
-            Some(place) if place.rank >= place.world_size || place.local_rank >= place.local_world_size.max(1) => {
-                let Self { rank, world_size, local_rank, local_world_size, .. } = place;
-                let message = format!(
-                    "the environment says rank {rank} of {world_size}, and {local_rank} of {local_world_size} on this machine"
-                );
-                Err(Error::config(
-                    Fault::new(message).hint("ranks count from 0: look at how the processes are started"),
-                ))
-            }
-            _ => Ok(found),
-        }
+        Ok(found)
     }
+}
+
+/// Refuses a rank that is not one of so many, of all or of this machine's.
+pub(super) fn check_ranks(rank: usize, world_size: usize, local_rank: usize, local_world_size: usize) -> Result<()> {
+    if rank < world_size && local_rank < local_world_size.max(1) {
+        return Ok(());
+    }
+    let message = format!(
+        "the environment says rank {rank} of {world_size}, and {local_rank} of {local_world_size} on this machine"
+    );
+    Err(Error::config(Fault::new(message).hint("ranks count from 0: look at how the processes are started")))
 }
 
 /// Ports for a job whose launcher names none: the same on all its machines, others for most other jobs.
@@ -101,18 +116,17 @@ mod tests {
             rank: 3,
             world_size: 4,
             local_rank: 1,
-            local_world_size: 2,
             host: "10.0.0.1".to_owned(),
             ports: vec![29_500],
-            serves: false,
+            server: Server::RankZero,
             job: "infomax".to_owned(),
         };
         assert_eq!(place(&TORCHRUN).unwrap(), Some(expected));
         assert_eq!(place(&[]).unwrap(), None);
         let first = with(&TORCHRUN, &[("RANK", "0"), ("LOCAL_RANK", "0")]);
-        assert!(place(&first).unwrap().unwrap().serves);
+        assert_eq!(place(&first).unwrap().unwrap().server, Server::ThisProcess);
         let served = with(&first, &[(STORE_IS_SERVED, "True")]);
-        assert!(!place(&served).unwrap().unwrap().serves);
+        assert_eq!(place(&served).unwrap().unwrap().server, Server::Launcher);
         let restarted = with(&served, &[("TORCHELASTIC_RUN_ID", "none"), ("TORCHELASTIC_RESTART_COUNT", "2")]);
         assert_eq!(place(&restarted).unwrap().unwrap().job, "infomax/none/2");
         let local = with(&TORCHRUN, &[("LOCAL_WORLD_SIZE", "4"), ("MASTER_ADDR", "no.such.name")]);
@@ -155,8 +169,8 @@ mod tests {
     #[test]
     fn slurm_step_gives_the_place_and_a_batch_script_does_not() {
         let found = place(&STEP).unwrap().unwrap();
-        assert_eq!((found.rank, found.world_size, found.local_rank, found.local_world_size), (5, 8, 1, 4));
-        assert_eq!((found.host.as_str(), found.serves), ("gpu003", false));
+        assert_eq!((found.rank, found.world_size, found.local_rank), (5, 8, 1));
+        assert_eq!((found.host.as_str(), found.server), ("gpu003", Server::RankZero));
         assert_eq!(found.job, "infomax/40007.0");
         assert_eq!(place(&STEP[1..]).unwrap(), None);
         assert_eq!(place(&[("SLURM_STEP_ID", "0"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")]).unwrap(), None);
@@ -185,7 +199,9 @@ mod tests {
         let one =
             with(&STEP, &[("SLURM_STEP_NUM_NODES", "1"), ("SLURM_STEP_TASKS_PER_NODE", "8"), ("SLURM_NODEID", "0")]);
         let found = place(&one).unwrap().unwrap();
-        assert_eq!((found.host.as_str(), found.local_world_size), (LOOPBACK, 8));
+        assert_eq!(found.host.as_str(), LOOPBACK);
+        let error = place(&with(&STEP, &[("SLURM_LOCALID", "4")])).unwrap_err();
+        assert!(error.to_string().contains("and 4 of 4 on this machine"), "{error}");
     }
 
     #[test]
@@ -198,11 +214,11 @@ mod tests {
             ("PMIX_NAMESPACE", "3123904513"),
         ];
         let found = place(&open).unwrap().unwrap();
-        assert_eq!((found.rank, found.world_size, found.local_rank, found.local_world_size), (1, 2, 1, 2));
-        assert_eq!((found.host.as_str(), found.serves), (LOOPBACK, false));
+        assert_eq!((found.rank, found.world_size, found.local_rank), (1, 2, 1));
+        assert_eq!((found.host.as_str(), found.server), (LOOPBACK, Server::RankZero));
         assert!(found.job.contains("3123904513"));
         let hydra = [("PMI_RANK", "0"), ("PMI_SIZE", "2"), ("MPI_LOCALRANKID", "0"), ("MPI_LOCALNRANKS", "2")];
-        assert!(place(&hydra).unwrap().unwrap().serves);
+        assert_eq!(place(&hydra).unwrap().unwrap().server, Server::ThisProcess);
         let alone = [("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")];
         assert_eq!(place(&alone).unwrap(), None);
         for list in [

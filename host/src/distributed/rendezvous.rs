@@ -4,7 +4,7 @@
 use super::{
     addresses::{of_named_interface, reachable, towards},
     native::Store,
-    place::{Place, STORE_IS_SERVED},
+    place::{Place, Server},
     report::Report,
 };
 use crate::{
@@ -94,7 +94,7 @@ pub fn gather(place: &Place, gpu: Option<String>, patience: Duration, signals: &
                 bid_farewell(&store, place, &error);
             }
             HAS_MET.store(true, Ordering::Relaxed);
-            if place.serves {
+            if place.server == Server::ThisProcess {
                 stay(&store, place, signals);
             }
             Err(error)
@@ -110,7 +110,7 @@ pub fn announce(place: &Place, error: &Error, signals: &Signals) {
     let deadline = Instant::now() + Duration::from_secs(2);
     let Ok((store, _)) = open(place, deadline, &Signals::default()) else { return };
     bid_farewell(&store, place, error);
-    if place.serves {
+    if place.server == Server::ThisProcess {
         stay(&store, place, signals);
     }
 }
@@ -233,7 +233,7 @@ fn failed(place: &Place, farewell: &[u8]) -> Error {
 
 /// The job's store, and its port.
 fn open(place: &Place, deadline: Instant, signals: &Signals) -> Result<(Store, u16)> {
-    if place.serves { serve(place) } else { find(place, deadline, signals) }
+    if place.server == Server::ThisProcess { serve(place) } else { find(place, deadline, signals) }
 }
 
 fn serve(place: &Place) -> Result<(Store, u16)> {
@@ -326,7 +326,7 @@ fn look(place: &Place, port: u16, signals: &Signals) -> Result<Found> {
             Err(_) => return Ok(Found::Stranger("what listens there does not answer as a store".to_owned())),
         }
     };
-    if is_served() {
+    if place.server == Server::Launcher {
         return Ok(Found::Own(Box::new(store)));
     }
     // Rank 0 says whose the store is right after it has opened it.
@@ -340,10 +340,6 @@ fn look(place: &Place, port: u16, signals: &Signals) -> Result<Found> {
             Err(reason) => return Ok(Found::Nobody(first_line(&reason).to_owned())),
         }
     }
-}
-
-fn is_served() -> bool {
-    std::env::var(STORE_IS_SERVED).is_ok_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn first_line(text: &str) -> &str {

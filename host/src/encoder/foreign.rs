@@ -17,6 +17,7 @@ pub struct ForeignEncoder {
     ffi: FfiEncoder,
     description: EncoderDescription,
     arithmetic: Arithmetic,
+    views: Vec<[i64; 2]>,
 }
 
 // SAFETY: an encoder is `Send` on the plugin's side, by the bound of the author's trait.
@@ -42,13 +43,16 @@ impl ForeignEncoder {
     /// What the plugin says.
     pub fn create(component: &Component, request: &Request) -> Result<Self, PluginError> {
         let description = describe(component, request)?;
-        let request = request_text(request);
+        let text = request_text(request);
         let create = component.library.module.create_encoder();
         let state = SharedState::now();
-        let made = create(component.name.as_str().into(), request.as_str().into());
+        let made = create(component.name.as_str().into(), text.as_str().into());
         report(component, "create", state);
         let ffi = component.origin.take("create", made)?;
-        Ok(Self { component: component.clone(), ffi, description, arithmetic: Arithmetic::default() })
+        let input = &request.encoder;
+        let sides = input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]);
+        let views = sides.map(|sides| sides.map(i64::from)).collect();
+        Ok(Self { component: component.clone(), ffi, description, arithmetic: Arithmetic::default(), views })
     }
 
     /// Runs its forward passes in a number format; f32 without this.
@@ -66,6 +70,11 @@ impl ForeignEncoder {
     /// The component's name.
     pub fn name(&self) -> &str {
         &self.component.name
+    }
+
+    /// Height and width of what it was made for: the views, and what is evaluated.
+    pub fn views(&self) -> &[[i64; 2]] {
+        &self.views
     }
 
     /// What the encoder gives.

@@ -4,6 +4,7 @@
 pub(crate) mod canvas;
 mod contact_sheet;
 mod error;
+mod free_path;
 mod hardware;
 mod history;
 mod home;
@@ -18,6 +19,7 @@ mod whole_file;
 
 pub use contact_sheet::{ContactSheet, Picture, SheetRow, excerpt};
 pub use error::RecordError;
+pub use free_path::free_path;
 pub use hardware::Hardware;
 pub use history::{End, Ending, History, Part, now};
 pub use home::without_home;

@@ -114,6 +114,14 @@ impl Progress {
         }
     }
 
+    /// Says where something is that is not a step: in the moving display's own line, which the next step takes back.
+    pub fn meanwhile(&mut self, text: &str) {
+        match &mut self.display {
+            Display::Terminal { bar, drawn: Some(_) } => bar.set_message(text.to_owned()),
+            _ => self.note(text),
+        }
+    }
+
     /// Says something once, such as a warning or a test's result.
     pub fn note(&mut self, text: &str) {
         match &mut self.display {

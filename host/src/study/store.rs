@@ -9,7 +9,7 @@ use super::{
 use crate::{
     comparison::{memory_bytes, read_figures},
     error::{Error, Result},
-    record::{End, Ending, History, read_metrics, write_whole},
+    record::{End, Ending, History, free_path, read_metrics, write_whole},
     train::METRICS,
 };
 use serde::{Deserialize, Serialize};
@@ -209,8 +209,7 @@ impl Store {
         if !run.exists() {
             return Ok(());
         }
-        let aside = |number: u64| self.folder(id).join(format!("{RUN}-failed-{number}"));
-        let free = (1..).map(aside).find(|path| !path.exists()).expect("the numbers don't end");
+        let free = free_path(&self.folder(id), &format!("{RUN}-failed"), "");
         fs::rename(&run, free).map_err(Error::io("rename", &run))
     }
 

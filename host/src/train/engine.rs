@@ -1,8 +1,18 @@
 //! The loop: steps, tests and checkpoints, until the budget is spent or a signal asks for an end.
 
 use super::{
-    budget::Plan, cadence::Cadence, data::Data, evaluate::Tester, identity::Identity, model::Model, options::Outcome,
-    recorder::Recorder, setup::Setup, signals::Signals, step::Stepper, untrained::untrained_top1,
+    budget::Plan,
+    cadence::Cadence,
+    data::Data,
+    evaluate::Tester,
+    identity::Identity,
+    model::Model,
+    options::Outcome,
+    recorder::{Meanwhile, Recorder},
+    setup::Setup,
+    signals::Signals,
+    step::Stepper,
+    untrained::untrained_top1,
 };
 use crate::{
     checkpoint::{RunState, Writer, snapshot},
@@ -22,9 +32,6 @@ use std::{
 
 /// The file that a finished run leaves for others to read.
 pub const ENCODER: &str = "encoder.safetensors";
-
-/// Between two lines on the classifiers of the untrained encoder.
-const TELL_UNTRAINED: Duration = Duration::from_secs(10);
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.
 const UNTRAINED_STEPS: u64 = 1000;
@@ -83,17 +90,12 @@ impl Run<'_> {
         let batches = self.data.batches(self.experiment, &self.order, 0..steps);
         let (signals, group) = (self.signals.clone(), self.group.clone());
         let stop = move || Ok(group.agree_on_end(signals.asked(), 0.0)?.0);
-        let (recorder, mut told) = (&mut self.recorder, Instant::now());
-        let mut tell = |step: u64| {
-            if told.elapsed() >= TELL_UNTRAINED
-                && let Some(recorder) = recorder
-            {
-                told = Instant::now();
-                recorder.note(&format!("untrained encoder: step {step}/{steps}"));
-            }
+        let (recorder, mut meanwhile) = (&mut self.recorder, Meanwhile::new());
+        let mut tell = |what: &str, done: u64, of: u64| {
+            meanwhile.tell(recorder.as_mut(), || format!("untrained encoder: {what} {done}/{of}"));
         };
         self.state.untrained =
-            untrained_top1(setup, self.experiment, classes, batches, tester, &self.schedule, &stop, &mut tell)?;
+            untrained_top1(setup, self.experiment, classes, batches, steps, tester, &self.schedule, &stop, &mut tell)?;
         let values = self.state.untrained.iter().map(|(name, value)| (format!("untrained_{name}"), *value)).collect();
         self.began = Instant::now();
         let row = Row { values, ..self.row() };
@@ -212,7 +214,12 @@ impl Run<'_> {
             self.model.share_buffers(&self.group)?;
         }
         if let (Some(tester), Some(classifiers)) = (&self.tester, self.model.classifiers.take()) {
-            let tested = tester.test(&mut self.model, &classifiers);
+            let (recorder, mut meanwhile) = (&mut self.recorder, Meanwhile::new());
+            let step = self.state.step;
+            let mut tell = |done: u64, of: u64| {
+                meanwhile.tell(recorder.as_mut(), || format!("testing after step {step}: image {done}/{of}"));
+            };
+            let tested = tester.test(&mut self.model, &classifiers, &mut tell);
             self.model.classifiers = Some(classifiers);
             let Some(results) = tested? else { return Ok(false) };
             self.state.results = results;

@@ -7,6 +7,7 @@ use crate::{
     distributed::Group,
     error::{Error, Result},
     evaluator::{Classifiers, Neighbours, alignment, spread},
+    fault_point,
 };
 use infomax_sdk::{Key, Mode};
 use std::{sync::Arc, time::Duration};
@@ -50,6 +51,20 @@ pub struct Pairs {
     pub key: Key,
 }
 
+/// How many of this process's images a test has seen.
+struct Count<'a> {
+    done: u64,
+    of: u64,
+    tell: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Count<'_> {
+    fn add(&mut self, images: usize) {
+        self.done += images as u64;
+        (self.tell)(self.done, self.of);
+    }
+}
+
 /// Representations (N, D), f32, with their labels (N).
 struct Represented {
     x_nd: Tensor,
@@ -60,11 +75,16 @@ impl Tester {
     /// `linear_top1`, `mlp_top1`, `knn_top1`: the share of images that each gets right, in percent; `feature_std`,
     /// `rankme`, `uniformity`, `alignment`, where asked for.
     ///
-    /// None where a signal asked for an end.
+    /// None where a signal asked for an end. `tell` hears of each batch: how many images are done, of how many.
     ///
     /// # Errors
     /// A bad image, or what the plugins or libtorch say.
-    pub fn test(&self, model: &mut Model, classifiers: &Classifiers) -> Result<Option<Vec<(String, f64)>>> {
+    pub fn test(
+        &self,
+        model: &mut Model,
+        classifiers: &Classifiers,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<Option<Vec<(String, f64)>>> {
         if self.protocol == Protocol::Paper {
             for batch in self.batches(Some(REFRESH_BATCHES)) {
                 if self.is_over() {
@@ -76,7 +96,9 @@ impl Tester {
         }
         let mut right: Vec<(&'static str, i64)> = Vec::new();
         let is_shared = self.is_shared(&self.maker);
-        let represented = self.represent(model, self.batches(None), is_shared, |x, labels| {
+        let of = self.part(&self.maker) + self.knn.as_ref().map_or(0, |knn| self.part(&knn.bank));
+        let mut count = Count { done: 0, of: of as u64, tell };
+        let represented = self.represent(model, self.batches(None), is_shared, &mut count, |x, labels| {
             for (i, (name, correct)) in classifiers.logits(x, false)?.correct(labels)?.into_iter().enumerate() {
                 if right.len() <= i {
                     right.push((name, 0));
@@ -86,14 +108,14 @@ impl Tester {
             Ok(())
         })?;
         let Some(represented) = represented else { return Ok(None) };
-        let count = represented.labels_n.numel().max(1) as f64;
-        let percent = |correct: f64| 100.0 * correct / count;
+        let images = represented.labels_n.numel().max(1) as f64;
+        let percent = |correct: f64| 100.0 * correct / images;
         let mut results = Vec::new();
         for (name, correct) in right {
             results.push((format!("{name}_top1"), percent(self.over_ranks(correct, is_shared)?)));
         }
         if let Some(knn) = &self.knn {
-            let Some(correct) = self.knn_correct(model, knn, &represented)? else { return Ok(None) };
+            let Some(correct) = self.knn_correct(model, knn, &represented, &mut count)? else { return Ok(None) };
             results.push(("knn_top1".to_owned(), percent(correct)));
         }
         if let Some(pairs) = &self.collapse {
@@ -115,6 +137,12 @@ impl Tester {
         self.group.size() > 1 && maker.stage.len() >= least
     }
 
+    /// How many images of a stage are this rank's.
+    fn part(&self, maker: &BatchMaker) -> usize {
+        let all = maker.stage.len();
+        if self.is_shared(maker) { self.group.share(all).len() } else { all }
+    }
+
     /// The sum of a rank's counts, where each counted a part.
     fn over_ranks(&self, count: i64, is_shared: bool) -> Result<f64> {
         if is_shared { Ok(self.group.gather_numbers(count as f64)?.iter().sum()) } else { Ok(count as f64) }
@@ -127,6 +155,7 @@ impl Tester {
         model: &mut Model,
         batches: OrderedWorkers<EvalBatch>,
         is_shared: bool,
+        count: &mut Count<'_>,
         mut also: impl FnMut(&Tensor, &Tensor) -> Result<(), TchError>,
     ) -> Result<Option<Represented>> {
         let keeps = self.knn.is_some() || self.collapse.is_some();
@@ -136,6 +165,7 @@ impl Tester {
                 return Ok(None);
             }
             let batch = batch?;
+            let _ = fault_point::reach("test.batch");
             let view = self.view(&batch)?;
             tch::no_grad(|| -> Result<()> {
                 let maps = model.encoder.forward(&[view], Mode::Evaluate)?;
@@ -151,6 +181,7 @@ impl Tester {
                 keep().map_err(Error::torch("test the representation"))
             })?;
             labels.push(Tensor::from_slice(&batch.labels).to_device(model.device));
+            count.add(batch.labels.len());
         }
         let empty = || Tensor::f_zeros([0, 1], (Kind::Float, model.device));
         let joined = || {
@@ -166,9 +197,15 @@ impl Tester {
         Ok(Some(Represented { x_nd, labels_n: self.group.gather_uneven(&own.labels_n)? }))
     }
 
-    fn knn_correct(&self, model: &mut Model, knn: &Knn, queries: &Represented) -> Result<Option<f64>> {
+    fn knn_correct(
+        &self,
+        model: &mut Model,
+        knn: &Knn,
+        queries: &Represented,
+        count: &mut Count<'_>,
+    ) -> Result<Option<f64>> {
         let batches = batches_of(self, &knn.bank, (0..knn.bank.stage.len() as u64).collect(), false, None);
-        let bank = self.represent(model, batches, self.is_shared(&knn.bank), |_, _| Ok(()))?;
+        let bank = self.represent(model, batches, self.is_shared(&knn.bank), count, |_, _| Ok(()))?;
         let Some(bank) = bank else { return Ok(None) };
         let vote = || -> Result<i64, TchError> {
             let neighbours = Neighbours::new(&bank.x_nd, &bank.labels_n, knn.classes, knn.k, knn.temperature)?;

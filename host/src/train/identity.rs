@@ -5,7 +5,7 @@ use crate::{
     dataset::Source,
     error::{Error, Fault, Result},
     plugin::Candidate,
-    record::write_whole,
+    record::{free_path, write_whole},
 };
 use infomax_sdk::DatasetFacts;
 use serde::{Deserialize, Serialize};
@@ -119,8 +119,7 @@ impl Identity {
         if is_same {
             return Ok(());
         }
-        let is_free = |number: &u64| !run.join(format!("run-{number}.json")).exists();
-        let kept = run.join(format!("run-{}.json", (1..).find(is_free).expect("the numbers don't end")));
+        let kept = free_path(run, "run", ".json");
         fs::copy(run.join(FILE), &kept).map_err(Error::io("write", &kept))?;
         for plugin in before.plugins.values() {
             let replaced = |now: &PluginIdentity| now.file == plugin.file && now.sha256 != plugin.sha256;

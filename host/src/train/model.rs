@@ -61,7 +61,11 @@ impl Model {
         if let Some(path) = &experiment.encoder.weights {
             let table = &experiment.encoder;
             let (key, prefix) = (table.weights_key.as_deref(), table.weights_prefix.as_deref());
-            told = load_chosen_weights(&encoder, path, Choice { key, prefix, cast: table.cast_weights })?;
+            told = load_chosen_weights(
+                &encoder,
+                path,
+                Choice { key, prefix, grid: table.weights_grid, cast: table.cast_weights },
+            )?;
         }
         let stage = experiment.train.stage;
         let momentum = setup.loss_description.momentum.clone().filter(|_| stage == Stage::Pretrain);

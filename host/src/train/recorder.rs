@@ -17,6 +17,25 @@ pub const METRICS: &str = "metrics.jsonl";
 /// The folder of TensorBoard's event files.
 pub const TENSORBOARD: &str = "tensorboard";
 
+/// Something that takes long beside the steps: a line on it now and then.
+pub struct Meanwhile(Instant);
+
+impl Meanwhile {
+    /// It begins.
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Says where it is, unless it has just begun or been told of.
+    pub fn tell(&mut self, recorder: Option<&mut Recorder>, text: impl FnOnce() -> String) {
+        let Some(recorder) = recorder else { return };
+        if self.0.elapsed() >= LINE_EVERY {
+            self.0 = Instant::now();
+            recorder.progress.meanwhile(&text());
+        }
+    }
+}
+
 /// Writes metrics and shows progress.
 pub struct Recorder {
     run: PathBuf,

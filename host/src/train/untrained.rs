@@ -14,7 +14,8 @@ use crate::{
     optimizer::{Optimizer, Schedule, Trained},
 };
 
-/// Trains classifiers on a frozen fresh encoder over some batches, and tests them; `tell` hears of each step.
+/// Trains classifiers on a frozen fresh encoder over some batches, and tests them; `tell` hears of each of the
+/// `steps`, and of each image of the test: what it is, which one, of how many.
 ///
 /// # Errors
 /// What the plugins or libtorch say.
@@ -24,10 +25,11 @@ pub fn untrained_top1(
     experiment: &Experiment,
     classes: usize,
     batches: OrderedWorkers<TrainBatch>,
+    steps: u64,
     tester: &Tester,
     schedule: &Schedule,
     stop: &dyn Fn() -> Result<bool>,
-    tell: &mut dyn FnMut(u64),
+    tell: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Vec<(String, f64)>> {
     let mut experiment = experiment.clone();
     experiment.encoder.weights = None;
@@ -44,11 +46,11 @@ pub fn untrained_top1(
                 return Ok(Vec::new());
             }
             let batch = batch?;
-            tell(batch.step);
+            tell("step", batch.step, steps);
             stepper.step(&mut model, &batch, schedule.lr(batch.step, batch.epoch))?;
         }
         let classifiers = model.classifiers.take().expect("asked for above");
-        return tested(&mut model, &classifiers, tester);
+        return tested(&mut model, &classifiers, tester, tell);
     }
     let classifiers = model.classifiers.take().expect("asked for above");
     let own = classifier_settings(experiment);
@@ -59,17 +61,22 @@ pub fn untrained_top1(
             return Ok(Vec::new());
         }
         let batch = batch?;
-        tell(batch.step);
+        tell("step", batch.step, steps);
         optimizer.clear_gradients()?;
         stepper.classify_only(&mut model, &classifiers, &batch)?;
         optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
     }
     model.share_buffers(&tester.group)?;
-    tested(&mut model, &classifiers, tester)
+    tested(&mut model, &classifiers, tester, tell)
 }
 
-fn tested(model: &mut Model, classifiers: &Classifiers, tester: &Tester) -> Result<Vec<(String, f64)>> {
-    match tester.test(model, classifiers)? {
+fn tested(
+    model: &mut Model,
+    classifiers: &Classifiers,
+    tester: &Tester,
+    tell: &mut dyn FnMut(&str, u64, u64),
+) -> Result<Vec<(String, f64)>> {
+    match tester.test(model, classifiers, &mut |done, of| tell("image", done, of))? {
         Some(result) if result.is_empty() => Err(Error::Bug { what: "no classifier to test".to_owned() }),
         tested => Ok(tested.unwrap_or_default()),
     }

@@ -1,6 +1,7 @@
 //! `image-folder`: folders of images as people have them: a folder per class, as ImageNet, Places205 and many others come;
 //! without classes; or listed in a file.
 
+mod devkit;
 mod index;
 mod junk;
 mod list;

@@ -7,6 +7,7 @@ mod download;
 mod folder;
 mod hashes;
 mod labels;
+mod matlab;
 mod medmnist;
 mod names;
 mod parquet_files;

@@ -197,7 +197,7 @@ fn open(path: &Path, config: &config::Parquet, before: u64) -> Result<Table> {
     let shown = names::path(path);
     let fail = |reason: String| {
         Error::data(format!("`{shown}` can't be read as a Parquet file: {reason}"))
-            .hint("copy or download the file again; read are plain, Snappy and LZ4 compression")
+            .hint("copy or download the file again; every compression but LZO is read")
     };
     let io = |cause: io::Error| Error::data(format!("can't open `{shown}`")).caused_by(&cause);
     let file = File::open(path).map_err(io)?;

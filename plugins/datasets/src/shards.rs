@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const TAR: &str = "tar";
 const DEEPEST: usize = 4;
 const MOST: usize = 1_000_000;
 
@@ -45,31 +46,50 @@ pub(crate) fn find(
         );
     }
     let mut found = Vec::new();
+    let mut packed = Vec::new();
     let mut others = BTreeMap::new();
     if root.is_file() {
-        found.push(root.to_owned());
+        let list = if unpacked(root).is_some() && extension == TAR { &mut packed } else { &mut found };
+        list.push(root.to_owned());
     } else {
-        walk(root, extension, 0, &mut found, &mut others);
+        walk(root, 0, &mut |path| {
+            if path.extension().is_some_and(|end| end == extension) {
+                found.push(path);
+                return;
+            }
+            let name = path.extension();
+            let end =
+                name.map_or_else(|| "without an extension".to_owned(), |name| format!(".{}", name.to_string_lossy()));
+            *others.entry(end).or_insert(0) += 1;
+            if extension == TAR && unpacked(&path).is_some() {
+                packed.push(path);
+            }
+        });
     }
     found.sort();
+    let is_wanted = |path: &Path| {
+        let named: Vec<&str> = train.into_iter().chain(test).collect();
+        named.is_empty() || named.iter().any(|name| begins(root, path, name))
+    };
+    packed.retain(|path| is_wanted(path) && unpacked(path).is_some_and(|(path, _)| !found.contains(&path)));
+    packed.sort();
+    if let Some((first, (_, line))) = packed.first().and_then(|first| Some((first, unpacked(first)?))) {
+        let (first, count) = (names::path(first), packed.len());
+        return Err(Error::data(format!("{count} shards are compressed, the first is `{first}`")).hint(format!(
+            "an image is read where it lies, which a compressed archive does not let: unpack each, `{line} {first}`"
+        )));
+    }
     if found.is_empty() {
         let others: Vec<String> = others.iter().map(|(end, count)| format!("{count} {end}")).collect();
         let holds = if others.is_empty() { String::new() } else { format!("; it holds {}", others.join(", ")) };
-        return Err(Error::data(format!("`{shown}` holds no file `*.{extension}`{holds}")).hint(match extension {
-            "tar" => "shards are tar archives; compressed ones (`.tar.gz`) are to be unpacked first",
-            _ => "set `root` to the folder of the files",
-        }));
+        return Err(Error::data(format!("`{shown}` holds no file `*.{extension}`{holds}"))
+            .hint("set `root` to the folder of the files"));
     }
-    let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
-    let starts = |path: &PathBuf, name: &str| {
-        let path = below(path);
-        path.starts_with(name) || path.rsplit('/').next().is_some_and(|file| file.starts_with(name))
-    };
     let mut splits: BTreeMap<Kind, Vec<PathBuf>> = BTreeMap::new();
     if train.is_some() || test.is_some() {
         for (kind, name) in [(Kind::Train, train), (Kind::Test, test)] {
             let Some(name) = name else { continue };
-            let of: Vec<PathBuf> = found.iter().filter(|path| starts(path, name)).cloned().collect();
+            let of: Vec<PathBuf> = found.iter().filter(|path| begins(root, path, name)).cloned().collect();
             if of.is_empty() {
                 return Err(Error::data(format!("no file in `{shown}` begins with `{name}`"))
                     .hint("`train` and `test` name folders, or beginnings of files' names, below `root`"));
@@ -95,24 +115,39 @@ pub(crate) fn find(
     Ok(splits.into_iter().map(|(kind, paths)| (kind.name(), paths)).collect())
 }
 
-fn walk(folder: &Path, extension: &str, depth: usize, found: &mut Vec<PathBuf>, others: &mut BTreeMap<String, usize>) {
+/// Whether a file's path below the root, or its name, begins so.
+fn begins(root: &Path, path: &Path, name: &str) -> bool {
+    let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
+    path.starts_with(name) || path.rsplit('/').next().is_some_and(|file| file.starts_with(name))
+}
+
+/// What a compressed tar archive unpacks to, and the command that does it.
+fn unpacked(path: &Path) -> Option<(PathBuf, &'static str)> {
+    let inner = path.with_extension("");
+    let line = match path.extension()?.to_str()? {
+        "tgz" => return Some((path.with_extension(TAR), "gunzip -k")),
+        "gz" => "gunzip -k",
+        "zst" => "zstd -dk",
+        "xz" => "unxz -k",
+        "bz2" => "bunzip2 -k",
+        "lz4" => "unlz4 -k",
+        _ => return None,
+    };
+    (inner.extension()? == TAR).then_some((inner, line))
+}
+
+/// Every file below a folder that is not hidden.
+fn walk(folder: &Path, depth: usize, found: &mut impl FnMut(PathBuf)) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
+    for entry in entries.flatten().take(MOST) {
         let (path, name) = (entry.path(), entry.file_name());
-        if name.as_bytes().starts_with(b".") || found.len() >= MOST {
+        if name.as_bytes().starts_with(b".") {
             continue;
         }
-        if path.is_dir() {
-            if depth < DEEPEST {
-                walk(&path, extension, depth + 1, found, others);
-            }
-        } else if path.extension().is_some_and(|end| end == extension) && path.is_file() {
-            found.push(path);
-        } else {
-            let end = path
-                .extension()
-                .map_or_else(|| "without an extension".to_owned(), |e| format!(".{}", e.to_string_lossy()));
-            *others.entry(end).or_insert(0) += 1;
+        if !path.is_dir() {
+            found(path);
+        } else if depth < DEEPEST {
+            walk(&path, depth + 1, found);
         }
     }
 }

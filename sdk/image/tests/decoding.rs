@@ -64,6 +64,8 @@ fn d06_d07_d08_pixels_are_pillows() {
         ("one_bit.tif", Format::Tiff, false, exact),
         ("group4.tif", Format::Tiff, false, exact),
         ("cmyk.tif", Format::Tiff, false, exact),
+        ("planar.tif", Format::Tiff, false, exact),
+        ("planar_deflate.tif", Format::Tiff, false, exact),
         ("pages.tif", Format::Tiff, true, exact),
         ("turned.tif", Format::Tiff, false, exact),
         ("rgb.ppm", Format::Pnm, false, exact),
@@ -95,6 +97,18 @@ fn d07_gray_of_16_bits_is_scaled_or_saturated_in_every_format() {
 }
 
 #[test]
+fn d06_pixels_of_a_kind_that_is_not_read_are_refused_by_name() {
+    for (name, said) in [
+        ("ycbcr.tif", "pixels of type YCbCr(8)"),
+        ("float.tif", "pixels of type Gray(32) that are no whole numbers"),
+        ("planar_tiles.tif", "each colour in tiles of its own"),
+    ] {
+        let error = strict(&fixture(name)).expect_err(name);
+        assert!(error.to_string().contains(said), "{name}: {error}");
+    }
+}
+
+#[test]
 fn d09_orientation_is_off_by_default_and_applied_on_request() {
     for orientation in 1..=8 {
         let name = format!("orientation{orientation}.jpg");
@@ -122,6 +136,8 @@ fn d01_every_truncation_is_refused() {
         "animated.gif",
         "rgb.tif",
         "lzw.tif",
+        "planar.tif",
+        "planar_deflate.tif",
         "gray16.tif",
         "rgb.ppm",
         "gray16.pgm",
@@ -242,6 +258,8 @@ fn d21_mutated_files_never_panic() {
         "palette.tif",
         "group4.tif",
         "jpeg_in.tif",
+        "planar.tif",
+        "planar_deflate.tif",
         "gray16.tif",
         "text.ppm",
         "gray16.pgm",

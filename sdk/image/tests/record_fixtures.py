@@ -118,6 +118,18 @@ turned = Image.Exif()
 turned[0x0112] = 6
 save("turned.tif", rgb, exif=turned)
 
+# Each colour in a plane of its own, as tifffile 2026.3 writes it, in strips of which the last is lower; and what is refused by name.
+import tifffile
+
+planes = {"data": smooth.transpose(2, 0, 1), "photometric": "rgb", "planarconfig": "separate", "metadata": None}
+tifffile.imwrite(OUT / "planar.tif", **planes, rowsperstrip=5)
+tifffile.imwrite(OUT / "planar_deflate.tif", **planes, rowsperstrip=7, compression="zlib")
+tifffile.imwrite(OUT / "planar_tiles.tif", **planes, tile=(16, 16))
+record("planar.tif")
+record("planar_deflate.tif")
+rgb.convert("YCbCr").save(OUT / "ycbcr.tif")
+Image.fromarray(gray16.astype(np.float32)).save(OUT / "float.tif")
+
 # PNM, binary and as text.
 save("rgb.ppm", rgb)
 save("gray.pgm", rgb.convert("L"))

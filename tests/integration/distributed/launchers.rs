@@ -19,7 +19,7 @@ use std::{
 const NOTHING: [&str; 0] = [];
 
 /// A launcher's command line with a small run behind it.
-fn launched(folder: &Path, launcher: &str, options: &[&str], arguments: &[String]) -> Command {
+pub fn launched(folder: &Path, launcher: &str, options: &[&str], arguments: &[String]) -> Command {
     let program = infomax(folder, arguments);
     let mut command = Command::new(launcher);
     command.args(options).arg(program.get_program()).args(arguments).current_dir(folder);

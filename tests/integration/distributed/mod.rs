@@ -1,7 +1,7 @@
 //! Several processes that train together: equal to one process, and what becomes of them when one fails.
 
 mod launch;
-mod launchers;
+pub mod launchers;
 mod machines;
 mod meeting;
 mod parity;

@@ -29,7 +29,9 @@ fn every_operator_behind_a_method_is_in_libtorch() {
     let missing: Vec<String> = tensor::operators()
         .into_iter()
         .map(|(name, overload)| if overload.is_empty() { name.to_owned() } else { format!("{name}.{overload}") })
-        .filter(|name| failure(|| tensor::call(name, &[&Value::NONE as &dyn Argument; 64])).message.contains("no operator"))
+        .filter(|name| {
+            failure(|| tensor::call(name, &[&Value::NONE as &dyn Argument; 64])).message.contains("no operator")
+        })
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(tensor::operators().len() > 150);

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod ended;
+pub mod family;
 pub mod faulty;
 pub mod figures;
 pub mod golden_file;

@@ -133,8 +133,17 @@ fn export_under_published_names_and_import_give_equal_tensors() {
         assert_ok(&run(folder.path(), &["checkpoint", "export", source, "--out", out, "--layout", layout]));
         read_tensors(&fs::read(folder.path().join(out)).unwrap()).unwrap()
     };
-    let own = export("runs/run", "own.safetensors", "infomax").tensors;
-    let published = export("runs/run", "published.safetensors", "published").tensors;
+    let own = export("runs/run", "own.safetensors", "infomax");
+    let published = export("runs/run", "published.safetensors", "published");
+    // What a user of the file needs is in either, as in the run's own, and in an export of an export.
+    let left = read_tensors(&fs::read(folder.path().join("runs/run/encoder.safetensors")).unwrap()).unwrap().metadata;
+    let again = [("own", "infomax"), ("published", "published")]
+        .map(|(name, layout)| export(&format!("{name}.safetensors"), &format!("{name}-2.safetensors"), layout));
+    for file in [&own, &published].into_iter().chain(&again) {
+        assert_eq!(file.metadata.get("infomax"), left.get("infomax"));
+    }
+    assert!(left["infomax"].contains("\"view\":{\"size\":[32,32]"), "{left:?}");
+    let (own, published) = (own.tensors, published.tensors);
     for (name, tensor) in &own {
         assert_eq!(&published[&format!("encoder.module.{name}")], tensor, "{name}");
     }

@@ -1,7 +1,7 @@
 //! Files as the libraries and programs of the field write them, recorded by `record_weights.py`: each gives the encoder that is
 //! in it, whatever stands beside; a larger network's are refused; what can't be read is named for what it is.
 
-use super::published::encoder_named;
+use super::published::{encoder_for, encoder_named};
 use crate::{
     support::{
         binary::{errors, run},
@@ -112,8 +112,8 @@ fn files_of_every_library_give_the_encoder_in_them() {
         ("lightly-torchvision.ckpt", None, Some("backbone_momentum."), "under `backbone_momentum.`"),
         ("timm-saver.pth.tar", Some("state_dict"), None, "in `state_dict`"),
     ] {
-        let (found, told) =
-            loaded(&at(name), Choice { key, prefix, cast: false }).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (found, told) = loaded(&at(name), Choice { key, prefix, ..Choice::default() })
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!agree(&found, &reference) && told.contains(said), "{name}: {told}");
     }
     // What is taken by convention is told with how to take the other.
@@ -128,7 +128,8 @@ fn files_of_every_library_give_the_encoder_in_them() {
         let (_, told) = loaded(&at(name), Choice::default()).unwrap();
         assert!(told.contains(said), "{name}: {told}");
     }
-    let wrong = |key, prefix| loaded(&at("dino.pth"), Choice { key, prefix, cast: false }).map(|_| ()).unwrap_err();
+    let wrong =
+        |key, prefix| loaded(&at("dino.pth"), Choice { key, prefix, ..Choice::default() }).map(|_| ()).unwrap_err();
     assert!(wrong(Some("techer"), None).contains("`teacher`"));
     assert!(wrong(None, Some("nothing.")).contains("module.backbone."));
 }
@@ -228,6 +229,46 @@ fn position_embeddings_of_another_grid_are_interpolated_and_told() {
     // Averaging nearly keeps the mean of a field of independent numbers.
     let mean = |x: &Tensor| x.narrow(1, 1, x.size()[1] - 1).mean(Kind::Double).double_value(&[]);
     assert!((mean(small) - mean(large)).abs() < 1e-3);
+}
+
+/// Grids that are no squares: told by the file, by a setting, or by the ratio of the encoder's; guessed never.
+#[test]
+fn position_embeddings_of_a_grid_that_is_no_square_are_interpolated_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |sides| encoder_for("vit-tiny", json!({ "depth": 1 }), sides);
+    // One channel of each embedding says how far down its patch lies.
+    let source = tensors(&of([32, 64]));
+    let down = Tensor::arange(8, (Kind::Float, tch::Device::Cpu)).view([8, 1]).expand([8, 16], false).reshape([128]);
+    source["pos_embed"].get(0).narrow(0, 1, 128).select(1, 0).copy_(&down);
+    let list: Vec<_> = source.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
+    let write = |name: &str, metadata| {
+        let path = folder.path().join(name);
+        fs::write(&path, write_tensors(&list, metadata).unwrap()).unwrap();
+        path
+    };
+    let plain = write("plain.safetensors", HashMap::new());
+    let about = json!({ "view": { "size": [32, 64] } }).to_string();
+    let told_by_itself = write("told.safetensors", HashMap::from([("infomax".to_owned(), about)]));
+
+    let square = of([32, 32]);
+    let text = load_chosen_weights(&square, &plain, Choice::default()).unwrap_err().to_string();
+    assert!(text.contains("say which with `encoder.weights_grid = [DOWN, ACROSS]`"), "{text}");
+    for (sides, path, grid, said) in [
+        ([32, 32], &told_by_itself, None, "8×16 patches are interpolated to 8×8"),
+        ([32, 32], &plain, Some([8, 16]), "8×16 patches are interpolated to 8×8"),
+        ([16, 32], &plain, None, "8×16 patches are interpolated to 4×8"),
+        ([64, 32], &told_by_itself, None, "8×16 patches are interpolated to 16×8"),
+    ] {
+        let encoder = of(sides);
+        let choice = Choice { grid, ..Choice::default() };
+        let told = load_chosen_weights(&encoder, path, choice).unwrap_or_else(|error| panic!("{error}")).join("\n");
+        assert!(told.contains(said), "{told}");
+        let [h, w] = sides.map(|side| i64::from(side) / 4);
+        let rows = tensors(&encoder)["pos_embed"].narrow(1, 1, h * w).select(2, 0).view([h, w]);
+        let spread = (rows.amax(1, false) - rows.amin(1, false)).max().double_value(&[]);
+        assert!(spread < 1e-4, "what lay in a row lies in one: {rows}");
+        assert!(rows.double_value(&[h - 1, 0]) > rows.double_value(&[0, 0]) + 5.0, "from top to bottom: {rows}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What mpirun says: Open MPI's variables, and those of Hydra, which starts MPICH's and Intel's processes.
 
 use super::{
-    super::place::{LOOPBACK, Place, ports_of},
+    super::place::{LOOPBACK, Place, Server, check_ranks, ports_of},
     Variables,
 };
 use crate::error::{Error, Fault, Result};
@@ -52,7 +52,8 @@ pub fn mpi(variables: &Variables<'_>) -> Result<Option<Place>> {
             return Err(Error::config(Fault::new(message).hint(format!("start `{line}`"))));
         }
     };
-    Ok(Some(Place { rank, world_size, local_rank, local_world_size, host, ports, serves: rank == 0, job }))
+    check_ranks(rank, world_size, local_rank, local_world_size)?;
+    Ok(Some(Place { rank, world_size, local_rank, host, ports, server: Server::among_ranks(rank), job }))
 }
 
 /// The launcher's process on this machine, which all of its processes have in common.

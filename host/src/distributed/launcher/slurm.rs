@@ -1,7 +1,7 @@
 //! SLURM's variables in a step that srun started.
 
 use super::{
-    super::place::{LOOPBACK, Place, ports_of},
+    super::place::{LOOPBACK, Place, Server, check_ranks, ports_of},
     Variables,
     node_list::{first_host, tasks_of_node},
 };
@@ -63,5 +63,6 @@ pub fn slurm(variables: &Variables<'_>) -> Result<Option<Place>> {
         Some(count) => count,
         None => variables.number("SLURM_NTASKS_PER_NODE")?.unwrap_or(local_rank + 1),
     };
-    Ok(Some(Place { rank, world_size, local_rank, local_world_size, host, ports, serves: rank == 0, job }))
+    check_ranks(rank, world_size, local_rank, local_world_size)?;
+    Ok(Some(Place { rank, world_size, local_rank, host, ports, server: Server::among_ranks(rank), job }))
 }

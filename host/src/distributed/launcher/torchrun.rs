@@ -1,7 +1,7 @@
 //! torchrun's variables, which our own supervisor and many scripts set too.
 
 use super::{
-    super::place::{LOOPBACK, Place, STORE_IS_SERVED},
+    super::place::{LOOPBACK, Place, STORE_IS_SERVED, Server, check_ranks},
     Variables,
 };
 use crate::error::{Error, Fault, Result};
@@ -22,7 +22,9 @@ pub fn torchrun(variables: &Variables<'_>) -> Result<Option<Place>> {
     let rank = variables.needed("RANK", since, HINT)?;
     let world_size = variables.needed("WORLD_SIZE", since, HINT)?;
     let local_rank = variables.number("LOCAL_RANK")?.unwrap_or(0);
-    let local_world_size = variables.number("LOCAL_WORLD_SIZE")?;
+    let local_world_size: Option<usize> = variables.number("LOCAL_WORLD_SIZE")?;
+    // Who doesn't say it starts one process on a machine, or several whose numbers tell.
+    check_ranks(rank, world_size, local_rank, local_world_size.unwrap_or(local_rank + 1))?;
     let host = variables.text("MASTER_ADDR", since, HINT)?;
     let is_local = local_world_size == Some(world_size);
     let is_served = variables.get(STORE_IS_SERVED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -32,11 +34,9 @@ pub fn torchrun(variables: &Variables<'_>) -> Result<Option<Place>> {
         rank,
         world_size,
         local_rank,
-        // Who doesn't say it starts one process on a machine, or several whose numbers tell.
-        local_world_size: local_world_size.unwrap_or(local_rank + 1),
         host: if is_local { LOOPBACK.to_owned() } else { host },
         ports: vec![variables.needed("MASTER_PORT", since, HINT)?],
-        serves: rank == 0 && !is_served,
+        server: if is_served { Server::Launcher } else { Server::among_ranks(rank) },
         job,
     }))
 }

@@ -1,6 +1,9 @@
 //! Where in a file an encoder's tensors may lie: a set of tensors, a prefix, and a library's way of naming; and how well each fits.
 
-use super::{dialect::Dialect, position};
+use super::{
+    dialect::Dialect,
+    position::{self, Grids},
+};
 use crate::checkpoint::NamedSet;
 use crate::tensor::NamedTensor;
 use infomax_sdk::Role;
@@ -72,7 +75,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Every place in some sets that has anything of the encoder, by library.
-    pub fn all(names: &'a [Names<'a>], own: &[NamedTensor], dialects: &[Dialect]) -> Vec<Self> {
+    pub fn all(names: &'a [Names<'a>], own: &[NamedTensor], dialects: &[Dialect], grids: Grids) -> Vec<Self> {
         let mut candidates = Vec::new();
         for names in names {
             for &dialect in dialects {
@@ -81,14 +84,14 @@ impl<'a> Candidate<'a> {
                 let known: Vec<&str> =
                     foreign.iter().flatten().filter_map(|parts| parts.first().map(String::as_str)).collect();
                 for prefix in prefixes(names, &known) {
-                    candidates.push(Self::new(names, dialect, prefix, own));
+                    candidates.push(Self::new(names, dialect, prefix, own, grids));
                 }
             }
         }
         candidates
     }
 
-    fn new(names: &'a Names<'a>, dialect: Dialect, prefix: String, own: &[NamedTensor]) -> Self {
+    fn new(names: &'a Names<'a>, dialect: Dialect, prefix: String, own: &[NamedTensor], grids: Grids) -> Self {
         let mut candidate = Self {
             names,
             dialect,
@@ -121,8 +124,13 @@ impl<'a> Candidate<'a> {
             let size = joined(&parts.iter().map(|name| names.set.tensors[*name].size()).collect::<Vec<_>>());
             let expected = own.tensor.size();
             let is_unread = parts.iter().any(|name| names.set.tensors[*name].facts.is_none());
-            if size != expected && !is_unread && !position::fits(&own.name, &size, &expected) {
-                let said = format!("`{}` is {size:?}, expected {expected:?}", own.name);
+            if size != expected && !is_unread && grids.of(&own.name, &size, &expected).is_none() {
+                let mut said = format!("`{}` is {size:?}, expected {expected:?}", own.name);
+                if position::is_embedding(&own.name, &size, &expected) {
+                    said.push_str(
+                        ", of a grid that is no square: say which with `encoder.weights_grid = [DOWN, ACROSS]`",
+                    );
+                }
                 candidate.misshapen.push((own.name.clone(), said));
             }
             candidate.found.push((own.name.clone(), parts));

@@ -18,6 +18,8 @@ use crate::{
 use candidate::{Candidate, Names};
 pub use described::Described;
 use dialect::DIALECTS;
+pub use position::Grid;
+use position::Grids;
 use refusal::Refusal;
 use std::{collections::BTreeMap, path::Path};
 use tch::{Kind, Tensor};
@@ -31,6 +33,8 @@ pub struct Choice<'a> {
     pub key: Option<&'a str>,
     /// What stands before the encoder's names.
     pub prefix: Option<&'a str>,
+    /// Patches down and across of the file's position embedding, where they make no square.
+    pub grid: Option<Grid>,
     /// Whether weights of another number format are cast.
     pub cast: bool,
 }
@@ -59,12 +63,13 @@ pub fn load_chosen_weights(encoder: &ForeignEncoder, path: &Path, choice: Choice
     let refusal = Refusal { weights: &weights, own: &own, encoder: encoder.name() };
     let sets = chosen_sets(&weights, choice)?;
     let names: Vec<Names<'_>> = sets.into_iter().map(Names::of).collect();
-    let mut candidates = Candidate::all(&names, &own, &DIALECTS);
+    let grids = grids(encoder, &own, &weights, choice);
+    let mut candidates = Candidate::all(&names, &own, &DIALECTS, grids);
     if let Some(prefix) = choice.prefix {
         let wanted = prefix.trim_end_matches('.').replace("_orig_mod.", "").replace("_orig_mod", "");
         candidates.retain(|candidate| candidate.prefix.trim_end_matches('.') == wanted.trim_end_matches('.'));
         if candidates.is_empty() {
-            return Err(refusal.no_such_prefix(prefix, &Candidate::all(&names, &own, &DIALECTS)));
+            return Err(refusal.no_such_prefix(prefix, &Candidate::all(&names, &own, &DIALECTS, grids)));
         }
     }
     let (fitting, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(Candidate::fits);
@@ -73,7 +78,7 @@ pub fn load_chosen_weights(encoder: &ForeignEncoder, path: &Path, choice: Choice
         return Err(refusal.nothing_fits(others));
     }
     let (taken, why) = convention::meant(&fitting).map_err(|all| refusal.several_fit(&all))?;
-    let mut told = fill(taken, &own, &weights.at, choice.cast)?;
+    let mut told = fill(taken, &own, &weights.at, choice.cast, grids)?;
     let file = path.display();
     let mut line = format!(
         "encoder.weights: {} of the encoder's {} tensors from `{file}`, which has {}",
@@ -102,6 +107,16 @@ pub fn load_chosen_weights(encoder: &ForeignEncoder, path: &Path, choice: Choice
         told.push(format!("encoder.weights: left out, as heads: {}", listed(&quoted)));
     }
     Ok(told)
+}
+
+/// What is known of the grids of a transformer's position embeddings, on both sides.
+fn grids(encoder: &ForeignEncoder, own: &[NamedTensor], weights: &Weights, choice: Choice<'_>) -> Grids {
+    let size = |name: &str| own.iter().find(|own| own.name == name).map(|own| own.tensor.size());
+    let told = || weights.sets.iter().find_map(|set| position::grid_of_metadata(&weights.metadata, set));
+    Grids {
+        own: position::grid_of_views(encoder.views(), size(position::PATCHES), size("pos_embed")),
+        file: choice.grid.or_else(told),
+    }
 }
 
 /// The sets that a key leads to; all without one.
@@ -135,7 +150,7 @@ fn once_each(candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
 }
 
 /// Copies a candidate's tensors into the encoder's, once all of them are known to be right.
-fn fill(candidate: &Candidate<'_>, own: &[NamedTensor], at: &str, cast: bool) -> Result<Told> {
+fn fill(candidate: &Candidate<'_>, own: &[NamedTensor], at: &str, cast: bool, grids: Grids) -> Result<Told> {
     let fail = |message: String, hint: &str| Error::Checkpoint { fault: Fault::new(message).at(at).hint(hint) };
     let own: BTreeMap<&str, &Tensor> = own.iter().map(|own| (own.name.as_str(), &own.tensor)).collect();
     let (mut of_other_kind, mut not_finite, mut told, mut ready) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -154,11 +169,14 @@ fn fill(candidate: &Candidate<'_>, own: &[NamedTensor], at: &str, cast: bool) ->
             of_other_kind.push(format!("`{name}` is {:?}, expected {:?}", saved.kind(), own.kind()));
             continue;
         }
-        let saved = if saved.size() == own.size() {
-            saved
-        } else {
-            told.push(format!("encoder.weights: {}", position::told(&saved.size(), &own.size())));
-            position::resampled(&saved, &own.size()).map_err(torch())?
+        // As many patches in another arrangement are another grid, too.
+        let grids = grids.of(name, &saved.size(), &own.size()).filter(|(from, to)| from != to);
+        let saved = match grids {
+            Some((from, to)) => {
+                told.push(format!("encoder.weights: {}", position::told([from, to])));
+                position::resampled(&saved, [from, to]).map_err(torch())?
+            }
+            None => saved,
         };
         let saved = saved.f_to_kind(own.kind()).map_err(torch())?;
         if saved.is_floating_point() {

@@ -83,6 +83,12 @@ pub(super) fn read_kaggle(list: &Path, folder: &Path) -> Result<Index> {
     build(list, folder, &rows, None)
 }
 
+/// Images of a folder, without their extension, with the names of their classes; `from` says so.
+pub(super) fn of_labels(from: &Path, folder: &Path, images: Vec<(String, String)>) -> Result<Index> {
+    let row = |(line, (path, label))| Row { line, path, label: Some(label) };
+    build(from, folder, &(1..).zip(images).map(row).collect::<Vec<_>>(), None)
+}
+
 /// A line of a list.
 struct Row {
     line: usize,

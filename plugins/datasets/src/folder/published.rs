@@ -1,6 +1,7 @@
 //! Where published sets keep the labels of images that lie in no class folder, and how their folders are called.
 
 use super::{
+    devkit::Devkit,
     index::Index,
     list,
     splits::{Kind, Shape},
@@ -16,6 +17,7 @@ use std::{
 /// Kaggle's folder of ImageNet below what its archive unpacks to.
 const KAGGLE: &str = "ILSVRC/Data/CLS-LOC";
 const KAGGLE_LABELS: &str = "LOC_val_solution.csv";
+const FIRST_OF_VAL: &str = "ILSVRC2012_val_00000001.JPEG";
 const TINY_LABELS: &str = "val_annotations.txt";
 const PLACES_CLASSES: &str = "categories_places365.txt";
 
@@ -33,15 +35,19 @@ pub(super) fn annotated(folder: &Path, kind: Kind) -> Result<Option<(Index, Path
         let images = if images.is_dir() { images } else { folder.to_owned() };
         return Ok(Some((list::read(&tiny, &images)?, tiny)));
     }
-    if kind != Kind::Val || !Shape::of(folder)?.is_flat() {
+    let is_val = kind == Kind::Val || folder.join(FIRST_OF_VAL).is_file();
+    if !is_val || !Shape::of(folder)?.is_flat() {
         return Ok(None);
     }
     // ROOT/ILSVRC/Data/CLS-LOC/val: the labels lie in ROOT.
     let mut above = folder.ancestors().skip(1).take(4).map(|above| above.join(KAGGLE_LABELS));
-    match above.find(|list| list.is_file()) {
-        Some(labels) => Ok(Some((list::read_kaggle(&labels, folder)?, labels))),
-        None => Ok(None),
+    if let Some(labels) = above.find(|list| list.is_file()) {
+        return Ok(Some((list::read_kaggle(&labels, folder)?, labels)));
     }
+    let Some(devkit) = Devkit::near(folder)? else { return Ok(None) };
+    let labels = devkit.labels()?;
+    let images = labels.into_iter().zip(1..).map(|(class, number)| (format!("ILSVRC2012_val_{number:08}"), class));
+    Ok(Some((list::of_labels(&devkit.place, folder, images.collect())?, devkit.place)))
 }
 
 /// The splits of Places365 as torchvision keeps them: lists of paths with numbers of classes, and folders of one size.

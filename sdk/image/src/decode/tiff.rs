@@ -5,7 +5,7 @@ use super::{DecodeOptions, Decoded, Format, jpeg::cmyk_to_rgb, orientation, othe
 use crate::DecodeError;
 use ::tiff::{
     ColorType, TiffError,
-    decoder::{Decoder, DecodingResult, Limits},
+    decoder::{ChunkType, Decoder, DecodingResult, Limits},
     tags::Tag,
 };
 use std::{borrow::Cow, io::Cursor};
@@ -13,6 +13,7 @@ use std::{borrow::Cow, io::Cursor};
 const PALETTE: u16 = 3; // PhotometricInterpretation
 const BLACK_IS_ZERO: u16 = 1;
 const SEPARATE_PLANES: u16 = 2;
+const MOST_PLANES: usize = 5; // inks and what covers them
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
     let (bytes, has_palette) = without_palette(bytes);
@@ -21,16 +22,16 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, D
     options.limits.check(Format::Tiff, width, height)?;
     let number = |decoder: &mut Decoder<_>, tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
     let colour = decoder.colortype().map_err(error)?;
-    if number(&mut decoder, Tag::PlanarConfiguration) == Some(SEPARATE_PLANES) && !matches!(colour, ColorType::Gray(_))
-    {
-        return Err(unsupported("each colour in a plane of its own".to_owned()));
-    }
+    let is_planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(SEPARATE_PLANES);
     let turned = number(&mut decoder, Tag::Orientation).and_then(|value| u8::try_from(value).ok());
     let palette = match has_palette {
         true => decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap).map_err(error)?,
         false => None,
     };
-    let raw = decoder.read_image().map_err(error)?;
+    let raw = match samples(colour) {
+        Some(samples) if is_planar && samples > 1 => joined_planes(&mut decoder, width, height, samples)?,
+        _ => decoder.read_image().map_err(error)?,
+    };
     let mut was_gray16 = false;
     let (w, h) = (width as usize, height as usize);
     let pixels = match (raw, colour, palette) {
@@ -61,6 +62,60 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, D
     }
     let decoded = Decoded { width, height, pixels, format: Format::Tiff, was_animated: pages, was_gray16 };
     Ok(turned.map_or_else(|| decoded.clone(), |value| orientation::apply_value(decoded.clone(), value)))
+}
+
+/// Values of a pixel.
+fn samples(colour: ColorType) -> Option<usize> {
+    Some(match colour {
+        ColorType::Gray(_) | ColorType::Palette(_) => 1,
+        ColorType::GrayA(_) => 2,
+        ColorType::RGB(_) | ColorType::YCbCr(_) => 3,
+        ColorType::RGBA(_) | ColorType::CMYK(_) => 4,
+        ColorType::CMYKA(_) => 5,
+        ColorType::Multiband { num_samples, .. } => usize::from(num_samples),
+        _ => return None,
+    })
+}
+
+/// The pixels of a page that has each colour in a plane of its own, of which the decoder gives one strip after the other.
+fn joined_planes(
+    decoder: &mut Decoder<Cursor<&[u8]>>,
+    width: u32,
+    height: u32,
+    samples: usize,
+) -> Result<DecodingResult, DecodeError> {
+    if decoder.get_chunk_type() != ChunkType::Strip {
+        return Err(unsupported("each colour in tiles of its own".to_owned()));
+    }
+    if samples > MOST_PLANES {
+        return Err(unsupported(format!("{samples} planes")));
+    }
+    let rows = decoder.chunk_dimensions().1.clamp(1, height.max(1));
+    let strips = height.div_ceil(rows);
+    let (mut bytes, mut words) = (Vec::new(), Vec::new());
+    for strip in 0..strips * samples as u32 {
+        match decoder.read_chunk(strip).map_err(error)? {
+            DecodingResult::U8(values) => bytes.extend(values),
+            DecodingResult::U16(values) => words.extend(values),
+            _ => {
+                let what = "each colour in a plane of its own, in numbers that are not whole ones of 8 or 16 bits";
+                return Err(unsupported(what.to_owned()));
+            }
+        }
+    }
+    let pixels = width as usize * height as usize;
+    Ok(match words.is_empty() {
+        true => DecodingResult::U8(interleaved(&bytes, pixels, samples)),
+        false => DecodingResult::U16(interleaved(&words, pixels, samples)),
+    })
+}
+
+/// Planes, one behind the other, as pixels; nothing where they are not whole.
+fn interleaved<T: Copy>(planes: &[T], pixels: usize, samples: usize) -> Vec<T> {
+    if planes.len() != pixels * samples {
+        return Vec::new();
+    }
+    (0..pixels).flat_map(|pixel| (0..samples).map(move |sample| planes[sample * pixels + pixel])).collect()
 }
 
 fn with_type(raw: Vec<u8>, colour: ColorType, options: &DecodeOptions) -> Result<Vec<u8>, DecodeError> {
