@@ -25,6 +25,7 @@ pub mod patience;
 pub mod plugin;
 pub mod record;
 pub mod report;
+pub mod reproduction;
 mod rows;
 pub mod selfcheck;
 mod shell;

@@ -8,6 +8,7 @@ use super::{
     device::{device_name, resolve_device},
     engine::Run,
     evaluate::Tester,
+    health::Health,
     identity::Identity,
     length::check_length,
     meeting::{compare, meet},
@@ -232,6 +233,7 @@ impl Prepared<'_> {
             state,
             alone: Duration::ZERO,
             straggler: None,
+            health: Health::default(),
             began: Instant::now(),
         };
         if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {

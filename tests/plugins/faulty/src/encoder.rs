@@ -44,6 +44,9 @@ impl Encoder for FaultyEncoder {
         let has = |fault| self.config.has(Callback::Forward, fault);
         let due = self.calls >= self.config.step;
         self.calls += u64::from(mode == Mode::Train);
+        if has(Fault::Hang) && due {
+            self.config.end();
+        }
         if has(Fault::NoGradLeft) {
             std::mem::forget(tch::no_grad_guard());
         }
@@ -55,6 +58,9 @@ impl Encoder for FaultyEncoder {
         }
         if has(Fault::Replaced) {
             self.weight = self.weight.f_alias_copy()?.f_detach()?.f_set_requires_grad(true)?;
+        }
+        if has(Fault::ChangesInput) {
+            let _ = views[0].shallow_clone().f_mul_scalar_(2.0)?;
         }
         let mut maps = Vec::with_capacity(views.len());
         for view in views {

@@ -47,6 +47,9 @@ impl Loss for FaultyLoss {
 
     fn forward(&self, features: &Features, facts: &Facts, _rows: Range<i64>) -> Result<Terms> {
         self.config.trip(Callback::Forward)?;
+        if self.config.has(Callback::Forward, Fault::ChangesInput) {
+            let _ = features.get(0, &self.map)?.f_detach()?.f_mul_scalar_(2.0)?;
+        }
         self.faulty(Callback::Forward, self.terms(features)?, facts.step)
     }
 
@@ -74,8 +77,11 @@ impl Loss for FaultyLoss {
         self.config.trip(Callback::BeforeStep)
     }
 
-    fn after_update(&mut self, _features: &Features, facts: &Facts) -> Result<()> {
+    fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<()> {
         self.config.trip(Callback::AfterUpdate)?;
+        if self.config.has(Callback::AfterUpdate, Fault::ChangesInput) {
+            let _ = features.get(1, &self.map)?.f_detach()?.f_mul_scalar_(2.0)?;
+        }
         let flips = self.config.has(Callback::AfterUpdate, Fault::FlipBit) && self.config.is_this_rank();
         if flips && facts.step == self.config.step {
             let bits = self.scale.f_detach()?.f_view_dtype(Kind::Int)?;
@@ -128,6 +134,8 @@ impl FaultyLoss {
                 (terms.total, terms.terms[1].1) = (nan(total)?, nan(size)?);
             }
             Fault::Kill if due => self.config.kill(),
+            Fault::Exit | Fault::Abort | Fault::Segfault | Fault::Hang if due => self.config.end(),
+            Fault::Leak => std::mem::forget(vec![1_u8; 1 << 20]),
             Fault::TermShape => terms.terms[1].1 = size.f_expand([3], false)?,
             Fault::TermKind => terms.terms[1].1 = size.f_to_kind(Kind::Int64)?,
             Fault::TermUndefined => terms.terms[1].1 = Tensor::new(),
