@@ -1,6 +1,7 @@
 //! Plugins that are damaged, foreign, of another version, or misbehave in a call: rows P01 to P19 of the fault matrix.
 
 mod calls;
+mod compilers;
 mod files;
 mod gate;
 mod outside;
