@@ -27,12 +27,12 @@ fn facts() -> Facts {
     no_facts()
 }
 
-fn own_facts() -> infomax::tensor::Facts {
+fn own_facts() -> infomax_sdk::Facts {
     no_facts()
 }
 
 fn no_facts<T>() -> infomax_sdk::Facts<T> {
-    infomax::tensor::Facts {
+    infomax_sdk::Facts {
         step: 0,
         total_steps: 0,
         epoch: 0,
@@ -48,7 +48,7 @@ fn features(maps: &[Vec<Tensor>]) -> Features {
     named(maps, Tensor::detach)
 }
 
-fn own_features(maps: &[Vec<infomax_sdk::Tensor>]) -> infomax::tensor::Features {
+fn own_features(maps: &[Vec<infomax_sdk::Tensor>]) -> infomax_sdk::Features {
     named(maps, infomax_sdk::Tensor::detach)
 }
 
@@ -56,7 +56,7 @@ fn named<T>(maps: &[Vec<T>], detach: impl Fn(&T) -> T) -> infomax_sdk::Features<
     let mut items = Vec::new();
     for (view, maps) in maps.iter().enumerate() {
         for (map, tensor) in ["r1", "r5", "r7"].into_iter().zip(maps) {
-            items.push(infomax::tensor::Feature {
+            items.push(infomax_sdk::Feature {
                 view,
                 source: Source::Encoder,
                 map: map.to_owned(),
@@ -64,7 +64,7 @@ fn named<T>(maps: &[Vec<T>], detach: impl Fn(&T) -> T) -> infomax_sdk::Features<
             });
         }
     }
-    infomax::tensor::Features::new(items)
+    infomax_sdk::Features::new(items)
 }
 
 fn backward(maps: Vec<Vec<Tensor>>, gradients: Vec<Tensor>) {

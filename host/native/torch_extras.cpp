@@ -28,6 +28,12 @@ void infomax_warn_to(void (*tell)(const char*)) {
   c10::WarningUtils::set_warning_handler(warnings);
 }
 
+// How often a tensor has been changed in place; -1 for one that does not count.
+int64_t infomax_version(at::Tensor* tensor) {
+  if (!tensor->defined() || tensor->is_inference()) return -1;
+  return tensor->unsafeGetTensorImpl()->version_counter().current_version();
+}
+
 void infomax_free(char* message) { free(message); }
 
 // Backward from several tensors at once, each with its gradient.

@@ -39,6 +39,8 @@ pub enum Error {
     StudyInterrupted { left: usize, study: String },
     /// Cells of a study failed, or can't be trained (exit code 9).
     StudyFailed { failed: usize, cells: usize, study: String },
+    /// A run's repetition differs from it (exit code 10), or did not come to its end (exit code: its own).
+    Reproduction { fault: Fault, exit_code: u8 },
     /// Checks of this machine that failed (exit code 1).
     Selfcheck { failed: Vec<String> },
     /// The system allows this process too little (exit code 8).
@@ -154,7 +156,7 @@ impl Error {
             Self::Checkpoint { .. } => 5,
             Self::Diverged { .. } => 6,
             Self::Distributed { .. } => 7,
-            Self::Rank { exit_code, .. } => *exit_code,
+            Self::Rank { exit_code, .. } | Self::Reproduction { exit_code, .. } => *exit_code,
             Self::Io { source, .. } if is_full(source) || is_out_of_files(source) => 8,
             Self::Torch { message, .. } if memory_ran_out(message) => 8,
             Self::Io { .. } | Self::Torch { .. } | Self::Bug { .. } | Self::Selfcheck { .. } => 1,
@@ -169,7 +171,7 @@ impl Error {
         let one = match self {
             Self::Config { faults } => return faults.clone(),
             Self::Dataset { fault } | Self::Checkpoint { fault } | Self::Diverged { fault } => fault.clone(),
-            Self::Distributed { fault, .. } | Self::Limit { fault } => fault.clone(),
+            Self::Distributed { fault, .. } | Self::Limit { fault } | Self::Reproduction { fault, .. } => fault.clone(),
             Self::Rank { rank, faults, .. } => {
                 let named = |fault: &Fault| {
                     let place = fault.at.clone().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! An experiment is a flow: dataset → augmentation → encoder → loss → optimizer → evaluator. Modules carry these names.
 
 pub mod augmentation;
+pub mod authoring;
 pub mod checkpoint;
 mod child;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod patience;
 pub mod plugin;
 pub mod record;
 pub mod report;
+pub mod reproduction;
 mod rows;
 pub mod selfcheck;
 mod shell;

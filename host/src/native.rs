@@ -13,6 +13,7 @@ unsafe extern "C" {
     fn infomax_free(message: *mut c_char);
     fn infomax_torch_version() -> *const c_char;
     fn infomax_has_nccl() -> c_int;
+    fn infomax_version(tensor: Pointer) -> i64;
     fn infomax_warn_to(tell: extern "C" fn(*const c_char));
     fn infomax_backward(tensors: *const Pointer, gradients: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_adam(
@@ -226,6 +227,12 @@ pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
     Ok(norm)
 }
 
+/// How often each tensor has been changed in place: what a component borrows is to have the same number afterwards.
+pub fn versions<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<i64> {
+    // SAFETY: the tensor is live; the call reads a counter.
+    tensors.into_iter().map(|tensor| unsafe { infomax_version(tensor.as_ptr().cast()) }).collect()
+}
+
 /// The version that the loaded libtorch gives for itself.
 pub fn torch_version() -> &'static str {
     // SAFETY: the shim returns a NUL-terminated string that lives as long as the program.
@@ -271,10 +278,10 @@ impl SharedState {
     }
 
     /// Puts the state back; says what had changed.
-    pub fn restore(self) -> Option<&'static str> {
+    pub fn restore(self) -> Vec<&'static str> {
         let now = Self::now();
         if now == self {
-            return None;
+            return Vec::new();
         }
         // SAFETY: both set a value of this thread or process that libtorch allows to change at any time.
         unsafe {
@@ -282,13 +289,12 @@ impl SharedState {
             infomax_set_threads(self.threads);
         }
         self.autocast.set();
-        Some(if now.grad_mode != self.grad_mode {
-            "gradient tracking"
-        } else if now.autocast != self.autocast {
-            "autocast"
-        } else {
-            "the number of threads"
-        })
+        let changed = [
+            ("gradient tracking", now.grad_mode != self.grad_mode),
+            ("autocast", now.autocast != self.autocast),
+            ("the number of threads", now.threads != self.threads),
+        ];
+        changed.into_iter().filter(|(_, is_other)| *is_other).map(|(what, _)| what).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 //! that has the operators it uses.
 
 pub mod augmentation;
+pub mod check;
 pub mod dataset;
 pub mod encoder;
 pub mod error;

@@ -24,6 +24,7 @@ mod reference;
 mod resume;
 mod stages;
 mod studies;
+mod supply;
 mod support;
 mod tools;
 mod training;

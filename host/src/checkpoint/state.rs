@@ -1,12 +1,12 @@
 //! A run's state as files: the encoder alone, readable by anyone; the rest of the tensors; everything else as JSON.
 
 use super::tensors::{read_tensors, write_tensors};
-use crate::tensor::NamedTensor;
 use crate::{
     config::nearest,
     error::{Error, Fault, Result},
     loss::ForeignLoss,
     optimizer::Optimizer,
+    tensor::NamedTensor,
     train::{LossScaler, Model, ScalerState},
 };
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use super::{say, told::Told};
 use crate::{
-    cli::experiment::ExperimentArguments,
+    cli::experiment::{ExperimentArguments, Trust},
     comparison::Format,
     config::Fault,
     error::{Error, Result},
@@ -36,6 +36,8 @@ struct StudyArguments {
     /// Set a value in every cell: `--set dataset.config.root=/data`; wins over the study
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    trust: Trust,
     /// How long another machine's work on a cell counts without a sign of life
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..))]
     lease_seconds: u64,
@@ -127,7 +129,7 @@ impl Ablate {
 
 impl StudyArguments {
     fn registry(&self, study: &Study) -> Result<Registry> {
-        ExperimentArguments::registry_of_study(study, &self.set)
+        ExperimentArguments::registry_of_study(study, &self.set, self.trust)
     }
 
     fn plan(&self) -> Result<(Plan, Registry)> {

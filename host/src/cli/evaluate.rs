@@ -1,6 +1,6 @@
 //! `infomax evaluate` and `infomax embed`: finished encoders, measured and drawn.
 
-use super::say;
+use super::{experiment::Trust, say};
 use crate::{
     checkpoint::write_tensors,
     dataset::{labels, listed, share, tell_lacking},
@@ -46,6 +46,8 @@ pub struct Evaluate {
     runs: Vec<PathBuf>,
     #[command(flatten)]
     which: Checkpoint,
+    #[command(flatten)]
+    trust: Trust,
     /// Config files whose dataset takes the place of the run's: an encoder trained on one, judged on another
     #[arg(long, value_name = "CONFIG")]
     dataset: Vec<PathBuf>,
@@ -109,7 +111,8 @@ impl Evaluate {
     }
 
     fn measure(&self, run: PathBuf, rows: &mut Vec<Row>, images: &mut String) -> Result<()> {
-        let mut opened = Opened::open(&run, self.which.checkpoint, &self.dataset, &self.settings())?;
+        let mut opened =
+            Opened::open(&run, self.which.checkpoint, &self.dataset, &self.settings(), self.trust.lock()?)?;
         let evaluation = &opened.experiment.evaluation;
         let (knn_k, knn_temperature) = (self.k.unwrap_or(evaluation.knn_k), evaluation.knn_temperature);
         let settings = Settings { classes: opened.classes()?, knn_k, knn_temperature };
@@ -194,6 +197,8 @@ pub struct Embed {
     run: PathBuf,
     #[command(flatten)]
     which: Checkpoint,
+    #[command(flatten)]
+    trust: Trust,
     /// Whose images
     #[arg(long, default_value = "test")]
     split: Split,
@@ -227,7 +232,7 @@ impl Embed {
             Split::Test => "test",
             Split::Pretrain => PRETRAIN,
         };
-        let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set)?;
+        let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set, self.trust.lock()?)?;
         let features = Features::of(&mut opened, split, self.fresh)?;
         if features.labels_n.numel() == 0 {
             let message = format!("the dataset `{}` has no labelled {split} images", opened.experiment.dataset.name);

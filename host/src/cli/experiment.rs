@@ -15,6 +15,24 @@ use std::path::{Path, PathBuf};
 /// Updates of a run that only tries things out.
 const SMOKE_STEPS: u64 = 4;
 
+/// Which plugins may be used.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Trust {
+    /// Refuse plugins that are not in `plugins.lock`: the one beside the config, or else the one in the working directory
+    #[arg(long)]
+    pub locked: bool,
+}
+
+impl Trust {
+    /// The working directory's lock, where plugins must be in it.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
+    pub fn lock(self) -> Result<Option<Lock>> {
+        if self.locked { Lock::read(Path::new("."), true) } else { Ok(None) }
+    }
+}
+
 /// Which experiment.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ExperimentArguments {
@@ -24,9 +42,8 @@ pub struct ExperimentArguments {
     /// Set a value: `--set train.batch_size=64`; wins over files and environment
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Refuse plugins that are not in `plugins.lock`
-    #[arg(long)]
-    pub locked: bool,
+    #[command(flatten)]
+    pub trust: Trust,
     /// Mixed precision, as published: f16 with loss scaling on a GPU, bf16 on a CPU that has it
     #[arg(long)]
     pub amp: bool,
@@ -106,7 +123,7 @@ impl ExperimentArguments {
     fn resolve_quietly(&self) -> Result<(Resolved, Registry)> {
         let registry = self.registry()?;
         let sources = self.sources(&registry)?;
-        let resolved = resolve(&sources, &Schemas(&registry)).map_err(|faults| Error::Config { faults })?;
+        let resolved = resolve(&sources, &Schemas(&registry)).map_err(|faults| registry.told(faults))?;
         let classifiers = sources.published.is_some_and(|defaults| defaults.classifiers);
         if classifiers && resolved.experiment.encoder.weights.is_none() {
             let fault = Fault::new("`--classifiers` trains on a frozen encoder, but nothing says on which");
@@ -122,7 +139,12 @@ impl ExperimentArguments {
     pub fn survey(&self) -> Result<Survey> {
         let registry = self.registry()?;
         let survey = survey(&self.sources(&registry)?, &Schemas(&registry));
-        survey.map_err(|faults| Error::Config { faults })
+        survey.map_err(|faults| registry.told(faults))
+    }
+
+    /// No experiment, and the plugins that may be used.
+    pub fn trusting(trust: Trust) -> Self {
+        Self { trust, ..Self::default() }
     }
 
     /// The experiment of one config file.
@@ -174,7 +196,7 @@ impl ExperimentArguments {
             value: FlagValue::Text(precision.to_string()),
         };
         sources.flags.push(flag(Precision::F16)); // what the device is does not depend on it
-        let survey = survey(&sources, &Schemas(registry)).map_err(|faults| Error::Config { faults })?;
+        let survey = survey(&sources, &Schemas(registry)).map_err(|faults| registry.told(faults))?;
         let device = survey.device().unwrap_or(Device::Auto);
         sources.flags.pop();
         sources.flags.push(flag(Arithmetic::of_amp(resolve_device(device, 0)?)));
@@ -202,10 +224,10 @@ impl ExperimentArguments {
     ///
     /// # Errors
     /// A lock file that can't be read.
-    pub fn registry_of_study(study: &Study, set: &[String]) -> Result<Registry> {
+    pub fn registry_of_study(study: &Study, set: &[String], trust: Trust) -> Result<Registry> {
         let above = vec![study.piece.below(&["config"])];
         let said = Sources { files: study.base.clone(), above, set: set.to_vec(), ..Sources::default() };
-        Self::default().registry_for(Some(study.file()), &said)
+        Self { trust, ..Self::default() }.registry_for(Some(study.file()), &said)
     }
 
     fn registry_for(&self, beside: Option<&Path>, said: &Sources) -> Result<Registry> {
@@ -213,10 +235,10 @@ impl ExperimentArguments {
         let folder = folder.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });
         let lock = match &folder {
             Some(folder) => match Lock::read(folder, false)? {
-                Some(_) => Lock::read(folder, self.locked)?,
-                None => Lock::read(Path::new("."), self.locked)?,
+                Some(_) => Lock::read(folder, self.trust.locked)?,
+                None => Lock::read(Path::new("."), self.trust.locked)?,
             },
-            None => Lock::read(Path::new("."), self.locked)?,
+            None => Lock::read(Path::new("."), self.trust.locked)?,
         };
         let added: Vec<PathBuf> = said.plugins("search").into_iter().map(PathBuf::from).collect();
         let folders = search_folders(&added, folder.as_deref());

@@ -17,6 +17,7 @@ mod plugin;
 mod preview;
 mod published;
 mod report;
+mod reproduce;
 mod selfcheck;
 mod told;
 mod train;
@@ -54,6 +55,8 @@ enum Command {
     Ablate(ablate::Ablate),
     /// Write a page on a run: results, curves, config, builds
     Report(report::Report),
+    /// Repeat a run with the libraries that it kept, and say whether the same bits come out
+    Reproduce(reproduce::Reproduce),
     /// Look at what is installed here: what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// Check that this machine computes the right numbers, alone and in several processes
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Compare(compare) => compare.run(),
         Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),
+        Command::Reproduce(reproduce) => reproduce.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
         Command::Config(config) => config.run(),

@@ -1,9 +1,14 @@
 //! `infomax plugin`.
 
+mod check;
+mod new;
+mod package;
+mod verify;
+
 use super::{experiment::ExperimentArguments, say};
 use crate::{
     error::{Error, Fault, Result},
-    plugin::{Candidate, Registry, load, lock::Lock, search_folders},
+    plugin::{Candidate, LOADED, REFUSED, Registry, load, lock::Lock, search_folders},
 };
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -30,8 +35,24 @@ pub enum Plugin {
         #[arg(long)]
         allow_torch_skew: Vec<String>,
     },
+    /// Begin a plugin: a crate for a component, which builds, passes the checks and trains unchanged
+    New(new::New),
+    /// Check a library: every component through the boundary, as training would call it (exit code 3 where it fails)
+    Check(check::Check),
     /// Write `plugins.lock` with the hash of every plugin that is found
     Lock {
+        /// The folder of the lock file
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Pack a library with its manifest, licence and README into an archive to hand on
+    Pack(package::Pack),
+    /// Add a plugin: from an archive, or from the index in a folder or behind a URL
+    Add(package::Add),
+    /// Take a plugin out, and say what still names it
+    Remove(package::Remove),
+    /// Compare the plugins that are found with `plugins.lock`: changed, missing, new (exit code 3 where any is)
+    Verify {
         /// The folder of the lock file
         #[arg(default_value = ".")]
         folder: PathBuf,
@@ -48,16 +69,30 @@ impl Plugin {
             Self::List => list(&ExperimentArguments::default().registry()?),
             Self::Inspect { library, json } => inspect(&library, json)?,
             Self::Probe { library, allow_torch_skew } => {
-                load(&Candidate::read(&library, &allow_torch_skew)?)?;
+                let candidate = Candidate::read(&library, &allow_torch_skew)?;
+                let loaded = load(&candidate);
+                say(&format!("{} {}", if loaded.is_ok() { LOADED } else { REFUSED }, candidate.sha256));
+                loaded?;
             }
             Self::Lock { folder } => {
-                let registry = Registry::search(search_folders(&[], Some(&folder)), &[], None);
+                let registry = found_from(&folder);
                 let path = Lock::write(&folder, registry.candidates())?;
                 say(&format!("{}: {} plugins", path.display(), registry.candidates().len()));
             }
+            Self::New(new) => new.run()?,
+            Self::Check(check) => check.run()?,
+            Self::Pack(pack) => pack.run()?,
+            Self::Add(add) => add.run()?,
+            Self::Remove(remove) => remove.run()?,
+            Self::Verify { folder } => verify::verify(&folder, &found_from(&folder))?,
         }
         Ok(())
     }
+}
+
+/// The plugins that an experiment in a folder finds.
+fn found_from(folder: &Path) -> Registry {
+    Registry::search(search_folders(&[], Some(folder)), &[], None)
 }
 
 fn list(registry: &Registry) {

@@ -1,6 +1,9 @@
 //! `infomax selfcheck`.
 
-use super::{experiment::ExperimentArguments, say};
+use super::{
+    experiment::{ExperimentArguments, Trust},
+    say,
+};
 use crate::{
     config,
     distributed::{Place, report_to},
@@ -21,6 +24,8 @@ pub struct Selfcheck {
     /// Processes to compare with one
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..=64))]
     nproc: u16,
+    #[command(flatten)]
+    trust: Trust,
     /// Write the results as JSON to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -41,7 +46,7 @@ impl Selfcheck {
     pub fn run(self) -> Result<()> {
         let _ = open_cuda(self.device);
         native::log_warnings();
-        let registry = ExperimentArguments::default().registry()?;
+        let registry = ExperimentArguments::trusting(self.trust).registry()?;
         if let Some(folder) = &self.rank_of {
             let place = Place::from_environment()?;
             let place =

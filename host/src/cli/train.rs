@@ -9,7 +9,7 @@ use crate::{
     config::{self, Change, Precision, Resolved, difference, write_origins},
     distributed::{Job, Place, Supervised, announce, report_to, supervise},
     error::{Error, Fault, Result},
-    plugin::{Registry, Schemas},
+    plugin::{Registry, Schemas, Watch, lock},
     record::{History, Memory, RunDirectory, now, write_whole},
     report,
     train::{ENCODER, Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
@@ -155,7 +155,7 @@ impl Train {
             return Ok((resolved, registry));
         };
         let before = Resolved::from_file(&run.join("config.toml"), &[], &Schemas(&registry));
-        self.changes = difference(&before.map_err(|faults| Error::Config { faults })?.value(), &resolved.value());
+        self.changes = difference(&before.map_err(|faults| registry.told(faults))?.value(), &resolved.value());
         refuse_changes(&self.changes, &resolved, &self.overrides, &run.display().to_string())?;
         Ok((resolved, registry))
     }
@@ -180,7 +180,10 @@ impl Train {
     fn resolve_frozen(&self, file: &Path) -> Result<(Resolved, Registry)> {
         let registry = self.experiment.registry_of(file)?;
         let resolved = Resolved::from_file(file, &self.experiment.set, &Schemas(&registry));
-        Ok((resolved.map_err(|faults| Error::Config { faults })?, registry))
+        match resolved {
+            Ok(resolved) => Ok((resolved, registry)),
+            Err(faults) => Err(registry.told(faults)),
+        }
     }
 
     fn directory(&self, resolved: &Resolved) -> Result<RunDirectory> {
@@ -241,6 +244,9 @@ impl Train {
         let since = now();
         let directory = self.directory(resolved)?;
         let mut hearing = Hearing::begin(directory.path(), &resolved.kept)?;
+        if let Some(lock) = registry.lock() {
+            lock.copy_to(&directory.path().join(PROPOSED).with_file_name(lock::FILE))?;
+        }
         let result = self.supervise_in(&directory, &hearing, resolved, registry, signals);
         hearing.end(matches!(result, Err(Error::Distributed { .. })))?;
         self.end(resolved, directory.path(), since, &result);
@@ -263,7 +269,7 @@ impl Train {
             let mut arguments = vec!["train".into(), "--rank-of".into(), run.clone().into()];
             arguments.extend(continued.then(|| "--continued".into()));
             arguments.extend(self.smoke.then(|| "--smoke".into()));
-            arguments.extend(self.experiment.locked.then(|| "--locked".into()));
+            arguments.extend(self.experiment.trust.locked.then(|| "--locked".into()));
             arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
             let job = Job {
                 arguments,
@@ -310,6 +316,8 @@ impl Train {
         let _ = open_cuda(resolved.experiment.train.device);
         let name = run.and_then(Path::file_name).map_or_else(|| self.experiment.name(), |n| n.to_string_lossy().into());
         let supervised = self.rank_of.is_some();
+        let limit = Some(resolved.experiment.plugins.call_timeout_seconds).filter(|seconds| *seconds > 0);
+        let _watch = Watch::begin(limit.map(Duration::from_secs), place.as_ref().map_or(0, |place| place.rank));
         let local_rank = place.as_ref().map_or(0, |place| place.local_rank);
         let options = RunOptions {
             name,

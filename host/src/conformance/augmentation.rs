@@ -14,13 +14,13 @@ pub(super) fn check(subject: &mut Subject<'_>) {
         .and_then(|value| serde_json::from_value::<AugmentationDescription>(value).map_err(|error| error.to_string()));
     let description = match description.and_then(|d| sensible(&d).map(|()| d)) {
         Ok(description) => description,
-        Err(message) => return subject.verdict("description", Err(message)),
+        Err(message) => return subject.verdict::<()>("description", Err(message)),
     };
     subject.verdict("description", Ok(()));
     let made = take(subject.module.create_augmentation()(subject.name.as_str().into(), text.as_str().into()));
     let augmentation = match made {
         Ok(augmentation) => augmentation,
-        Err(error) => return subject.verdict("creation", Err(error.to_string())),
+        Err(error) => return subject.verdict::<()>("creation", Err(error.to_string())),
     };
     subject.verdict("creation", Ok(()));
     let under_test = UnderTest { augmentation: &augmentation, description: &description };

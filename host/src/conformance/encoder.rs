@@ -2,9 +2,13 @@
 
 use super::{
     subject::{Subject, no_panic, said, take},
-    tensors::{Before, finite, follows_gradient, leaving_no_trace, named, relative, sound},
+    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound},
 };
-use crate::tensor::{NamedTensor, lend, take as take_tensor};
+use crate::{
+    config::Precision,
+    tensor::{NamedTensor, lend, take as take_tensor},
+    train::Arithmetic,
+};
 use infomax_abi::{FfiEncoder, TensorPtr};
 use infomax_sdk::{
     EncoderDescription, EncoderInput, Error, Key, Mode, Role, View, ffi::encoder::mode_code, requests::Request,
@@ -31,21 +35,21 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     }
     let Some((side, request, description)) = found else {
         let message = format!("it takes two views of none of the sides {SIDES:?}; of the last it says: {refusal}");
-        return subject.verdict("description", Err(message));
+        return subject.verdict::<()>("description", Err(message));
     };
     let description = match serde_json::from_value::<EncoderDescription>(description) {
         Ok(description) if description.maps.iter().any(|map| map.name == description.representation) => description,
         Ok(description) => {
             let message = format!("its representation `{}` is none of its maps", description.representation);
-            return subject.verdict("description", Err(message));
+            return subject.verdict::<()>("description", Err(message));
         }
-        Err(error) => return subject.verdict("description", Err(error.to_string())),
+        Err(error) => return subject.verdict::<()>("description", Err(error.to_string())),
     };
     subject.verdict("description", Ok(()));
     let (one, other) =
         match (Instance::new(subject, &request, &description), Instance::new(subject, &request, &description)) {
             (Ok(one), Ok(other)) => (one, other),
-            (Err(message), _) | (_, Err(message)) => return subject.verdict("creation", Err(message)),
+            (Err(message), _) | (_, Err(message)) => return subject.verdict::<()>("creation", Err(message)),
         };
     let side = i64::from(side);
     subject.verdict("creation", one.creation(&other));
@@ -55,7 +59,10 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     subject.verdict("order of the batch", one.order(side));
     subject.verdict("gradients", one.gradients(side));
     subject.verdict("state", one.state(&other, side));
+    subject.verdict("bf16 and f16", one.number_formats(side));
     subject.verdict("input that makes no sense", one.nonsense());
+    subject.verdict("memory", one.memory(side));
+    subject.verdict("throughput", one.throughput(side));
     subject.verdict("drop", one.drop().and_then(|()| other.drop()));
 }
 
@@ -95,13 +102,13 @@ impl<'a> Instance<'a> {
         self.run(views, mode).map_err(said)
     }
 
-    fn creation(&self, other: &Self) -> Result<(), String> {
+    fn creation(&self, other: &Self) -> Result<String, String> {
         let (own, others) = (self.tensors()?, other.tensors()?);
         sound(&own)?;
         Before::of(&own).same_numbers(&others).map_err(|what| {
             format!("two instances of one seed differ: {what}; draw weights from libtorch's generator alone")
         })?;
-        Ok(())
+        Ok(format!("{} tensors, the same for a seed", own.len()))
     }
 
     fn maps(&self, side: i64) -> Result<(), String> {
@@ -167,21 +174,23 @@ impl<'a> Instance<'a> {
         })
     }
 
-    fn order(&self, side: i64) -> Result<(), String> {
+    fn order(&self, side: i64) -> Result<String, String> {
         let images = images(side, 1);
         let order = Tensor::from_slice(&[2i64, 0, 3, 1]);
         let straight = self.forward(&[images.shallow_clone()], Mode::Evaluate)?;
         let permuted = self.forward(&[images.index_select(0, &order)], Mode::Evaluate)?;
+        let mut worst = 0.0_f64;
         for ((straight, permuted), map) in straight.iter().zip(&permuted).zip(&self.description.maps) {
             let error = relative(permuted, &straight.index_select(0, &order));
             if error > REORDERED {
                 return Err(format!("`{}` of an image depends on its place in the batch: by {error:.1e}", map.name));
             }
+            worst = worst.max(error);
         }
-        Ok(())
+        Ok(format!("an image's maps in another place of the batch differ by {worst:.1e}"))
     }
 
-    fn gradients(&self, side: i64) -> Result<(), String> {
+    fn gradients(&self, side: i64) -> Result<String, String> {
         let views = [images(side, 1)];
         let weights: Vec<Tensor> = self
             .forward(&views, Mode::Evaluate)?
@@ -223,6 +232,52 @@ impl<'a> Instance<'a> {
             return Err("an instance with the same tensors and the same saved state gives other maps".to_owned());
         }
         Ok(())
+    }
+
+    /// Under autocast: finite maps, near what f32 gives.
+    fn number_formats(&self, side: i64) -> Result<String, String> {
+        const FAR: f64 = 0.2;
+        let view = [images(side, 6)];
+        let expected = self.forward(&view, Mode::Evaluate)?;
+        let mut said = Vec::new();
+        for (name, precision) in [("bf16", Precision::Bf16), ("f16", Precision::F16)] {
+            let arithmetic = Arithmetic::new(precision, Device::Cpu).map_err(|error| error.to_string())?;
+            let maps = {
+                let _autocast = arithmetic.begin();
+                self.forward(&view, Mode::Evaluate).map_err(|message| format!("in {name}: {message}"))?
+            };
+            let mut worst = 0.0_f64;
+            for ((map, expected), described) in maps.iter().zip(&expected).zip(&self.description.maps) {
+                let error = relative(map, expected);
+                if !finite(map) || error > FAR {
+                    let map = &described.name;
+                    return Err(format!(
+                        "in {name} the map `{map}` is {:.0} % from f32's, or not finite",
+                        100.0 * error
+                    ));
+                }
+                worst = worst.max(error);
+            }
+            said.push(format!("{name} {:.1} %", 100.0 * worst));
+        }
+        Ok(format!("maps from f32's by at most {}", said.join(", ")))
+    }
+
+    /// Forward passes once more and once more leave no memory behind.
+    fn memory(&self, side: i64) -> Result<String, String> {
+        const CALLS: usize = 12;
+        const MOST: f64 = 256.0; // KiB a call
+        let view = [images(side, 7)];
+        growth(CALLS, || self.forward(&view, Mode::Evaluate).map(drop), MOST)
+    }
+
+    fn throughput(&self, side: i64) -> Result<String, String> {
+        let view = [images(side, 8)];
+        rate(BATCH, || {
+            let maps = self.forward(&view, Mode::Train)?;
+            let sums: Vec<Tensor> = maps.iter().map(|map| map.mean(Kind::Float)).collect();
+            Tensor::stack(&sums, 0).sum(Kind::Float).f_backward().map_err(|error| error.to_string())
+        })
     }
 
     fn nonsense(&self) -> Result<(), String> {

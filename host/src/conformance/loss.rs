@@ -3,9 +3,13 @@
 
 use super::{
     subject::{Subject, all, no_panic, said, take},
-    tensors::{Before, finite, follows_gradient, leaving_no_trace, named, relative, sound},
+    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound},
 };
-use crate::tensor::{Facts, Feature, Features, NamedTensor, lend_facts, lend_features, take as take_tensor};
+use crate::{
+    config::Precision,
+    tensor::{Facts, Feature, Features, NamedTensor, kind_of, lend_facts, lend_features, take as take_tensor},
+    train::Arithmetic,
+};
 use infomax_abi::{FfiLoss, FfiTerm, FfiTerms};
 use infomax_sdk::{
     EncoderInput, Error, FeatureMap, Key, LossDescription, LossInput, Role, Source, View, requests::Request,
@@ -51,17 +55,17 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     }
     let Some((request, description)) = found else {
         let message = format!("it takes neither one, two nor four views of maps 1×1, 5×5, 7×7: {refusal}");
-        return subject.verdict("description", Err(message));
+        return subject.verdict::<()>("description", Err(message));
     };
     let description = match serde_json::from_value::<LossDescription>(description) {
         Ok(description) => description,
-        Err(error) => return subject.verdict("description", Err(error.to_string())),
+        Err(error) => return subject.verdict::<()>("description", Err(error.to_string())),
     };
     subject.verdict("description", sensible(&description, &request.loss));
     let made = || Instance::new(subject, &request, &description);
     let (mut one, other) = match (made(), made()) {
         (Ok(one), Ok(other)) => (one, other),
-        (Err(message), _) | (_, Err(message)) => return subject.verdict("creation", Err(message)),
+        (Err(message), _) | (_, Err(message)) => return subject.verdict::<()>("creation", Err(message)),
     };
     subject.verdict("creation", one.creation(&other));
     subject.verdict("before a step", one.before_step(0));
@@ -70,7 +74,7 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     match drawn {
         Ok(true) => subject.note("order of the batch, for it draws for each image by the key"),
         Ok(false) => subject.verdict("order of the batch", one.order()),
-        Err(message) => subject.verdict("order of the batch", Err(message)),
+        Err(message) => subject.verdict::<()>("order of the batch", Err(message)),
     }
     if subject.capabilities.iter().any(|capability| capability == "stop-gradient") {
         subject.note("gradients against differences, for it stops gradients of features that it uses");
@@ -83,10 +87,16 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     if description.row_ranges {
         subject.verdict("row ranges", one.row_ranges());
     }
+    if subject.capabilities.iter().any(|capability| capability == "symmetric-views") {
+        subject.verdict("views exchanged", one.exchanged());
+    }
+    subject.verdict("bf16 and f16", one.number_formats());
     subject.verdict("degenerate batches", one.degenerate());
     subject.verdict("after an update", one.after_update(1));
     subject.verdict("state", one.state(&other));
     subject.verdict("features that make no sense", one.nonsense());
+    subject.verdict("memory", one.memory());
+    subject.verdict("throughput", one.throughput());
     subject.verdict("drop", one.drop().and_then(|()| other.drop()));
 }
 
@@ -206,7 +216,7 @@ impl<'a> Instance<'a> {
         })
     }
 
-    fn creation(&self, other: &Self) -> Result<(), String> {
+    fn creation(&self, other: &Self) -> Result<String, String> {
         let own = self.tensors()?;
         sound(&own)?;
         Before::of(&own).same_numbers(&other.tensors()?).map_err(|what| {
@@ -214,7 +224,10 @@ impl<'a> Instance<'a> {
         })?;
         let count: u64 = self.parameters()?.iter().map(|named| named.tensor.numel() as u64).sum();
         let said = self.description.parameter_count;
-        if count != said { Err(format!("it has {count} trained numbers, its description says {said}")) } else { Ok(()) }
+        if count != said {
+            return Err(format!("it has {count} trained numbers, its description says {said}"));
+        }
+        Ok(format!("{count} trained numbers, the same for a seed"))
     }
 
     fn before_step(&self, step: u64) -> Result<(), String> {
@@ -253,7 +266,7 @@ impl<'a> Instance<'a> {
         Ok(total(1)? != total(2)?)
     }
 
-    fn order(&self) -> Result<(), String> {
+    fn order(&self) -> Result<String, String> {
         let mut rng = Key::new(3).rng();
         let mut order: Vec<i64> = (0..BATCH).collect();
         rng.shuffle(&mut order);
@@ -266,10 +279,13 @@ impl<'a> Instance<'a> {
         let one = self.forward(&straight, &facts(0, 1), 0..BATCH)?.0;
         let two = self.forward(&permuted, &facts_permuted, 0..BATCH)?.0;
         let error = relative(&two, &one);
-        if error > REORDERED { Err(format!("images in another order change it by {error:.1e}")) } else { Ok(()) }
+        if error > REORDERED {
+            return Err(format!("images in another order change it by {error:.1e}"));
+        }
+        Ok(format!("images in another order change it by {error:.1e}"))
     }
 
-    fn gradients(&self) -> Result<(), String> {
+    fn gradients(&self) -> Result<String, String> {
         let features = self.usual();
         let done = self.differentiated(&features, &facts(0, 1), 0..BATCH)?;
         let mut points: Vec<Tensor> = features.items().iter().map(|feature| feature.tensor.shallow_clone()).collect();
@@ -282,6 +298,73 @@ impl<'a> Instance<'a> {
             let value = || Ok(self.forward(&features, &facts(0, 1), 0..BATCH)?.0.double_value(&[]));
             follows_gradient(&points, &gradients, value)
         })
+    }
+
+    /// A loss that says that its views are alike gives the same when they change places.
+    fn exchanged(&self) -> Result<String, String> {
+        let straight = self.usual();
+        let place = |view: usize, map: &str| straight.items().iter().position(|f| f.view == view && f.map == map);
+        let turned = self.features(|position, _| {
+            let feature = &straight.items()[position];
+            let other = place(1 - feature.view.min(1), &feature.map).unwrap_or(position);
+            straight.items()[other].tensor.shallow_clone()
+        });
+        let total = |features| Ok::<_, String>(self.forward(features, &facts(0, 1), 0..BATCH)?.0);
+        let error = relative(&total(&turned)?, &total(&straight)?);
+        if error > REORDERED {
+            return Err(format!(
+                "views 0 and 1 exchanged change it by {error:.1e}, though it declares `symmetric-views`"
+            ));
+        }
+        Ok(format!("views 0 and 1 exchanged change it by {error:.1e}"))
+    }
+
+    /// Under autocast, with features of the lower format: finite, in f32, and near what f32 gives.
+    fn number_formats(&self) -> Result<String, String> {
+        const FAR: f64 = 0.1;
+        let usual = self.usual();
+        let expected = self.forward(&usual, &facts(0, 1), 0..BATCH)?.0;
+        let mut said = Vec::new();
+        for (name, precision, kind) in [("bf16", Precision::Bf16, Kind::BFloat16), ("f16", Precision::F16, Kind::Half)]
+        {
+            let features = self.features(|position, _| usual.items()[position].tensor.to_kind(kind));
+            let facts = Facts { dtype: kind_of(kind), ..facts(0, 1) };
+            let arithmetic = Arithmetic::new(precision, Device::Cpu).map_err(|error| error.to_string())?;
+            let done = {
+                let _autocast = arithmetic.begin();
+                self.forward(&features, &facts, 0..BATCH).map_err(|message| format!("in {name}: {message}"))?
+            };
+            done.0.f_backward().map_err(|error| format!("in {name}, backward: {error}"))?;
+            let gradients = features.items().iter().map(|feature| feature.tensor.grad());
+            if !finite(&done.0) || gradients.filter(Tensor::defined).any(|gradient| !finite(&gradient)) {
+                return Err(format!(
+                    "in {name} its total or a gradient is not finite: keep sums in f32 (`at_least_f32`)"
+                ));
+            }
+            let error = relative(&done.0, &expected);
+            if error > FAR {
+                return Err(format!(
+                    "in {name} its total is {:.0} % from f32's: keep the objective in f32",
+                    100.0 * error
+                ));
+            }
+            said.push(format!("{name} {:.2} %", 100.0 * error));
+        }
+        Ok(format!("totals from f32's by {}", said.join(", ")))
+    }
+
+    /// Calls once more and once more leave no memory behind.
+    fn memory(&self) -> Result<String, String> {
+        const CALLS: usize = 60;
+        const MOST: f64 = 64.0; // KiB a call
+        let features = self.usual();
+        let call = || self.differentiated(&features, &facts(0, 1), 0..BATCH).map(drop);
+        growth(CALLS, call, MOST)
+    }
+
+    fn throughput(&self) -> Result<String, String> {
+        let features = self.usual();
+        rate(BATCH, || self.differentiated(&features, &facts(0, 1), 0..BATCH).map(drop))
     }
 
     fn handed(&self, features: &Features, rows: Range<i64>) -> Result<Outcome, String> {
@@ -313,13 +396,18 @@ impl<'a> Instance<'a> {
         same(&by_hand, &by_autograd).map_err(|what| format!("by hand and by autograd differ: {what}"))
     }
 
-    fn row_ranges(&self) -> Result<(), String> {
+    fn row_ranges(&self) -> Result<String, String> {
         let features = self.usual();
         let whole = self.differentiated(&features, &facts(0, 1), 0..BATCH)?;
         let ranges = [0..1, 1..BATCH / 2, BATCH / 2..BATCH];
         let parts: Result<Vec<Outcome>, String> =
             ranges.into_iter().map(|rows| self.differentiated(&features, &facts(0, 1), rows)).collect();
-        same(&sum(parts?), &whole).map_err(|what| format!("three ranges do not sum to the whole: {what}"))
+        same(&sum(parts?), &whole).map_err(|what| format!("three ranges do not sum to the whole: {what}"))?;
+        let halves = [0..BATCH / 2, BATCH / 2..BATCH];
+        let ranks: Result<Vec<Outcome>, String> =
+            halves.into_iter().map(|rows| self.differentiated(&features, &facts(0, 1), rows)).collect();
+        same(&sum(ranks?), &whole).map_err(|what| format!("two ranks do not sum to one: {what}"))?;
+        Ok(format!("three ranges and two ranks sum to the whole (to within {REORDERED:.0e})"))
     }
 
     /// Loss and gradients stay finite where a batch has no structure to compare.

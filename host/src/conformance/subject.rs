@@ -1,6 +1,6 @@
 //! The component under test, and what every kind's checks share.
 
-use super::Report;
+use super::{Report, report::Measured};
 use infomax_abi::{
     FfiResult, PluginModuleRef,
     abi_stable::std_types::{RResult, RStr},
@@ -32,9 +32,9 @@ impl Subject<'_> {
         format!("{} `{}`", self.kind, self.name)
     }
 
-    pub fn verdict(&mut self, check: &'static str, verdict: Result<(), String>) {
+    pub fn verdict<M: Into<Measured>>(&mut self, check: &'static str, verdict: Result<M, String>) {
         let label = self.label();
-        self.report.add(&label, check, verdict);
+        self.report.add(&label, check, verdict.map(Into::into));
     }
 
     pub fn note(&mut self, why: impl std::fmt::Display) {

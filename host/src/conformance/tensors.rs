@@ -129,7 +129,7 @@ pub(super) fn follows_gradient(
     points: &[Tensor],
     gradients: &[Option<Tensor>],
     mut value: impl FnMut() -> Result<f64, String>,
-) -> Result<(), String> {
+) -> Result<String, String> {
     const SHIFT: f64 = 5e-3;
     const FARTHEST: f64 = 0.02; // of the points' own length
     const TOLERANCE: f64 = 0.05;
@@ -141,7 +141,7 @@ pub(super) fn follows_gradient(
     let (scale, reach) = (at.abs().max(0.1), length(&mut points.iter()));
     let step = (SHIFT * scale / slope.max(1e-30)).min(FARTHEST * reach.max(1e-3));
     if slope * step < 1e-4 * scale {
-        return Ok(()); // flat here: nothing to compare with
+        return Ok("flat where it was looked: nothing to compare with".to_owned());
     }
     let mut moved = |by: f64| -> Result<f64, String> {
         let shift = |by: f64| {
@@ -161,5 +161,46 @@ pub(super) fn follows_gradient(
     if (found / slope - 1.0).abs() > TOLERANCE {
         return Err(format!("along its gradient of length {slope:.4e} the value rises by {found:.4e}"));
     }
-    Ok(())
+    Ok(format!(
+        "the value rises by {:.2} % of the gradient's length (to within {:.0} %)",
+        100.0 * found / slope,
+        100.0 * TOLERANCE
+    ))
+}
+
+/// Whether calls leave memory behind: the resident set after a warm-up and after as many calls again, twice.
+pub(super) fn growth(
+    calls: usize,
+    mut call: impl FnMut() -> Result<(), String>,
+    most_kib: f64,
+) -> Result<String, String> {
+    let mut round = || -> Result<f64, String> {
+        let before = resident_kib();
+        (0..calls).try_for_each(|_| call())?;
+        Ok((resident_kib() - before) / calls as f64)
+    };
+    round()?; // what is made on first use
+    let grown = round()?.min(round()?);
+    if grown > most_kib {
+        return Err(format!("it leaves {grown:.0} KiB behind at every call: {} calls kept growing", 2 * calls));
+    }
+    Ok(format!("{} calls more grow by {:.1} KiB each", calls, grown.max(0.0)))
+}
+
+fn resident_kib() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    pages * 4.0
+}
+
+/// How many images a second a call takes, forward and backward, on one thread: the best of a few rounds.
+pub(super) fn rate(images: i64, mut call: impl FnMut() -> Result<(), String>) -> Result<String, String> {
+    const ROUNDS: usize = 5;
+    let mut best = f64::INFINITY;
+    for _ in 0..ROUNDS {
+        let start = std::time::Instant::now();
+        call()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(format!("{:.0} images/s forward and backward, {images} at a time, one thread", images as f64 / best))
 }

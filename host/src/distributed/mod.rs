@@ -23,5 +23,5 @@ pub use native::{Joining, Store};
 pub use place::{Place, STORE_IS_SERVED};
 pub use reducer::Reducer;
 pub use rendezvous::{Arrival, Met, announce, gather};
-pub use report::{Report, at_step, report_to};
+pub use report::{Report, at_step, report_to, step_under_way};
 pub use supervisor::{Job, Supervised, supervise};

@@ -2,8 +2,10 @@
 //! parallelism. Nothing to do where a process trains alone.
 
 use super::{group::Group, native::RawReducer};
-use crate::error::{Error, Result};
-use crate::tensor::NamedTensor;
+use crate::{
+    error::{Error, Result},
+    tensor::NamedTensor,
+};
 use infomax_sdk::Role;
 use tch::Tensor;
 

@@ -35,8 +35,12 @@ pub struct Report {
 impl Report {
     fn new(exit_code: u8, lost_peer: bool, faults: Vec<Fault>) -> Self {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let step = STEP.load(Ordering::Relaxed).checked_sub(1);
-        Self { time, exit_code, step, lost_peer, faults }
+        Self { time, exit_code, step: step_under_way(), lost_peer, faults }
+    }
+
+    /// The report of a fault that ends the process at once.
+    pub fn of_fault(exit_code: u8, fault: Fault) -> Self {
+        Self::new(exit_code, false, vec![fault])
     }
 
     /// The report of an error.
@@ -72,6 +76,11 @@ pub fn report_to(file: PathBuf) {
         }
         before(panic);
     }));
+}
+
+/// The step under way; none before the first.
+pub fn step_under_way() -> Option<u64> {
+    STEP.load(Ordering::Relaxed).checked_sub(1)
 }
 
 /// Remembers the step under way.

@@ -1,9 +1,9 @@
 //! The host's side of an encoder plugin: calls it and checks what it gives back.
 
-use crate::tensor::{NamedTensor, lend, take, take_named};
 use crate::{
-    native::SharedState,
-    plugin::{Component, PluginError, request_text},
+    native::{SharedState, versions},
+    plugin::{Component, PluginError, enter, request_text, tell},
+    tensor::{NamedTensor, lend, take, take_named},
     train::Arithmetic,
 };
 use infomax_abi::{FfiEncoder, TensorPtr};
@@ -46,7 +46,9 @@ impl ForeignEncoder {
         let text = request_text(request);
         let create = component.library.module.create_encoder();
         let state = SharedState::now();
+        let call = enter(component, "create");
         let made = create(component.name.as_str().into(), text.as_str().into());
+        drop(call);
         report(component, "create", state);
         let ffi = component.origin.take("create", made)?;
         let input = &request.encoder;
@@ -88,11 +90,15 @@ impl ForeignEncoder {
     /// What the plugin says, or what it got wrong.
     pub fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>, PluginError> {
         let pointers: Vec<TensorPtr> = views.iter().map(lend).collect();
-        let tracking = SharedState::now().grad_mode();
+        let (tracking, before) = (SharedState::now().grad_mode(), versions(views));
         let given = call_in(self.arithmetic, &self.component, "forward", || {
             self.ffi.vtable.forward()(self.ffi.instance, pointers.as_slice().into(), mode_code(mode))
         });
         let given = self.component.origin.take("forward", given)?;
+        if let Some(view) = before.iter().zip(versions(views)).position(|(before, now)| *before != now) {
+            let message = format!("it changed view {view}, which it was lent, in place");
+            return Err(self.breach("forward", message, "make a copy to write to: others read the views, too"));
+        }
         let maps = &self.description.maps;
         let expected = views.len() * maps.len();
         if given.len() != expected {
@@ -151,6 +157,7 @@ impl ForeignEncoder {
     /// # Errors
     /// What the plugin says.
     pub fn tensors(&self) -> Result<Vec<NamedTensor>, PluginError> {
+        let _call = enter(&self.component, "tensors");
         let given = self.component.origin.take("tensors", self.ffi.vtable.tensors()(self.ffi.instance))?;
         // SAFETY: the plugin handed the tensors over.
         unsafe { take_named(given.into_vec()) }.map_err(|error| self.component.origin.error("tensors", error))
@@ -161,6 +168,7 @@ impl ForeignEncoder {
     /// # Errors
     /// What the plugin says.
     pub fn save(&self) -> Result<Value, PluginError> {
+        let _call = enter(&self.component, "save");
         let text = self.component.origin.take("save", self.ffi.vtable.state_save()(self.ffi.instance))?;
         self.component.read("save", &text)
     }
@@ -170,6 +178,7 @@ impl ForeignEncoder {
     /// # Errors
     /// What the plugin says.
     pub fn load(&mut self, state: &Value) -> Result<(), PluginError> {
+        let _call = enter(&self.component, "load");
         let text = state.to_string();
         self.component.origin.take("load", self.ffi.vtable.state_load()(self.ffi.instance, text.as_str().into()))
     }
@@ -188,15 +197,17 @@ pub(crate) fn call_in<T>(
 ) -> T {
     let _autocast = arithmetic.begin();
     let state = SharedState::now();
+    let under_way = enter(component, call);
     let given = run();
+    drop(under_way);
     report(component, call, state);
     given
 }
 
 /// Puts libtorch's shared state back after a call and says who changed it.
 pub(crate) fn report(component: &Component, call: &str, before: SharedState) {
-    if let Some(what) = before.restore() {
-        log::warn!("{} left {what} changed in `{call}`; put back", component.origin.component);
+    for what in before.restore() {
+        tell(&component.origin.component, call, what);
     }
 }
 

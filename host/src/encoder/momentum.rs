@@ -5,11 +5,11 @@
 //! its running statistics come from its own passes.
 
 use super::ForeignEncoder;
-use crate::tensor::NamedTensor;
 use crate::{
     error::{Error, Result},
     native,
     plugin::{Component, PluginError},
+    tensor::NamedTensor,
 };
 use infomax_sdk::{Mode, Momentum, Role, requests::Request};
 use tch::Tensor;

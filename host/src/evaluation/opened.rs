@@ -7,8 +7,8 @@ use crate::{
     dataset::Source,
     encoder::{ForeignEncoder, load_weights},
     error::{Error, Fault, Result},
-    plugin::{Kind, Registry, Schemas, search_folders},
-    train::{Arithmetic, Setup, device_name, open_cuda, resolve_device},
+    plugin::{Candidate, Kind, PluginError, Registry, Schemas, lock::Lock, search_folders},
+    train::{Arithmetic, Identity, PluginIdentity, Setup, device_name, open_cuda, resolve_device},
 };
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -41,11 +41,12 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a run; `dataset` are config files whose dataset takes the place of the run's, `set` further settings.
+    /// Opens a run; `dataset` are config files whose dataset takes the place of the run's, `set` further settings, `lock` what
+    /// its libraries must be in.
     ///
     /// # Errors
     /// What is missing, damaged, or does not fit.
-    pub fn open(run: &Path, which: Which, dataset: &[PathBuf], set: &[String]) -> Result<Self> {
+    pub fn open(run: &Path, which: Which, dataset: &[PathBuf], set: &[String], lock: Option<Lock>) -> Result<Self> {
         let config = run.join("config.toml");
         if !config.is_file() {
             let fault = Fault::new(format!("`{}` is not a run: it has no `config.toml`", run.display()));
@@ -57,16 +58,21 @@ impl Opened {
         let files: Vec<PathBuf> = [config].into_iter().chain(dataset.iter().cloned()).collect();
         let sources = Sources { files, set: set.to_vec(), ..Sources::default() };
         let within = |registry: &Registry| resolve(&sources, &Schemas(registry));
-        let mut registry = Registry::search(own.clone(), &[], None);
+        let mut registry = Registry::search(own.clone(), &[], lock.clone());
+        // Runs from before there was such a file have none.
+        let identity = run.join("run.json").exists().then(|| Identity::read(run)).transpose()?;
+        if let Some(identity) = &identity {
+            check_copies(run, identity, registry.candidates())?;
+        }
         let mut resolved = within(&registry);
         if resolved.is_err() {
-            let wider = Registry::search(all(), &[], None);
+            let wider = Registry::search(all(), &[], lock);
             // Where that does not help, what the run's own builds say is what is wrong.
             if let Ok(found) = within(&wider) {
                 (registry, resolved) = (wider, Ok(found));
             }
         }
-        let Resolved { mut experiment, notes, .. } = resolved.map_err(|faults| Error::Config { faults })?;
+        let Resolved { mut experiment, notes, .. } = resolved.map_err(|faults| registry.told(faults))?;
         notes.iter().for_each(note);
         let checkpoint = checkpoint(run, which, experiment.checkpoint.best_metric.name())?;
         for (kind, path) in [
@@ -76,7 +82,9 @@ impl Opened {
             (Kind::Loss, &mut experiment.loss.path),
         ] {
             // The copy that the run keeps stands for the file that it was trained with.
-            let copy = path.as_ref().and_then(|path| Some(run.join("plugins").join(path.file_name()?)));
+            let kept = identity.as_ref().and_then(|identity| identity.copy(run, kind)).map(|(copy, _)| copy);
+            let named = |path: &PathBuf| Some(run.join("plugins").join(path.file_name()?));
+            let copy = path.as_ref().and_then(|path| kept.or_else(|| named(path)));
             if let Some(copy) = copy.filter(|copy| copy.is_file()) {
                 log::debug!("{}: the {} is the run's own copy", copy.display(), kind.name());
                 *path = Some(copy);
@@ -122,6 +130,26 @@ impl Opened {
         let hint = "give one that has: `--dataset configs/datasets/cifar10.toml`";
         Err(Error::Dataset { fault: Fault::new(message).hint(hint) })
     }
+}
+
+/// Makes sure that the libraries in a run's folder are those that it was trained with.
+///
+/// # Errors
+/// A library of the same name with another hash.
+fn check_copies(run: &Path, identity: &Identity, found: &[Candidate]) -> Result<()> {
+    for candidate in found {
+        let is_copy = |plugin: &&PluginIdentity| run.join("plugins").join(&plugin.file) == candidate.path;
+        if let Some(plugin) = identity.plugins.values().find(is_copy).filter(|p| p.sha256 != candidate.sha256) {
+            let reason = format!(
+                "the run was trained with {}…, this file has the hash {}…",
+                &plugin.sha256[..12],
+                &candidate.sha256[..12]
+            );
+            let hint = "put the run's own copy back; nothing but the run itself may write there";
+            return Err(PluginError::refused(&candidate.path, reason, hint).into());
+        }
+    }
+    Ok(())
 }
 
 fn checkpoint(run: &Path, which: Which, best_metric: &str) -> Result<Verified> {

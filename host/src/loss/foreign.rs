@@ -1,10 +1,10 @@
 //! The host's side of a loss plugin: calls it and checks what it gives back.
 
-use crate::tensor::{Facts, Features, Gradients, NamedTensor, Terms, lend_facts, lend_features, take, take_named};
 use crate::{
     encoder::{call_in, report},
-    native::SharedState,
-    plugin::{Component, PluginError, request_text},
+    native::{SharedState, versions},
+    plugin::{Component, PluginError, enter, request_text},
+    tensor::{Facts, Features, Gradients, NamedTensor, Terms, lend_facts, lend_features, take, take_named},
     train::Arithmetic,
 };
 use infomax_abi::{FfiFacts, FfiLoss, FfiTerm, FfiTerms};
@@ -60,7 +60,9 @@ impl ForeignLoss {
         let text = request_text(request);
         let create = component.library.module.create_loss();
         let state = SharedState::now();
+        let call = enter(component, "create");
         let made = create(component.name.as_str().into(), text.as_str().into());
+        drop(call);
         report(component, "create", state);
         let ffi = component.origin.take("create", made)?;
         let arithmetic = Arithmetic::default();
@@ -89,12 +91,13 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says, or what it got wrong.
     pub fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms, PluginError> {
-        let lent = lend_features(features, &self.input.maps);
+        let (lent, before) = (lend_features(features, &self.input.maps), versions(tensors_of(features)));
         let call = self.ffi.vtable.forward();
         let given = self.during("forward", facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
         let terms = self.take_terms("forward", self.component.origin.take("forward", given)?)?;
+        self.check_unchanged("forward", features, &before)?;
         if SharedState::now().grad_mode() && !terms.total.requires_grad() {
             let message = "its total has no gradient, so nothing would learn".to_owned();
             return Err(self.breach("forward", message, "don't detach features, and keep gradient tracking on"));
@@ -113,12 +116,13 @@ impl ForeignLoss {
         rows: Range<i64>,
     ) -> Result<Gradients, PluginError> {
         const CALL: &str = "forward_backward";
-        let lent = lend_features(features, &self.input.maps);
+        let (lent, before) = (lend_features(features, &self.input.maps), versions(tensors_of(features)));
         let call = self.ffi.vtable.forward_backward();
         let given = self.during(CALL, facts, |f| {
             call(self.ffi.instance, lent.as_slice().into(), f, rows.start as u64, rows.end as u64)
         });
         let given = self.component.origin.take(CALL, given)?;
+        self.check_unchanged(CALL, features, &before)?;
         let terms = self.take_terms(CALL, given.terms)?;
         if given.features.len() != features.items().len() {
             let (got, expected) = (given.features.len(), features.items().len());
@@ -165,10 +169,11 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<(), PluginError> {
-        let lent = lend_features(features, &self.input.maps);
+        let (lent, before) = (lend_features(features, &self.input.maps), versions(tensors_of(features)));
         let call = self.ffi.vtable.after_update();
         let given = self.during("after_update", facts, |f| call(self.ffi.instance, lent.as_slice().into(), f));
-        self.component.origin.take("after_update", given)
+        self.component.origin.take("after_update", given)?;
+        self.check_unchanged("after_update", features, &before)
     }
 
     /// Parameters and buffers, sharing storage with the loss's own.
@@ -176,6 +181,7 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn tensors(&self) -> Result<Vec<NamedTensor>, PluginError> {
+        let _call = enter(&self.component, "tensors");
         let given = self.component.origin.take("tensors", self.ffi.vtable.tensors()(self.ffi.instance))?;
         // SAFETY: the plugin handed the tensors over.
         unsafe { take_named(given.into_vec()) }.map_err(|error| self.component.origin.error("tensors", error))
@@ -186,6 +192,7 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn save(&self) -> Result<Value, PluginError> {
+        let _call = enter(&self.component, "save");
         let text = self.component.origin.take("save", self.ffi.vtable.state_save()(self.ffi.instance))?;
         self.component.read("save", &text)
     }
@@ -195,8 +202,17 @@ impl ForeignLoss {
     /// # Errors
     /// What the plugin says.
     pub fn load(&mut self, state: &Value) -> Result<(), PluginError> {
+        let _call = enter(&self.component, "load");
         let text = state.to_string();
         self.component.origin.take("load", self.ffi.vtable.state_load()(self.ffi.instance, text.as_str().into()))
+    }
+
+    /// Features are lent: the loss may read them and no more.
+    fn check_unchanged(&self, call: &'static str, features: &Features, before: &[i64]) -> Result<(), PluginError> {
+        let changed = before.iter().zip(versions(tensors_of(features))).position(|(before, now)| *before != now);
+        let Some(feature) = changed.map(|at| &features.items()[at]) else { return Ok(()) };
+        let message = format!("it changed `{}` of view {}, which it was lent, in place", feature.map, feature.view);
+        Err(self.breach(call, message, "make a copy to write to: others read the features, too"))
     }
 
     fn take_terms(&self, call: &'static str, given: FfiTerms) -> Result<Terms, PluginError> {
@@ -238,6 +254,10 @@ impl ForeignLoss {
     pub(crate) fn breach(&self, call: &'static str, message: String, hint: &str) -> PluginError {
         self.component.origin.breach(call, message, hint)
     }
+}
+
+fn tensors_of(features: &Features) -> impl Iterator<Item = &Tensor> {
+    features.items().iter().map(|feature| &feature.tensor)
 }
 
 impl Drop for ForeignLoss {

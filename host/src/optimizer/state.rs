@@ -1,11 +1,11 @@
 //! What is trained, by which rule, with which state; the state is saved by name.
 
 use super::{adam, descent};
-use crate::tensor::NamedTensor;
 use crate::{
     config::{self, OptimizerName},
     error::{Error, Result},
     native,
+    tensor::NamedTensor,
 };
 use infomax_sdk::{Role, Tags};
 use std::collections::BTreeMap;

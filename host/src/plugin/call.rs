@@ -72,6 +72,7 @@ impl Component {
     /// A config that can't work, or a description that can't be read.
     pub fn describe<D: DeserializeOwned>(&self, request: &Request) -> Result<D, PluginError> {
         let request = request_text(request);
+        let _call = super::enter(self, "describe");
         let describe = self.library.module.describe();
         let result = describe(self.kind.name().into(), self.name.as_str().into(), request.as_str().into());
         let text: RString = self.origin.take("describe", result)?;

@@ -14,13 +14,18 @@ pub fn search_folders(configured: &[PathBuf], config_folder: Option<&Path>) -> V
     }
     let listed = env::var_os("INFOMAX_PLUGIN_PATH").unwrap_or_default();
     folders.extend(env::split_paths(&listed).filter(|folder| !folder.as_os_str().is_empty()));
-    let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    folders.extend(data.or_else(home).map(|data| data.join("infomax/plugins")).filter(|f| f.is_dir()));
+    folders.extend(data_folder().filter(|folder| folder.is_dir()));
     folders.extend(env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)));
     let mut seen = std::collections::BTreeSet::new();
     folders.retain(|folder| seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())));
     folders
+}
+
+/// The user's own folder of plugins, whether or not it is there; none where nothing says where the user's data lie.
+pub fn data_folder() -> Option<PathBuf> {
+    let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    Some(data.or_else(home)?.join("infomax/plugins"))
 }
 
 /// The library files of a folder, by name.

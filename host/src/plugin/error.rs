@@ -13,6 +13,10 @@ pub enum PluginError {
     Unknown { kind: &'static str, name: String, known: Vec<String>, nearest: Option<String>, searched: Vec<PathBuf> },
     /// Several libraries have it.
     Ambiguous { kind: &'static str, name: String, found: Vec<(PathBuf, String)> },
+    /// What is found is not what was locked.
+    Unlocked { path: PathBuf, differing: Vec<String> },
+    /// Checks of a library failed.
+    Unfit { fault: Fault },
     /// A component returned an error, panicked, or broke the contract.
     Call { component: String, library: String, call: &'static str, error: Box<ComponentError>, context: Option<String> },
 }
@@ -42,6 +46,7 @@ impl PluginError {
                 ErrorKind::Plugin | ErrorKind::Panic => 3,
             },
             Self::Refused { .. } | Self::Unknown { .. } | Self::Ambiguous { .. } => 3,
+            Self::Unlocked { .. } | Self::Unfit { .. } => 3,
         }
     }
 
@@ -51,11 +56,21 @@ impl PluginError {
             Self::Refused { path, reason, hint } => {
                 Fault::new(format!("plugin refused: {reason}")).at(path.display().to_string()).hint(hint)
             }
+            Self::Unfit { fault } => fault.clone(),
             Self::Unknown { kind, name, known, nearest, searched } => unknown(kind, name, known, nearest, searched),
             Self::Ambiguous { kind, name, found } => {
                 let list: Vec<_> = found.iter().map(|(path, hash)| format!("{} ({hash})", path.display())).collect();
-                let hint = format!("name one build: `{name}@sha256:{}`", found[0].1);
+                let bare = name.split('@').next().unwrap_or_default();
+                let hint = format!("name one build: `{bare}@sha256:{}`", found[0].1);
                 Fault::new(format!("several plugins have the {kind} `{name}`")).at(list.join(", ")).hint(hint)
+            }
+            Self::Unlocked { path, differing } => {
+                let count = differing.len();
+                let differ = if count == 1 { "plugin differs" } else { "plugins differ" };
+                let message = format!("{count} {differ} from the lock file:\n{}", differing.join("\n"));
+                Fault::new(message).at(path.display().to_string()).hint(
+                    "if each change is meant, accept them with `infomax plugin lock`; if not, put the locked builds back",
+                )
             }
             Self::Call { component, library, call, error, context } => {
                 let mut message = format!("{component} {}", error.message);

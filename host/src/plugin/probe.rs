@@ -4,6 +4,7 @@
 use super::{Candidate, PluginError};
 use std::{
     env, fs,
+    io::Read,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,7 +14,13 @@ use std::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(30); // libtorch itself takes a quarter of a second
+const MOST_SAID: u64 = 1 << 20;
 const POLL: Duration = Duration::from_millis(5);
+
+/// What the child says at its end, beside the library's hash: an exit code alone may be the library's own.
+pub const LOADED: &str = "loaded";
+/// What the child says of a library that this host refuses.
+pub const REFUSED: &str = "refused";
 
 static PROBER: OnceLock<PathBuf> = OnceLock::new();
 
@@ -40,27 +47,39 @@ pub(super) fn in_child(candidate: &Candidate) -> Result<(), PluginError> {
             let seconds = DEADLINE.as_secs();
             return Err(refuse(format!("it hangs while it is loaded: nothing after {seconds} s in a child process")));
         }
-        Ok(Some(status)) => {
+        Ok(Some((status, said))) => {
             if let Some(signal) = status.signal() {
                 return Err(refuse(format!("it ends the process that loads it, by signal {signal}")));
             }
-            if !matches!(status.code(), Some(0 | 3)) {
-                let code = status.code().unwrap_or_default();
-                return Err(refuse(format!("it ends the process that loads it, with exit code {code}")));
-            }
-            if let Some(known) = known.filter(|_| status.success()) {
-                remember(&known);
+            let word = |word: &str| said.lines().any(|line| line == format!("{word} {}", candidate.sha256));
+            match status.code() {
+                Some(0) if word(LOADED) => known.iter().for_each(|known| remember(known)),
+                Some(3) if word(REFUSED) => {}
+                code => {
+                    let code = code.unwrap_or_default();
+                    return Err(refuse(format!("it ends the process that loads it, with exit code {code}")));
+                }
             }
         }
     }
     Ok(())
 }
 
-fn try_in(executable: &Path, candidate: &Candidate) -> std::io::Result<Option<ExitStatus>> {
+/// How the child ended, and what it wrote; none where it hangs.
+fn try_in(executable: &Path, candidate: &Candidate) -> std::io::Result<Option<(ExitStatus, String)>> {
     let mut command = Command::new(executable);
     // Whether its libtorch may be another one was settled when it became a candidate.
     command.args(["plugin", "probe", "--allow-torch-skew", &candidate.manifest.name]).arg(&candidate.path);
-    wait(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let stdout = child.stdout.take().expect("piped");
+    // Read beside: what the library itself writes may fill the pipe.
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = stdout.take(MOST_SAID).read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let status = wait(child)?;
+    Ok(status.map(|status| (status, reader.join().unwrap_or_default())))
 }
 
 fn wait(mut child: Child) -> std::io::Result<Option<ExitStatus>> {

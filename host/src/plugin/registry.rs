@@ -1,7 +1,7 @@
 //! Looks components up among the plugins that were found.
 
 use super::{Candidate, Library, PluginError, discovery::library_files, load, lock::Lock};
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -48,7 +48,12 @@ pub struct Registry {
     lock: Option<Lock>,
     /// Libraries named by path, outside the search folders.
     named: RefCell<Vec<Candidate>>,
+    /// The first library that was there and not to be used.
+    refusal: RefCell<Option<PluginError>>,
 }
+
+/// Digits of a hash that name a build: two of a thousand builds begin with the same eight with a chance of 1e-4.
+const LEAST_DIGITS: usize = 8;
 
 impl Registry {
     /// Reads every library in the folders.
@@ -69,7 +74,18 @@ impl Registry {
             allow_torch_skew: allow_torch_skew.to_vec(),
             lock,
             named: RefCell::default(),
+            refusal: RefCell::default(),
         }
+    }
+
+    /// The lock file that counts.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// The error for a config's faults: a library that is refused comes before what else is wrong.
+    pub fn told(&self, faults: Vec<Fault>) -> Error {
+        self.refusal.borrow_mut().take().map_or(Error::Config { faults }, Error::from)
     }
 
     /// The folders that were searched.
@@ -100,13 +116,25 @@ impl Registry {
     /// # Errors
     /// None or several have it, or the lock file says otherwise.
     pub fn find(&self, kind: Kind, spec: &str, path: Option<&Path>) -> Result<(Candidate, String), PluginError> {
+        let found = self.find_any(kind, spec, path);
+        if let Err(error @ (PluginError::Refused { .. } | PluginError::Ambiguous { .. })) = &found {
+            self.refusal.borrow_mut().get_or_insert_with(|| error.clone());
+        }
+        found
+    }
+
+    fn find_any(&self, kind: Kind, spec: &str, path: Option<&Path>) -> Result<(Candidate, String), PluginError> {
         let (name, hash) = match spec.split_once("@sha256:") {
-            Some((name, hash)) => (name, Some(hash)),
+            Some((name, hash)) => (name, Some(hash.to_ascii_lowercase())),
             None => (spec, None),
         };
+        if let Some(hash) = hash.as_ref().filter(|hash| !names_a_build(hash)) {
+            let reason = format!("`@sha256:{hash}` names no build: give {LEAST_DIGITS} to 64 digits of its hash");
+            return Err(PluginError::refused(spec, reason, "`infomax plugin list` shows every build's hash"));
+        }
         let has = |candidate: &&Candidate| {
             candidate.manifest.components.iter().any(|c| c.kind == kind.name() && c.name == name)
-                && hash.is_none_or(|hash| candidate.sha256.starts_with(hash))
+                && hash.as_ref().is_none_or(|hash| candidate.sha256.starts_with(hash))
         };
         let found: Vec<Candidate> = match path {
             Some(path) => {
@@ -123,11 +151,11 @@ impl Registry {
                 Ok((one.clone(), name.to_owned()))
             }
             [] => Err(self.unknown(kind, spec)),
-            several => Err(PluginError::Ambiguous {
-                kind: kind.name(),
-                name: name.to_owned(),
-                found: several.iter().map(|c| (c.path.clone(), c.sha256[..12].to_owned())).collect(),
-            }),
+            several => {
+                let digits = telling_digits(several);
+                let found = several.iter().map(|c| (c.path.clone(), c.sha256[..digits].to_owned())).collect();
+                Err(PluginError::Ambiguous { kind: kind.name(), name: spec.to_owned(), found })
+            }
         }
     }
 
@@ -175,4 +203,17 @@ impl Registry {
             searched: self.folders.clone(),
         }
     }
+}
+
+fn names_a_build(hash: &str) -> bool {
+    (LEAST_DIGITS..=64).contains(&hash.len()) && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// How many digits of their hashes tell builds apart, at least twelve.
+fn telling_digits(builds: &[Candidate]) -> usize {
+    let apart = |digits: &usize| {
+        let starts: BTreeSet<&str> = builds.iter().map(|build| &build.sha256[..*digits]).collect();
+        starts.len() == builds.len()
+    };
+    (12..64).find(apart).unwrap_or(64)
 }

@@ -1,7 +1,6 @@
 //! One step of a small AMDIM on the device against the embedded case, which `record_case.py` recorded.
 
 use super::Check;
-use crate::tensor::{Facts, Feature, Features, kind_of};
 use crate::{
     checkpoint::{TensorFile, read_tensors},
     encoder::ForeignEncoder,
@@ -9,6 +8,7 @@ use crate::{
     loss::ForeignLoss,
     native,
     plugin::{Component, Kind, Registry},
+    tensor::{Facts, Feature, Features, kind_of},
     train::{Arithmetic, device_name},
 };
 use infomax_sdk::{EncoderInput, Key, LossInput, Mode, Source, View, requests::Request};

@@ -108,7 +108,7 @@ impl Plan {
         if cells.iter().all(|cell| cell.ready.is_err())
             && let Some(Err(faults)) = cells.first().map(|cell| &cell.ready)
         {
-            return Err(Error::Config { faults: faults.clone() });
+            return Err(registry.told(faults.clone()));
         }
         Ok(Self { cells, study, axes, points, baseline, rungs, store })
     }

@@ -49,10 +49,8 @@ impl Process {
             let config = folder.join("config.toml");
             write_whole(&config, cell.toml.as_bytes())?;
             arguments.push(config.into());
-            if is_one_build_each(cell) {
-                Lock::write(&folder, &cell.libraries)?;
-                arguments.push("--locked".into());
-            }
+            Lock::write(&folder, &cell.libraries)?;
+            arguments.push("--locked".into());
             let text = |value: &Path| shown(&value.to_string_lossy().into());
             for (key, value) in [("run_directory", text(&folder)), ("name", text(Path::new(RUN)))] {
                 arguments.extend(["--set".into(), format!("record.{key}={value}").into()]);
@@ -125,14 +123,6 @@ impl Drop for Process {
         self.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Whether a lock file, which knows plugins by name, can say which libraries are meant.
-fn is_one_build_each(cell: &Ready) -> bool {
-    let other = |a: &crate::plugin::Candidate, b: &crate::plugin::Candidate| {
-        a.manifest.name == b.manifest.name && a.sha256 != b.sha256
-    };
-    !cell.libraries.iter().any(|a| cell.libraries.iter().any(|b| other(a, b)))
 }
 
 fn core_set(cores: &[usize]) -> Option<libc::cpu_set_t> {

@@ -5,6 +5,7 @@ use super::{
     cadence::Cadence,
     data::Data,
     evaluate::Tester,
+    health::Health,
     identity::Identity,
     model::Model,
     options::Outcome,
@@ -60,6 +61,8 @@ pub(super) struct Run<'a> {
     pub(super) alone: Duration,
     /// The rank that held the others up until then, and whether that was said.
     pub(super) straggler: Option<(usize, bool)>,
+    /// What the process is watched for beside its numbers.
+    pub(super) health: Health,
     /// When this process's part of the run began, moved on by what earlier parts took.
     pub(super) began: Instant,
 }
@@ -169,7 +172,9 @@ impl Run<'_> {
     fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<bool> {
         at_step(batch.step);
         let lr = self.schedule.lr(batch.step, batch.epoch);
+        let began = Instant::now();
         let outcome = self.stepper.step(&mut self.model, batch, lr)?;
+        self.look_after(began.elapsed() + waited);
         self.let_writer_follow(batch.step + 1)?;
         self.state.step = batch.step + 1;
         self.alone += waited + outcome.alone;

@@ -4,12 +4,16 @@ use super::setup::Setup;
 use crate::{
     dataset::Source,
     error::{Error, Fault, Result},
-    plugin::Candidate,
+    plugin::{Candidate, Kind},
     record::{free_path, write_whole},
 };
 use infomax_sdk::DatasetFacts;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const FILE: &str = "run.json";
 
@@ -26,8 +30,11 @@ pub struct Identity {
     pub device: String,
     /// Threads inside one operation.
     pub threads: usize,
-    /// By name.
+    /// By name; where two builds of one plugin stand side by side, by `name@sha256:…`.
     pub plugins: BTreeMap<String, PluginIdentity>,
+    /// Which of them each component is from, by kind; runs of infomax 0.1.0 don't all say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub components: BTreeMap<String, String>,
     /// What the dataset found.
     pub dataset: DatasetFacts,
     /// Which labels are used, where not all of them.
@@ -57,19 +64,20 @@ pub struct PluginIdentity {
 impl Identity {
     /// The identity of a run with these components.
     pub fn new(setup: &Setup, config: &str, source: &Source, device: tch::Device, threads: usize) -> Self {
-        let plugins = setup.components().map(|component| {
-            let Candidate { manifest, sha256, path } = component.library.candidate.clone();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let libraries = setup.components().map(|component| &component.library.candidate);
+        let plugins = libraries.map(|library| {
+            let Candidate { manifest, sha256, .. } = library.clone();
             let identity = PluginIdentity {
                 version: manifest.version,
                 sha256,
                 abi: manifest.abi,
                 rustc: manifest.rustc,
                 libtorch: manifest.libtorch,
-                file,
+                file: kept_as(library, &libraries),
             };
-            (manifest.name, identity)
+            (known_as(library, &libraries), identity)
         });
+        let named = setup.components().map(|c| (c.kind.name().to_owned(), known_as(&c.library.candidate, &libraries)));
         Self {
             infomax: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch: crate::plugin::LIBTORCH.to_owned(),
@@ -77,6 +85,7 @@ impl Identity {
             device: format!("{device:?}"),
             threads,
             plugins: plugins.into_iter().collect(),
+            components: named.into_iter().collect(),
             dataset: source.facts().clone(),
             labels: source
                 .choice()
@@ -91,9 +100,9 @@ impl Identity {
     pub fn write(&self, run: &Path, setup: &Setup) -> Result<()> {
         let folder = run.join("plugins");
         fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+        let libraries = setup.components().map(|component| &component.library.candidate);
         for component in setup.components() {
-            let name = component.library.candidate.path.file_name().unwrap_or_default();
-            let to = folder.join(name);
+            let to = folder.join(kept_as(&component.library.candidate, &libraries));
             fs::copy(component.library.bytes(), &to).map_err(Error::io("copy a plugin to", &to))?;
         }
         let path = run.join(FILE);
@@ -198,8 +207,34 @@ impl Identity {
         Ok(())
     }
 
+    /// The copy that a run keeps of a component's library; none where it does not say.
+    pub fn copy(&self, run: &Path, kind: Kind) -> Option<(PathBuf, &PluginIdentity)> {
+        let plugin = self.plugins.get(self.components.get(kind.name())?)?;
+        Some((run.join("plugins").join(&plugin.file), plugin))
+    }
+
     /// The hash of each plugin library, by name.
     pub fn plugin_hashes(&self) -> BTreeMap<String, String> {
         self.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.sha256.clone())).collect()
     }
+}
+
+/// Digits of a hash that tell builds of one plugin apart.
+const DIGITS: usize = 12;
+
+/// What a run calls a library: its plugin's name, with the hash where another build of it stands beside.
+fn known_as(library: &Candidate, all: &[&Candidate]) -> String {
+    let name = &library.manifest.name;
+    let is_twin = |other: &&Candidate| other.manifest.name == *name && other.sha256 != library.sha256;
+    if all.iter().any(is_twin) { format!("{name}@sha256:{}", &library.sha256[..DIGITS]) } else { name.clone() }
+}
+
+/// The file's name among a run's copies: its own, with the hash where another library has the same.
+fn kept_as(library: &Candidate, all: &[&Candidate]) -> String {
+    let name = |library: &Candidate| library.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = name(library);
+    if all.iter().all(|other| name(other) != own || other.sha256 == library.sha256) {
+        return own;
+    }
+    format!("{}.{}.so", own.trim_end_matches(".so"), &library.sha256[..DIGITS])
 }

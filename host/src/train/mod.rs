@@ -9,6 +9,7 @@ mod device;
 mod engine;
 mod evaluate;
 mod exchange;
+mod health;
 mod identity;
 mod input;
 mod length;

@@ -1,7 +1,6 @@
 //! What is trained: encoder, loss and classifiers, with the optimizer over all their parameters.
 
 use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, setup::Setup};
-use crate::tensor::{NamedTensor, device};
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName, Stage},
     distributed::Group,
@@ -11,6 +10,7 @@ use crate::{
     loss::ForeignLoss,
     optimizer::{Optimizer, Trained},
     plugin::PluginError,
+    tensor::{NamedTensor, device},
 };
 use infomax_sdk::{Key, Momentum, Role};
 use serde_json::{Value, json};

@@ -8,6 +8,7 @@ use super::{
     device::{device_name, resolve_device},
     engine::Run,
     evaluate::Tester,
+    health::Health,
     identity::Identity,
     length::check_length,
     meeting::{compare, meet},
@@ -19,7 +20,6 @@ use super::{
     setup::Setup,
     step::Stepper,
 };
-use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{CheckpointSet, Retention, RunState, Writer, restore},
     config::{Experiment, Resolved},
@@ -30,6 +30,7 @@ use crate::{
     optimizer::Schedule,
     plugin::Registry,
     record::{Hardware, History, wrapped},
+    tensor::NamedTensor,
 };
 use infomax_sdk::Role;
 use std::{
@@ -233,6 +234,7 @@ impl Prepared<'_> {
             state,
             alone: Duration::ZERO,
             straggler: None,
+            health: Health::default(),
             began: Instant::now(),
         };
         if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {

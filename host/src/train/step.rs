@@ -8,7 +8,6 @@ use super::{
     passes::{Maps, Passes},
     scaler::{LossScaler, scaled, unscale},
 };
-use crate::tensor::{Facts, Feature, Features, kind_of};
 use crate::{
     config::{Experiment, LossSharing, Protocol, Stage},
     dataset::TrainBatch,
@@ -18,6 +17,7 @@ use crate::{
     loss::ForeignLoss,
     native,
     optimizer::Optimizer,
+    tensor::{Facts, Feature, Features, kind_of},
 };
 use infomax_sdk::{AugmentationDescription, Key, LossDescription, Mode, Role, Source};
 use std::{

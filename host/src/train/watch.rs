@@ -8,7 +8,7 @@ use crate::{
     distributed::check_parameters,
     error::{Error, Fault, Result},
 };
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, time::Duration};
 use tch::Tensor;
 
 /// Below this `feature_std` images hardly differ in their representation; a spread one has 1, an untrained ResNet 0.3.
@@ -39,6 +39,18 @@ impl Run<'_> {
             check_parameters(&self.group, &self.model.parameters()?, self.state.step)?;
         }
         Ok(())
+    }
+
+    /// Tells memory that grows with every step, and a loss that takes most of a step.
+    pub(super) fn look_after(&mut self, took: Duration) {
+        let step = self.state.step;
+        if let Some(text) = self.health.memory(self.model.device) {
+            let components = format!("encoder `{}` or {}", self.model.encoder.name(), self.model.objective());
+            log::warn!("step {step}: {text}, one of {components}, the dataset or the augmentation");
+        }
+        if let Some(text) = self.health.slow(took, &self.model.objective()) {
+            self.note(&format!("step {step}: {text}"));
+        }
     }
 
     /// Keeps the batch of a step that updated nothing, and ends the run where too many follow one another.

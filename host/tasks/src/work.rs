@@ -13,7 +13,7 @@ const DEMO: &str = "configs/experiments/shapes-demo.toml";
 
 /// Runs every test of the workspace.
 pub fn verify(rest: &[OsString]) -> Result<(), Stop> {
-    let status = run(cargo().args(["test", "--workspace", "--release"]).args(rest))?;
+    let status = run(cargo().args(["test", "--workspace", "--release", "--locked"]).args(rest))?;
     ended(status, "the tests failed")
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Rules: in = borrowed for the call, out = owned; memory is freed by the side that made it; configs, descriptions and
 //! metadata cross as JSON text, so that they grow without a change here; no enum crosses by value.
+//!
+#![doc = include_str!("../STABILITY.md")]
 
 pub mod augmentation;
 pub mod dataset;

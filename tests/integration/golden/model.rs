@@ -1,13 +1,13 @@
 //! An AMDIM model with a recorded file's weights, and one step of it as the host makes it.
 
 use crate::support::{golden_file::Golden, workspace::component};
-use infomax::tensor::{Facts, Feature, Features, Gradients, NamedTensor};
 use infomax::{
     encoder::ForeignEncoder,
     evaluator::{Classifiers, Plan},
     loss::ForeignLoss,
     native,
     plugin::Kind,
+    tensor::{Facts, Feature, Features, Gradients, NamedTensor},
 };
 use infomax_sdk::{EncoderInput, Key, LossInput, Mode, Source, View, requests::Request};
 use serde_json::json;

@@ -2,8 +2,10 @@
 
 use super::model::{facts, features, loss, replay};
 use crate::support::golden_file::{Golden, golden, largest_difference};
-use infomax::loss::ForeignLoss;
-use infomax::tensor::{Feature, Features};
+use infomax::{
+    loss::ForeignLoss,
+    tensor::{Feature, Features},
+};
 use infomax_sdk::{FeatureMap, Source, View};
 use tch::Tensor;
 

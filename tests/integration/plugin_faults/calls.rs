@@ -4,10 +4,10 @@
 use super::rendered::rendered_call;
 use crate::support::faulty::{Made, fault, faulty, fixture, request};
 use crate::support::figures::figure;
-use infomax::tensor::{Facts, Feature, Features};
 use infomax::{
     error::Error,
     plugin::{Kind, PluginError, request_text},
+    tensor::{Facts, Feature, Features},
 };
 use infomax_abi::{FfiResult, abi_stable::std_types::RResult};
 use infomax_sdk::{Error as ComponentError, ErrorKind, ImageRef, Key, Mode, Source, ViewMut, guard::from_ffi};

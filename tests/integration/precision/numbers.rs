@@ -11,12 +11,12 @@ use crate::{
         workspace::component,
     },
 };
-use infomax::tensor::{Facts, Features, kind_of};
 use infomax::{
     config::Precision,
     loss::ForeignLoss,
     native::{self, precision::Autocast},
     plugin::Kind as PluginKind,
+    tensor::{Facts, Features, kind_of},
     train::Arithmetic,
 };
 use infomax_sdk::{FeatureMap, LossInput, View, requests::Request, without_autocast};

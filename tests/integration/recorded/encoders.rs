@@ -6,11 +6,11 @@ use crate::support::{
     golden_file::largest_difference,
     workspace::{component, root},
 };
-use infomax::tensor::NamedTensor;
 use infomax::{
     checkpoint::{TensorFile, read_tensors},
     encoder::{ForeignEncoder, describe},
     plugin::Kind,
+    tensor::NamedTensor,
 };
 use infomax_sdk::{EncoderInput, FeatureMap, Mode, Role, View, requests::Request};
 use serde_json::{Value, json};

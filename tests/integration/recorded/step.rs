@@ -1,11 +1,11 @@
 //! A recorded step of a loss: its file, the loss with the file's state, and one step of it as the host makes it.
 
 use crate::support::workspace::{component, root};
-use infomax::tensor::{Facts, Feature, Features, NamedTensor};
 use infomax::{
     checkpoint::{TensorFile, read_tensors},
     loss::ForeignLoss,
     plugin::{Component, Kind},
+    tensor::{Facts, Feature, Features, NamedTensor},
 };
 use infomax_sdk::{FeatureMap, Key, LossInput, Role, Source, View, requests::Request};
 use serde_json::Value;

@@ -16,10 +16,13 @@ pub struct Plugins {
     /// Seconds that training waits for a batch before it calls a dataset or an augmentation hung.
     #[schemars(range(min = 1, max = 86_400), extend("unit" = "seconds"))]
     pub timeout_seconds: u64,
+    /// Seconds that one call of an encoder or a loss may take before the run ends with a word on where it hangs; 0: any time.
+    #[schemars(range(max = 86_400), extend("unit" = "seconds"))]
+    pub call_timeout_seconds: u64,
 }
 
 impl Default for Plugins {
     fn default() -> Self {
-        Self { search: Vec::new(), allow_torch_skew: Vec::new(), timeout_seconds: 60 }
+        Self { search: Vec::new(), allow_torch_skew: Vec::new(), timeout_seconds: 60, call_timeout_seconds: 1800 }
     }
 }

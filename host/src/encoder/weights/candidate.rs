@@ -4,8 +4,7 @@ use super::{
     dialect::Dialect,
     position::{self, Grids},
 };
-use crate::checkpoint::NamedSet;
-use crate::tensor::NamedTensor;
+use crate::{checkpoint::NamedSet, tensor::NamedTensor};
 use infomax_sdk::Role;
 use std::collections::{BTreeMap, BTreeSet};
 

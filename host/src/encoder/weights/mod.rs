@@ -10,10 +10,10 @@ mod position;
 mod refusal;
 
 use super::ForeignEncoder;
-use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{NamedSet, Weights},
     error::{Error, Fault, Result},
+    tensor::NamedTensor,
 };
 use candidate::{Candidate, Names};
 pub use described::Described;

@@ -1,11 +1,11 @@
 //! Why weights are refused, with both sets of names and what to set instead.
 
 use super::{SHOWN, candidate::Candidate, described::Described, listed};
-use crate::tensor::NamedTensor;
 use crate::{
     checkpoint::{HeldTensor, NamedSet, Weights},
     config::nearest,
     error::{Error, Fault},
+    tensor::NamedTensor,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -81,4 +81,20 @@ pub enum Fault {
     Sleep,
     /// One bit of a parameter changes.
     FlipBit,
+    /// The process ends, as if all were well.
+    Exit,
+    /// The process aborts.
+    Abort,
+    /// An address that isn't there is written to.
+    Segfault,
+    /// Nothing comes back for a long time.
+    Hang,
+    /// A tensor of a tebibyte.
+    Huge,
+    /// A mebibyte a call is never given back.
+    Leak,
+    /// The first input is changed in place.
+    ChangesInput,
+    /// Whatever a process has once is changed.
+    Globals,
 }

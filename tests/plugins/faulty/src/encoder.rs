@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Callback, Fault, FaultyConfig},
-    trip::{leave_autocast_on, undefined},
+    left::{self, undefined},
 };
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, FeatureMap, Kind, Mode, Module, NamedTensor, Parameter, Result,
@@ -46,17 +46,23 @@ impl Encoder for FaultyEncoder {
         let has = |fault| self.config.has(Callback::Forward, fault);
         let due = self.calls >= self.config.step;
         self.calls += u64::from(mode == Mode::Train);
+        if has(Fault::Hang) && due {
+            self.config.end();
+        }
         if has(Fault::NoGradLeft) {
-            std::mem::forget(tch::no_grad_guard());
+            left::no_grad();
         }
         if has(Fault::ThreadsLeft) {
-            tch::set_num_threads(tch::get_num_threads() + 1);
+            left::threads();
         }
         if has(Fault::AutocastLeft) {
-            leave_autocast_on();
+            left::autocast_on();
         }
         if has(Fault::Replaced) {
             self.weight = Parameter::new(self.weight.alias_copy());
+        }
+        if has(Fault::ChangesInput) {
+            views[0].mul_(2.0);
         }
         let mut maps = Vec::with_capacity(views.len());
         for view in views {

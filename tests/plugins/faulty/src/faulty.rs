@@ -4,6 +4,7 @@ mod augmentation;
 mod config;
 mod dataset;
 mod encoder;
+mod left;
 mod loss;
 mod trip;
 

@@ -4,7 +4,7 @@
 
 use crate::{
     config::{Callback, Fault, FaultyConfig},
-    trip::{leave_autocast_on, undefined},
+    left::{self, undefined},
 };
 use infomax_sdk::{
     Device, Facts, Features, Gradients, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need, Parameter,
@@ -49,6 +49,9 @@ impl Loss for FaultyLoss {
 
     fn forward(&self, features: &Features, facts: &Facts, _rows: Range<i64>) -> Result<Terms> {
         self.config.trip(Callback::Forward)?;
+        if self.config.has(Callback::Forward, Fault::ChangesInput) {
+            features.get(0, &self.map)?.detach().mul_(2.0);
+        }
         self.faulty(Callback::Forward, self.terms(features)?, facts.step)
     }
 
@@ -76,8 +79,11 @@ impl Loss for FaultyLoss {
         self.config.trip(Callback::BeforeStep)
     }
 
-    fn after_update(&mut self, _features: &Features, facts: &Facts) -> Result<()> {
+    fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<()> {
         self.config.trip(Callback::AfterUpdate)?;
+        if self.config.has(Callback::AfterUpdate, Fault::ChangesInput) {
+            features.get(1, &self.map)?.detach().mul_(2.0);
+        }
         let flips = self.config.has(Callback::AfterUpdate, Fault::FlipBit) && self.config.is_this_rank();
         if flips && facts.step == self.config.step {
             let bits = self.scale.detach().view_kind(Kind::I32);
@@ -129,13 +135,15 @@ impl FaultyLoss {
                 (terms.total, terms.terms[1].1) = (nan(total), nan(size));
             }
             Fault::Kill if due => self.config.kill(),
+            Fault::Exit | Fault::Abort | Fault::Segfault | Fault::Hang if due => self.config.end(),
+            Fault::Leak => std::mem::forget(vec![1_u8; 1 << 20]),
             Fault::TermShape => terms.terms[1].1 = size.expand(3),
             Fault::TermKind => terms.terms[1].1 = size.to_kind(Kind::I64),
             Fault::TermUndefined => terms.terms[1].1 = undefined(),
             Fault::TermNotANumber if due => terms.terms[1].1 = nan(size),
-            Fault::NoGradLeft => std::mem::forget(tch::no_grad_guard()),
-            Fault::AutocastLeft => leave_autocast_on(),
-            Fault::ThreadsLeft => tch::set_num_threads(tch::get_num_threads() + 1),
+            Fault::NoGradLeft => left::no_grad(),
+            Fault::AutocastLeft => left::autocast_on(),
+            Fault::ThreadsLeft => left::threads(),
             _ => {}
         }
         Ok(terms)

@@ -1,6 +1,9 @@
 //! The faults that are alike in every callback: panics and errors of libtorch.
 
-use crate::config::{Callback, Fault, FaultyConfig};
+use crate::{
+    config::{Callback, Fault, FaultyConfig},
+    left,
+};
 use infomax_sdk::{Device, Kind, Result, Tensor};
 
 impl FaultyConfig {
@@ -21,15 +24,35 @@ impl FaultyConfig {
                 let matrix = Tensor::ones([2, 3], Kind::F32, Device::Cpu);
                 drop(matrix.matmul(&matrix));
             }
-            Fault::TorchPanic => {
-                let matrix = tch::Tensor::ones([2, 3], (tch::Kind::Float, tch::Device::Cpu));
-                drop(matrix.matmul(&matrix));
-            }
+            Fault::TorchPanic => left::panic_in_libtorch(),
             Fault::Sleep => std::thread::sleep(std::time::Duration::from_millis(100)),
             Fault::Kill if self.step == 0 => self.kill(),
+            Fault::Huge => drop(Tensor::zeros(1 << 38, Kind::F32, Device::Cpu)),
+            Fault::Globals => left::change_globals(),
+            Fault::Hang if !matches!(callback, Callback::Forward) => self.end(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Ends the process, or leaves it hanging, where the config says so; only once, where a file tells.
+    pub fn end(&self) {
+        if let Some(file) = &self.once {
+            if file.exists() {
+                return;
+            }
+            std::fs::write(file, "").expect("a folder to write to");
+        }
+        match self.fault {
+            Fault::Exit => std::process::exit(0),
+            Fault::Abort => std::process::abort(),
+            Fault::Segfault => {
+                // SAFETY: none: the address is in no page, which is the fault that is asked for.
+                unsafe { std::ptr::dangling_mut::<u8>().write_volatile(1) };
+            }
+            Fault::Hang => std::thread::sleep(std::time::Duration::from_secs(600)),
+            _ => {}
+        }
     }
 
     /// Whether the fault belongs to this process.
@@ -54,23 +77,4 @@ impl FaultyConfig {
     pub fn trip_hard(&self, callback: Callback) {
         self.trip(callback).unwrap_or_else(|error| panic!("{error}"));
     }
-}
-
-// at::autocast's own function: tch can't switch autocast on for a CPU.
-unsafe extern "C" {
-    #[link_name = "_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"]
-    fn set_autocast_enabled(device_type: i8, enabled: bool);
-}
-
-/// Switches autocast on for the CPU and leaves it so.
-pub fn leave_autocast_on() {
-    // SAFETY: sets a value of this thread; 0 is c10::DeviceType::CPU, an i8.
-    unsafe { set_autocast_enabled(0, true) };
-}
-
-/// A tensor that holds nothing at all.
-pub fn undefined() -> Tensor {
-    let empty = std::mem::ManuallyDrop::new(tch::Tensor::new());
-    // SAFETY: the handle is live, and given up by its owner.
-    unsafe { Tensor::from_handle(empty.as_ptr().cast_mut().cast()) }
 }

@@ -1,0 +1,124 @@
+//! `infomax plugin check`: the conformance kit, from outside.
+
+use crate::{
+    cli::say,
+    conformance::{self, Report},
+    error::{Error, Fault, Result},
+    native,
+    plugin::{Candidate, PluginError, load},
+};
+use clap::Args;
+use serde_json::{Map, Value};
+use std::{path::PathBuf, time::Instant};
+
+/// Check a library: every component through the boundary, as training would call it.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A library file, or the name of a plugin or of a component
+    library: PathBuf,
+    /// Check with another setting than the default: `KIND.NAME.FIELD=VALUE`, as in `loss.my-loss.projector_dim=8`
+    #[arg(long = "set", value_name = "SETTING")]
+    settings: Vec<String>,
+    /// Only the components of this name
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+impl Check {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A library that is refused, a setting that is none, a check that failed.
+    pub fn run(&self) -> Result<()> {
+        let path = super::named(&self.library)?;
+        let candidate = Candidate::read(&path, &[]).map_err(Error::from)?;
+        let mut manifest = serde_json::to_value(&candidate.manifest).expect("a manifest is plain data");
+        let components = manifest["components"].as_array_mut().expect("a manifest lists components");
+        if let Some(only) = &self.only {
+            components.retain(|component| component["name"] == Value::from(only.as_str()));
+            if components.is_empty() {
+                let names: Vec<_> = candidate.manifest.components.iter().map(|c| format!("`{}`", c.name)).collect();
+                let fault = Fault::new(format!("the library has no component `{only}`"));
+                return Err(Error::config(fault.hint(format!("it has {}", names.join(", ")))));
+            }
+        }
+        let configs = configs(&self.settings, &candidate)?;
+        say(&format!("{} — {}", candidate.label(), candidate.manifest.rustc));
+        let library = load(&candidate)?;
+        native::set_threads(1);
+        let start = Instant::now();
+        let configs: Vec<(&str, &str, Value)> =
+            configs.iter().map(|(kind, name, config)| (kind.as_str(), name.as_str(), config.clone())).collect();
+        let report = conformance::check(library.module, &serde_json::to_vec(&manifest).expect("as above"), &configs);
+        print(&report);
+        let (passed, failed) = (report.passed.len(), report.findings.len());
+        say(&format!("\n{passed} checks passed, {failed} failed, in {:.1} s", start.elapsed().as_secs_f64()));
+        match report.findings.first() {
+            None => Ok(()),
+            Some(first) => {
+                let fault = Fault::new(format!("{failed} of {} checks failed", passed + failed)).at(format!(
+                    "{}, {}: {}",
+                    candidate.path.display(),
+                    first.component,
+                    first.check
+                ));
+                Err(PluginError::Unfit {
+                    fault: fault.hint("each line above that begins with FAIL says what to change"),
+                }
+                .into())
+            }
+        }
+    }
+}
+
+fn print(report: &Report) {
+    let mut components: Vec<&str> = Vec::new();
+    for line in &report.lines {
+        if !components.contains(&line.component.as_str()) {
+            components.push(&line.component);
+        }
+    }
+    for component in components {
+        say(&format!("\n{component}"));
+        for line in report.lines.iter().filter(|line| line.component == component) {
+            let mark = if line.passed { "ok  " } else { "FAIL" };
+            let said = if line.said.is_empty() { String::new() } else { format!(": {}", line.said) };
+            say(&format!("  {mark}  {}{said}", line.check));
+        }
+        let about = format!("{component}: ");
+        for note in report.notes.iter().filter_map(|note| note.strip_prefix(&about)) {
+            say(&format!("  --    not checked: {note}"));
+        }
+    }
+}
+
+/// Configs by kind and name, out of settings.
+fn configs(settings: &[String], candidate: &Candidate) -> Result<Vec<(String, String, Value)>> {
+    let mut configs: Vec<(String, String, Value)> = Vec::new();
+    for setting in settings {
+        let wrong = |why: String| {
+            let fault = Fault::new(format!("`--set {setting}` {why}"));
+            Error::config(fault.hint("write `KIND.NAME.FIELD=VALUE`, as in `loss.my-loss.projector_dim=8`"))
+        };
+        let (key, value) = setting.split_once('=').ok_or_else(|| wrong("has no value".to_owned()))?;
+        let parts: Vec<&str> = key.split('.').collect();
+        let [kind, name, field] = parts[..] else { return Err(wrong("names no field of a component".to_owned())) };
+        let component = candidate.manifest.components.iter().find(|c| c.kind == kind && c.name == name);
+        let component = component.ok_or_else(|| wrong(format!("names a {kind} `{name}` that the library has not")))?;
+        if component.schema["properties"].get(field).is_none() {
+            let known = component.schema["properties"].as_object().into_iter().flatten();
+            let known: Vec<_> = known.map(|(name, _)| format!("`{name}`")).collect();
+            return Err(wrong(format!("names no field of {kind} `{name}`, which has {}", known.join(", "))));
+        }
+        let value: Value = toml::from_str::<Map<String, Value>>(&format!("value = {value}"))
+            .ok()
+            .and_then(|table| table.get("value").cloned())
+            .unwrap_or_else(|| Value::from(value));
+        let at = configs.iter().position(|(k, n, _)| k == kind && n == name).unwrap_or_else(|| {
+            configs.push((kind.to_owned(), name.to_owned(), Value::Object(Map::new())));
+            configs.len() - 1
+        });
+        configs[at].2[field] = value;
+    }
+    Ok(configs)
+}
