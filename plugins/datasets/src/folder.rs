@@ -192,9 +192,8 @@ fn parts_below(config: &config::ImageFolder, notes: &mut Vec<String>) -> Result<
         return listed(config);
     }
     let root = published::inner_root(&config.root);
-    if config.layout == Layout::Plain
-        && let Some([(train, train_list), (val, val_list)]) = published::places365(&root)?
-    {
+    let places = if config.layout == Layout::Plain { published::places365(&root)? } else { None };
+    if let Some([(train, train_list), (val, val_list)]) = places {
         let part = |name, index, serves, list: &Path| Part { name, index, serves, from: names::path(list) };
         notes.push("the folders are those of Places365, the labels those of its lists".to_owned());
         return Ok(vec![
@@ -266,11 +265,11 @@ fn index_of(folders: &[PathBuf], config: &config::ImageFolder, kind: Kind, notes
     if config.layout == Layout::Unlabelled || kind == Kind::Unlabelled {
         return Ok(Index::unlabelled(folders));
     }
-    if let [folder] = folders
-        && let Some((index, list)) = published::annotated(folder, kind)?
-    {
-        notes.push(format!("the labels of `{}` are those of `{}`", shown(), names::path(&list)));
-        return Ok(index);
+    if let [folder] = folders {
+        if let Some((index, list)) = published::annotated(folder, kind)? {
+            notes.push(format!("the labels of `{}` are those of `{}`", shown(), names::path(&list)));
+            return Ok(index);
+        }
     }
     let mut flat = true;
     for folder in folders {

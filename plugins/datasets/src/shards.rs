@@ -106,11 +106,11 @@ pub(crate) fn find(
             splits.entry(kind.map_or(Kind::Train, |(kind, _)| kind)).or_default().push(path);
         }
     }
-    if !splits.contains_key(&Kind::Train)
-        && let Some(first) = splits.keys().next().copied()
-    {
-        let only = splits.remove(&first).expect("a key of the map"); // the only split there is serves training
-        splits.insert(Kind::Train, only);
+    if !splits.contains_key(&Kind::Train) {
+        // The only split there is serves training.
+        if let Some((_, only)) = splits.pop_first() {
+            splits.insert(Kind::Train, only);
+        }
     }
     Ok(splits.into_iter().map(|(kind, paths)| (kind.name(), paths)).collect())
 }

@@ -66,9 +66,9 @@ fn refuse_after_panic(panicked: &AtomicBool) -> Result<()> {
 }
 
 fn note_panic<R>(panicked: &AtomicBool, result: &FfiResult<R>) {
-    if let infomax_abi::abi_stable::std_types::RResult::RErr(error) = result
-        && error.kind == ErrorKind::Panic as u32
-    {
-        panicked.store(true, Ordering::Relaxed);
+    if let infomax_abi::abi_stable::std_types::RResult::RErr(error) = result {
+        if error.kind == ErrorKind::Panic as u32 {
+            panicked.store(true, Ordering::Relaxed);
+        }
     }
 }

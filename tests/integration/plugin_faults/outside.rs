@@ -270,7 +270,10 @@ fn copied_sdk(folder: &str, change: impl Fn(&str, String) -> String) -> PathBuf 
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "toml") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| ["rs", "toml", "md"].iter().any(|known| extension == *known))
+            {
                 let name = path.strip_prefix(root()).expect("the SDK lies in the workspace");
                 let text = fs::read_to_string(&path).unwrap();
                 let name = name.to_str().expect("the SDK's files are named in text");
