@@ -89,7 +89,7 @@ pub struct EncoderTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_prefix: Option<String>,
     /// Patches down and across of a transformer's position embedding in a file of weights, where they make no square.
-    #[schemars(with = "Option<[u32; 2]>", inner(range(min = 1, max = 10_000)))]
+    #[schemars(with = "Option<[u32; 2]>", inner(range(min = 1, max = 10_000)), extend("unit" = "patches"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_grid: Option<[i64; 2]>,
     /// Whether to cast weights of another number format, which are refused otherwise.

@@ -5,7 +5,7 @@ use super::{native::Store, place::STORE_IS_SERVED, report::Report};
 use crate::{
     child::ends_with_this_process,
     error::{Error, Fault, Result},
-    train::Signals,
+    train::{Signals, held_for},
 };
 use std::{
     ffi::OsString,
@@ -134,6 +134,10 @@ fn start(job: &Job<'_>, folder: &Path, number: usize, port: u16) -> Result<Rank>
     }
     command.stdin(Stdio::null());
     ends_with_this_process(&mut command, libc::SIGKILL);
+    // What a rank is asked while it is being loaded, by a launcher or from here, is not its end. `selfcheck`'s don't listen.
+    if job.arguments.first().is_some_and(|word| word == "train") {
+        held_for(&mut command);
+    }
     let child = command.spawn().map_err(Error::io("start", &executable))?;
     Ok(Rank { number, child, report, ended: None })
 }

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     plugin::lock::Lock,
     record::write_whole,
+    train::held_for,
 };
 use std::{
     ffi::OsString,
@@ -75,6 +76,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::from(output)).stderr(Stdio::from(same));
         // Without its driver the cell ends as at any signal: its state is saved.
         ends_with_this_process(&mut command, libc::SIGTERM);
+        held_for(&mut command);
         let (lock, cores) = (lease.descriptor(), core_set(&slot.cores));
         // SAFETY: between fork and exec the closure makes two system calls and touches no memory of other threads.
         unsafe {

@@ -121,7 +121,9 @@ impl Run<'_> {
 
     /// Trains to the end of the budget.
     pub(super) fn go_on(mut self) -> Result<Outcome> {
-        if self.has_nothing_left() {
+        // Only rank 0 sees the mark of the end: what one has left, all have.
+        let left = f64::from(u8::from(!self.has_nothing_left()));
+        if self.group.gather_numbers(left)?.iter().all(|left| *left == 0.0) {
             self.say_last("this run is finished: nothing left to do");
             return Ok(Outcome { was_finished: true, ..self.outcome() });
         }

@@ -43,5 +43,5 @@ pub use prepare::{Prepared, prepare};
 pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
-pub use signals::Signals;
+pub use signals::{Signals, held_for};
 pub use step::{StepOutcome, Stepper};

@@ -9,7 +9,9 @@ use signal_hook::{
     low_level,
 };
 use std::{
+    os::unix::process::CommandExt,
     path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -53,12 +55,38 @@ impl Signals {
             let registered = unsafe { low_level::register(signal, heard) };
             registered.map_err(Error::io("listen to signals of", Path::new("/proc/self")))?;
         }
+        mask(libc::SIG_UNBLOCK);
         Ok(Self(first))
     }
 
     /// Whether an end was asked for.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Has a child that will listen hear from its first moment on: what comes before it listens waits until then.
+pub fn held_for(command: &mut Command) {
+    // SAFETY: between fork and exec the closure makes one system call and touches no memory of other threads.
+    unsafe {
+        command.pre_exec(|| {
+            mask(libc::SIG_BLOCK);
+            Ok(())
+        });
+    }
+}
+
+/// Holds requests to end, or lets those through that were held by whoever started this process, or by the binary before its
+/// libraries were loaded.
+fn mask(how: libc::c_int) {
+    // SAFETY: the set is filled before it is used, and lives during the calls.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [SIGINT, SIGTERM, SIGUSR1] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
     }
 }
 

@@ -54,6 +54,22 @@ fn r09_all_go_on_from_what_the_first_has() {
     figure("R09", "cases that go on from the first one's", cases.len(), cases.len());
 }
 
+/// A signal that comes after the last step leaves a run whose end is still to be written, which rank 0 alone can see.
+#[test]
+fn r09_a_run_that_lacks_its_end_alone_is_finished_by_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ranks(folder.path(), "run", 2, &["checkpoint.keep=10"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let encoder = folder.path().join("runs/run/encoder.safetensors");
+    let whole = fs::read(&encoder).unwrap();
+    fs::remove_file(&encoder).unwrap();
+    for said in ["done", "this run is finished"] {
+        let output = run(folder.path(), &["train", "--resume", "runs/run", "--nproc", "2"]);
+        assert!(output.status.success() && text(&output).contains(said), "{}", text(&output));
+        assert!(fs::read(&encoder).unwrap() == whole);
+    }
+}
+
 #[test]
 fn r10_a_save_that_fails_commits_nothing_and_is_told_by_all() {
     let folder = tempfile::tempdir().unwrap();

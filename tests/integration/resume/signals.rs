@@ -112,6 +112,24 @@ fn t08_a_second_request_ends_it_at_once_and_the_same_one_heard_twice_does_not() 
     assert_ends_alike(folder.path(), "whole", "run");
 }
 
+/// Before `main`, while libraries are loaded, for a third of a second.
+#[test]
+fn t08_a_signal_before_the_program_begins_is_heard_when_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, asked) in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1].into_iter().enumerate() {
+        let child = start(folder.path(), &format!("run-{n}"), &[]);
+        let is_held = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
+            u64::from_str_radix(held.trim(), 16).unwrap_or(0) & (1 << (asked - 1)) != 0
+        };
+        wait_until(is_held);
+        signal(&child, asked);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(75), "{:?} {}", output.status, errors(&output, folder.path()));
+    }
+}
+
 #[test]
 fn t09_a_signal_while_a_checkpoint_is_written_leaves_one_of_its_step() {
     let folder = tempfile::tempdir().unwrap();
