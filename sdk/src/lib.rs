@@ -6,8 +6,11 @@
 //!
 //! Tensors are handles to the host's: a plugin is built by a Rust compiler alone, without libtorch, and runs on any host
 //! that has the operators it uses.
+//!
+//! The [`book`] leads from nothing to a trained component, and has a whole example of each kind.
 
 pub mod augmentation;
+pub mod book;
 pub mod check;
 pub mod dataset;
 pub mod encoder;
