@@ -1,5 +1,6 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
+mod authoring;
 mod checkpoint_faults;
 mod comparison;
 mod config_commands;

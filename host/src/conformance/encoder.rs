@@ -2,7 +2,7 @@
 
 use super::{
     subject::{Subject, no_panic, said, take},
-    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound},
+    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound, torch_said},
 };
 use crate::{
     config::Precision,
@@ -208,7 +208,7 @@ impl<'a> Instance<'a> {
         };
         let parameters: Vec<Tensor> =
             self.tensors()?.into_iter().filter(|n| n.role == Role::Parameter).map(|n| n.tensor).collect();
-        value()?.f_backward().map_err(|error| error.to_string())?;
+        value()?.f_backward().map_err(torch_said)?;
         let gradients: Vec<_> =
             parameters.iter().map(|p| Some(p.grad()).filter(Tensor::defined).map(|g| g.copy())).collect();
         // Parameters that a config leaves inactive exist in the published checkpoints and get no gradient.
@@ -276,7 +276,7 @@ impl<'a> Instance<'a> {
         rate(BATCH, || {
             let maps = self.forward(&view, Mode::Train)?;
             let sums: Vec<Tensor> = maps.iter().map(|map| map.mean(Kind::Float)).collect();
-            Tensor::stack(&sums, 0).sum(Kind::Float).f_backward().map_err(|error| error.to_string())
+            Tensor::stack(&sums, 0).sum(Kind::Float).f_backward().map_err(torch_said)
         })
     }
 

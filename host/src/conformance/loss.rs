@@ -3,7 +3,7 @@
 
 use super::{
     subject::{Subject, all, no_panic, said, take},
-    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound},
+    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound, torch_said},
 };
 use crate::{
     config::Precision,
@@ -206,7 +206,7 @@ impl<'a> Instance<'a> {
         if !total.requires_grad() {
             return Err("its total has no gradient, so nothing would learn".to_owned());
         }
-        total.f_backward().map_err(|error| error.to_string())?;
+        total.f_backward().map_err(torch_said)?;
         let gradient = |tensor: &Tensor| Some(tensor.grad()).filter(Tensor::defined).map(|gradient| gradient.copy());
         Ok(Outcome {
             total: total.detach(),
@@ -334,7 +334,7 @@ impl<'a> Instance<'a> {
                 let _autocast = arithmetic.begin();
                 self.forward(&features, &facts, 0..BATCH).map_err(|message| format!("in {name}: {message}"))?
             };
-            done.0.f_backward().map_err(|error| format!("in {name}, backward: {error}"))?;
+            done.0.f_backward().map_err(|error| format!("in {name}, backward: {}", torch_said(error)))?;
             let gradients = features.items().iter().map(|feature| feature.tensor.grad());
             if !finite(&done.0) || gradients.filter(Tensor::defined).any(|gradient| !finite(&gradient)) {
                 return Err(format!(
@@ -374,6 +374,10 @@ impl<'a> Instance<'a> {
             call(self.ffi.instance, lent.as_slice().into(), facts, rows.start as u64, rows.end as u64)
         });
         let given = take(given).map_err(said)?;
+        if given.features.len() != features.items().len() {
+            let (got, expected) = (given.features.len(), features.items().len());
+            return Err(format!("it gives {got} gradients for {expected} features: give one for each, none for zero"));
+        }
         let (total, terms) = terms(given.terms).map_err(said)?;
         // SAFETY: the plugin handed the tensors over.
         let features = given.features.into_iter().map(|gradient| unsafe { take_tensor(gradient) }).collect();
@@ -511,6 +515,7 @@ fn same(own: &Outcome, expected: &Outcome) -> Result<(), String> {
         let magnitude = |t: &Tensor| t.abs().max().to_kind(Kind::Double).double_value(&[]);
         let largest = expected.iter().flatten().map(magnitude).fold(1e-12, f64::max);
         let difference = |(own, expected): (&Option<Tensor>, &Option<Tensor>)| match (own, expected) {
+            (Some(own), Some(expected)) if own.size() != expected.size() => f64::INFINITY,
             (Some(own), Some(expected)) => magnitude(&(own - expected)) / largest,
             (Some(one), None) | (None, Some(one)) => magnitude(one) / largest,
             (None, None) => 0.0,

@@ -89,7 +89,7 @@ impl Before {
             if *name != to.name || from.size() != to.tensor.size() {
                 return Err(format!("two instances of one config differ in `{name}`"));
             }
-            tch::no_grad(|| to.tensor.f_copy_(from)).map_err(|error| error.to_string())?;
+            tch::no_grad(|| to.tensor.f_copy_(from)).map_err(torch_said)?;
         }
         Ok(())
     }
@@ -166,6 +166,11 @@ pub(super) fn follows_gradient(
         100.0 * found / slope,
         100.0 * TOLERANCE
     ))
+}
+
+/// libtorch's message without the C++ backtrace behind it.
+pub(super) fn torch_said(error: tch::TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// Whether calls leave memory behind: the resident set after a warm-up and after as many calls again, twice.

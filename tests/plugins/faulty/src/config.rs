@@ -97,4 +97,12 @@ pub enum Fault {
     ChangesInput,
     /// Whatever a process has once is changed.
     Globals,
+    /// An image counts by its place in the batch.
+    ByPlace,
+    /// A number is drawn from libtorch's generator.
+    Draws,
+    /// More than a half-precision number can hold comes up on the way.
+    OverflowsInHalf,
+    /// A gradient by hand is three times too long.
+    GradientWrong,
 }

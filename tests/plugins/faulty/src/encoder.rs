@@ -70,6 +70,10 @@ impl Encoder for FaultyEncoder {
             let map = colour_bc.matmul(&self.weight.t()).view([-1, CHANNELS, 1, 1]);
             maps.push(match self.config.fault {
                 _ if self.config.callback != Callback::Forward => vec![map],
+                Fault::ByPlace => {
+                    let place = Tensor::arange(1, map.size_of(0) + 1, Kind::F32, map.device());
+                    vec![map * place.view([-1, 1, 1, 1])]
+                }
                 Fault::Shape => vec![map.expand([-1, -1, 2, 2])],
                 Fault::Rank => vec![map.flatten(1, -1)],
                 Fault::Kind => vec![map.to_kind(Kind::I64)],

@@ -52,7 +52,7 @@ impl Loss for FaultyLoss {
         if self.config.has(Callback::Forward, Fault::ChangesInput) {
             features.get(0, &self.map)?.detach().mul_(2.0);
         }
-        self.faulty(Callback::Forward, self.terms(features)?, facts.step)
+        self.faulty(Callback::Forward, features, facts.step)
     }
 
     fn forward_backward(&self, features: &Features, facts: &Facts, _rows: Range<i64>) -> Result<Gradients> {
@@ -65,10 +65,11 @@ impl Loss for FaultyLoss {
         if self.config.overflow_steps.contains(&facts.step) {
             gradients[0] = Some(apart.full_like(f64::INFINITY));
         }
-        let terms = self.faulty(Callback::ForwardBackward, self.terms(features)?, facts.step)?;
+        let terms = self.faulty(Callback::ForwardBackward, features, facts.step)?;
         match self.config.fault {
             Fault::GradientShape => gradients[1] = Some(apart.flatten(0, -1)),
             Fault::GradientMissing => gradients.truncate(1),
+            Fault::GradientWrong => gradients[0] = Some((apart + size) * 3.0),
             _ => {}
         }
         let scale = one_bd.to_kind(Kind::F32).square().mean().detach().reshape(1);
@@ -118,7 +119,8 @@ impl FaultyLoss {
         Ok(Terms::sum([("distance", 1.0, distance), ("size", 1.0, size)]))
     }
 
-    fn faulty(&self, callback: Callback, mut terms: Terms, step: u64) -> Result<Terms> {
+    fn faulty(&self, callback: Callback, features: &Features, step: u64) -> Result<Terms> {
+        let mut terms = self.terms(features)?;
         if self.config.callback != callback || !self.config.is_this_rank() {
             return Ok(terms);
         }
@@ -137,6 +139,17 @@ impl FaultyLoss {
             Fault::Kill if due => self.config.kill(),
             Fault::Exit | Fault::Abort | Fault::Segfault | Fault::Hang if due => self.config.end(),
             Fault::Leak => std::mem::forget(vec![1_u8; 1 << 20]),
+            Fault::ByPlace => {
+                let one_bd = features.get(0, &self.map)?.to_kind(Kind::F32).flatten(1, -1);
+                let place_b1 = Tensor::arange(0, one_bd.size_of(0), Kind::F32, one_bd.device()).unsqueeze(1);
+                terms.total = total + (one_bd * place_b1).mean();
+            }
+            Fault::Draws => terms.total = total + Tensor::rand([0i64; 0], Kind::F32, total.device()),
+            Fault::OverflowsInHalf => {
+                let one_bd = features.get(0, &self.map)?;
+                let kept = (one_bd * 3e5 * 1e-5).to_kind(Kind::F32).mean();
+                terms.total = total + kept;
+            }
             Fault::TermShape => terms.terms[1].1 = size.expand(3),
             Fault::TermKind => terms.terms[1].1 = size.to_kind(Kind::I64),
             Fault::TermUndefined => terms.terms[1].1 = undefined(),
