@@ -25,5 +25,8 @@ fn main() {
         .loss::<config::AlignUniform>("align-uniform", "Views lie close together, images spread over the sphere", &[])
         .loss::<config::SwAv>("swav", "SwAV: views predict each other's assignment to prototypes", &["stop-gradient"])
         .loss::<config::LocalDim>("local-dim", "Deep InfoMax: a global feature knows its image's local features", &[])
+        .loss::<config::WMse>("w-mse", "W-MSE: views agree in a whitened space", &[])
+        .loss::<config::Mmcr>("mmcr", "MMCR: the centroids of images span as much as they can", &[])
+        .loss::<config::LeJepa>("lejepa", "LeJEPA: views agree, projections become an isotropic Gaussian", &[])
         .write();
 }

@@ -1,11 +1,13 @@
 """Records losses, terms, gradients and state changes of the losses in plugins/losses.
 
 Each loss is restated here from its paper's equation, in plain loops and without a look at the Rust code, so that the two
-agree only if both say what the paper says. Heads are PyTorch modules whose parameter names are the plugin's.
+agree only if both say what the paper says. W-MSE, MMCR and LeJEPA are the package lightly's own. Heads are PyTorch modules
+whose parameter names are the plugin's.
 
     python tests/recorded/record_losses.py
 
-Recorded with Python 3, torch 2.11.0 (CPU), safetensors 0.8.0. Everything is computed in float64 from float32 numbers and
+Recorded with Python 3, torch 2.11.0 (CPU), safetensors 0.8.0, lightly 1.6.0 (and torchvision 0.26.0, which it imports).
+Everything is computed in float64 from float32 numbers and
 stored in float32. A file `<loss>[-<variant>].safetensors` holds:
 
     feature/<encoder|momentum_encoder>/<view>/<map>   what the loss gets          labels (where it asks)
@@ -19,8 +21,11 @@ and as metadata `recorded`: JSON with `loss`, `config`, `groups` (of the views),
 import json
 import math
 from pathlib import Path
+from unittest import mock
 
 import torch
+from lightly import loss as lightly_loss
+from lightly.loss import lejepa_loss
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -399,6 +404,121 @@ def local_dim(variant, estimator, maps, local, views, config):
     s.write(negative - positive, {"positive": positive, "negative": negative})
 
 
+# Random draws: the SDK's keys and ChaCha8, restated from the definitions of SplitMix64 and ChaCha -----------------------
+
+WORD, LONG = 2**32 - 1, 2**64 - 1
+
+
+def mix(x):
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & LONG
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & LONG
+    return x ^ (x >> 31)
+
+
+def fold(key, number):
+    a = mix(key[0] ^ mix((number + 0x9E3779B97F4A7C15) & LONG))
+    return a, mix((((key[1] << 23) | (key[1] >> 41)) & LONG) ^ a)
+
+
+def purpose(key, name):
+    key = fold(key, len(name))
+    for byte in name.encode():
+        key = fold(key, byte)
+    return key
+
+
+KEY = mix(1), mix(1 ^ 0x6A09E667F3BCC908)  # of the step: the tests' `Key::new(1)`
+
+
+def numbers(key):
+    """64-bit numbers of ChaCha8 with a 64-bit counter, the key in the first 16 bytes."""
+    seed = [part >> shift & WORD for part in key for shift in (0, 32)] + [0] * 4
+    counter = 0
+    while True:
+        start = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *seed, counter & WORD, counter >> 32, 0, 0]
+        x = list(start)
+
+        def quarter(a, b, c, d):
+            for to, by, turned, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                x[to] = (x[to] + x[by]) & WORD
+                y = x[turned] ^ x[to]
+                x[turned] = ((y << bits) | (y >> (32 - bits))) & WORD
+
+        for _ in range(4):
+            for i in range(4):
+                quarter(i, 4 + i, 8 + i, 12 + i)
+            for i in range(4):
+                quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+        words = [(one + two) & WORD for one, two in zip(x, start)]
+        yield from (low | high << 32 for low, high in zip(words[::2], words[1::2]))
+        counter += 1
+
+
+def shuffled(count, key):
+    order, draws = list(range(count)), numbers(key)
+    for i in range(count - 1, 0, -1):
+        j = (next(draws) * (i + 1)) >> 64
+        order[i], order[j] = order[j], order[i]
+    return torch.tensor(order)
+
+
+def normals(rows, columns, key):
+    draws = numbers(key)
+    uniform = lambda: (next(draws) >> 11) / 2**53
+    drawn = []
+    while len(drawn) < rows * columns:
+        radius = math.sqrt(-2 * math.log(1 - uniform()))
+        angle = 2 * math.pi * uniform()
+        drawn += [radius * math.cos(angle), radius * math.sin(angle)]
+    return torch.tensor(drawn[: rows * columns], dtype=torch.float64).reshape(rows, columns)
+
+
+# W-MSE, lightly's ------------------------------------------------------------------------------------------------------
+
+
+def w_mse(variant, side, part, rounds, epsilon, batch):
+    s = Sample("w-mse", variant, side=side, batch=batch, config=small(
+        projector_dim=3, whitening_batch=part, whitening_rounds=rounds, whitening_epsilon=epsilon))
+    g = s.module("projector", mlp(C, 7, 3))
+    za, zb = g(s.vector(0)), g(s.vector(1))
+    loss = lightly_loss.WMSELoss(
+        embedding_dim=3, eps=epsilon, track_running_stats=False, w_iter=rounds, w_size=part).double()
+    orders = (shuffled(batch, fold(purpose(KEY, "whitening"), i)) for i in range(rounds))
+    with mock.patch("torch.randperm", lambda count: next(orders)):  # the one draw of lightly's
+        s.write(loss(torch.cat([za, zb])), {"spread": spread(za)})
+
+
+# MMCR, lightly's -------------------------------------------------------------------------------------------------------
+
+
+def mmcr(variant, side, weight):
+    s = Sample("mmcr", variant, side=side, config=small(image_weight=weight))
+    g = s.module("projector", mlp(C, 7, 5))
+    za, zb = unit(g(s.vector(0))), unit(g(s.vector(1)))
+    nuclear = lambda m: torch.linalg.matrix_norm(m, "nuc")
+    terms = {"centroids": nuclear((za + zb) / 2)}
+    if weight:
+        terms["images"] = sum(nuclear(torch.stack([a, b])) for a, b in zip(za, zb)) / B
+    s.write(lightly_loss.MMCRLoss(weight)(za[:, None], zb[:, None]), terms)
+
+
+# LeJEPA, lightly's -----------------------------------------------------------------------------------------------------
+
+
+def lejepa(variant, side, config):
+    s = Sample("lejepa", variant, side=side, config=small(**config))
+    g = s.module("projector", mlp(C, 7, 7, 5))
+    z = torch.stack([g(s.vector(0)), g(s.vector(1))])
+    count, weight = config["directions"], config.get("sigreg_weight", 0.05)
+    sigreg = lightly_loss.SIGReg(
+        knots=config.get("frequencies", 17), t_max=config.get("frequency_limit", 3.0), num_vectors=count).double()
+    drawn = normals(count, 5, purpose(KEY, "directions")).T.contiguous()
+    with mock.patch("torch.randn", lambda *shape, **_: drawn.clone()):  # the one draw of lightly's
+        gaussian = sigreg(z)
+    invariance = lejepa_loss.lejepa_invariance_loss(all_proj=z, global_proj=z)  # both views are global
+    s.write(weight * gaussian + (1 - weight) * invariance, {"invariance": invariance, "sigreg": gaussian})
+
+
 if __name__ == "__main__":
     nt_xent(None, 1, 0.2, False)
     nt_xent("norm-map", 2, 0.5, True)
@@ -425,3 +545,10 @@ if __name__ == "__main__":
     local_dim("jsd", "jsd", two_maps, "local", 2, {"layer_norm": False})
     local_dim("dv", "dv", {VEC: 1, "coarse": 2, "local": 3}, "coarse", 1, {})
     local_dim("named", "nce", {VEC: 2, "local": 3}, "local", 3, {"local_map": "local"})
+    w_mse(None, 1, 6, 1, 1e-4, 6)
+    w_mse("parts-map", 2, 6, 3, 0.05, 12)
+    mmcr(None, 1, 0.0)
+    mmcr("images-map", 2, 0.5)
+    lejepa(None, 1, {"directions": 16})
+    lejepa("few-frequencies-map", 2, {
+        "directions": 7, "frequencies": 5, "frequency_limit": 2.0, "sigreg_weight": 0.3})

@@ -10,7 +10,9 @@ mod correlation;
 mod cosine;
 mod dcl;
 mod embedding;
+mod lejepa;
 mod local_dim;
+mod mmcr;
 mod moco_v2;
 mod momentum_mlp;
 mod nt_xent;
@@ -21,6 +23,7 @@ mod simsiam;
 mod supcon;
 mod swav;
 mod vicreg;
+mod w_mse;
 
 use infomax_sdk::projected::Projected;
 
@@ -37,5 +40,8 @@ infomax_sdk::export_plugin! {
         "align-uniform" => Projected<config::AlignUniform>,
         "swav" => swav::SwAvLoss,
         "local-dim" => local_dim::LocalDimLoss,
+        "w-mse" => w_mse::WMseLoss,
+        "mmcr" => Projected<config::Mmcr>,
+        "lejepa" => Projected<config::LeJepa>,
     },
 }

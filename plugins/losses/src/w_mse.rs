@@ -1,0 +1,124 @@
+//! `w-mse`: views agree in a whitened space, which leaves no room to collapse.
+//!
+//! 2 − 2·mean cos(w, w′), with w = L⁻¹·(z − mean z) and L·Lᵀ = (1 − ε)·Cov(z) + ε·1 over a part of the batch, covariances with
+//! n − 1. Images are dealt out to parts by the step's key, the same parts for both views, several times over where asked; what
+//! does not fill a part of its own makes the others larger. Whitening is in f64: it divides by what varies least.
+//!
+//! # Source
+//! Ermolov, Siarohin, Sangineto, Sebe 2021, arXiv:2007.06346, equations 3 to 6 and section 3.2; ε is 0 there.
+//!
+//! # Shapes
+//! B images · N images of a part · D numbers of the projection.
+
+use crate::{
+    config::WMse,
+    cosine::{mean_cosine, spread},
+};
+use infomax_sdk::{
+    Device, Error, Facts, Features, Kind, Loss, LossDescription, LossInput, NamedTensor, Representation, Result,
+    Tensor, Terms,
+    nn::MlpPlan,
+    projected::{OnProjections, Projected, terms},
+};
+use std::ops::Range;
+
+/// W-MSE's loss.
+pub struct WMseLoss(Projected<WMse>);
+
+impl Loss for WMseLoss {
+    type Config = WMse;
+
+    fn describe(config: &WMse, input: &LossInput) -> Result<LossDescription> {
+        let description = Projected::describe(config, input)?;
+        let d = config.projector(Representation::new(input)?.channels()).output;
+        let n = i64::from(config.whitening_batch);
+        if n < 2 * d {
+            return Err(Error::config(format!(
+                "loss `w-mse` whitens {d} channels by `whitening_batch` = {n} images, which must be twice as many"
+            ))
+            .hint(format!("set `whitening_batch` to at least {}, or a smaller `projector_dim`", 2 * d)));
+        }
+        Ok(description)
+    }
+
+    fn create(config: &WMse, input: &LossInput, device: Device) -> Result<Self> {
+        Self::describe(config, input)?;
+        Ok(Self(Projected::create(config, input, device)?))
+    }
+
+    fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
+        self.0.forward(features, facts, rows)
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        self.0.tensors()
+    }
+}
+
+impl OnProjections for WMse {
+    const NAME: &'static str = "w-mse";
+
+    fn projector(&self, channels: i64) -> MlpPlan {
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+    }
+
+    fn offers(&self) -> LossDescription {
+        terms(["spread"])
+    }
+
+    fn loss(&self, views_bd: [&Tensor; 2], facts: &Facts, _: Range<i64>) -> Result<Terms> {
+        let b = views_bd[0].size_of(0);
+        let wide_bd = views_bd.map(|z_bd| z_bd.to_kind(Kind::F64));
+        let mut cosines = Vec::new();
+        for part in self.parts(b, facts) {
+            let share = part.len() as f64 / b as f64;
+            let index = Tensor::from_slice(&part, [part.len() as i64], views_bd[0].device());
+            let [one_nd, two_nd] =
+                [0, 1].map(|view| whitened(&wide_bd[view].index_select(0, &index), self.whitening_epsilon));
+            cosines.push(mean_cosine(&one_nd, &two_nd) * share);
+        }
+        let rounds = self.rounds(b) as f64;
+        let total = Tensor::stack(&cosines, 0).sum() * (-2.0 / rounds) + 2.0;
+        Ok(Terms::new(total.to_kind(views_bd[0].kind())).with("spread", spread(views_bd[0])))
+    }
+}
+
+impl WMse {
+    /// How many parts a batch gives; a batch that is too small for one is one.
+    fn parts_of(&self, b: i64) -> i64 {
+        (b / i64::from(self.whitening_batch)).max(1)
+    }
+
+    /// How often images are dealt out; a single part is the same each time.
+    fn rounds(&self, b: i64) -> u32 {
+        if self.parts_of(b) == 1 { 1 } else { self.whitening_rounds }
+    }
+
+    /// The images of each part of each round.
+    fn parts(&self, b: i64, facts: &Facts) -> Vec<Vec<i64>> {
+        let count = self.parts_of(b);
+        let mut parts = Vec::new();
+        for round in 0..self.rounds(b) {
+            let mut order: Vec<i64> = (0..b).collect();
+            if count > 1 {
+                facts.key.purpose("whitening").fold(u64::from(round)).rng().shuffle(&mut order);
+            }
+            let border = |part: i64| (part * b / count) as usize;
+            parts.extend((0..count).map(|part| order[border(part)..border(part + 1)].to_vec()));
+        }
+        parts
+    }
+}
+
+/// Vectors whose mean is 0 and whose covariance is the identity, as far as ε lets it.
+///
+/// # Shapes
+/// From N × D to N × D.
+#[track_caller]
+fn whitened(z_nd: &Tensor, epsilon: f64) -> Tensor {
+    let [n, d] = z_nd.dims();
+    let centred_nd = z_nd - z_nd.mean_dim(0, true);
+    let covariance_dd = centred_nd.t().mm(&centred_nd) / (n - 1) as f64;
+    let shrunk_dd = covariance_dd * (1.0 - epsilon) + Tensor::eye(d, d, z_nd.kind(), z_nd.device()) * epsilon;
+    shrunk_dd.linalg_cholesky().linalg_solve_triangular(&centred_nd.t(), false).t()
+}
