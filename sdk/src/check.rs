@@ -23,7 +23,10 @@ macro_rules! check {
 pub fn run(package: &str, arguments: &[&str]) {
     let exe = env::current_exe().expect("a test has an executable");
     let library = library(&exe, package).unwrap_or_else(|| {
-        panic!("there is no library of `{package}` beside {}: it needs `crate-type = [\"cdylib\"]`", exe.display())
+        panic!(
+            "there is no library of `{package}` beside {}: it needs `crate-type = [\"cdylib\", \"rlib\"]`",
+            exe.display()
+        )
     });
     let host = env::var_os("INFOMAX").map_or_else(|| PathBuf::from("infomax"), PathBuf::from);
     let output = Command::new(&host).args(["plugin", "check"]).arg(&library).args(arguments).output();
