@@ -1,4 +1,4 @@
-"""The step of step.rs with torchvision's model, channels-last, on one thread: python plugins/encoders/benches/peer_step.py"""
+"""The step of encoder_step.rs with torchvision's model, channels-last, on one thread: python host/benches/peer_step.py"""
 import statistics
 import sys
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "tests/recorded"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests/recorded"))
 from record_encoders import DEPTHS, ResNet
 
 torch.set_num_threads(1)
