@@ -265,7 +265,7 @@ impl<'a> Instance<'a> {
 
     /// Forward passes once more and once more leave no memory behind.
     fn memory(&self, side: i64) -> Result<String, String> {
-        const CALLS: usize = 12;
+        const CALLS: usize = 6;
         const MOST: f64 = 256.0; // KiB a call
         let view = [images(side, 7)];
         growth(CALLS, || self.forward(&view, Mode::Evaluate).map(drop), MOST)

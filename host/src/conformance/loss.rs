@@ -355,7 +355,7 @@ impl<'a> Instance<'a> {
 
     /// Calls once more and once more leave no memory behind.
     fn memory(&self) -> Result<String, String> {
-        const CALLS: usize = 60;
+        const CALLS: usize = 8;
         const MOST: f64 = 64.0; // KiB a call
         let features = self.usual();
         let call = || self.differentiated(&features, &facts(0, 1), 0..BATCH).map(drop);

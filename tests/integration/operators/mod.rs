@@ -12,7 +12,12 @@ use std::sync::Once;
 /// Connects this binary's own copy of the SDK, as a library's entry does.
 fn connect() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| infomax_sdk::ffi::module::start(services()).into_result().expect("the host has what it takes"));
+    ONCE.call_once(|| {
+        // A library's hook is its own; in this binary it would silence every test that fails.
+        let hook = std::panic::take_hook();
+        infomax_sdk::ffi::module::start(services()).into_result().expect("the host has what it takes");
+        std::panic::set_hook(hook);
+    });
 }
 
 fn row(numbers: &[f32]) -> Tensor {
