@@ -6,7 +6,6 @@
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -86,7 +85,6 @@ struct Argument {
 
 struct Operator {
   c10::OperatorHandle handle;
-  std::string name;
   std::vector<Argument> arguments;
   size_t results;
 };
@@ -303,7 +301,7 @@ const void* infomax_operator(const char* name, const char* overload, uint32_t* r
   auto found = c10::Dispatcher::singleton().findSchema({name, overload});
   if (!found) return nullptr;
   const auto& schema = found->schema();
-  auto op = new Operator{*found, name, {}, schema.returns().size()};
+  auto op = new Operator{*found, {}, schema.returns().size()};
   for (const auto& argument : schema.arguments()) op->arguments.push_back(planned(argument));
   *results = static_cast<uint32_t>(op->results);
   return op;
@@ -384,12 +382,6 @@ char* infomax_tensor_parameter(const at::Tensor* tensor, at::Tensor** made) {
 }
 
 // 0 or 1 sets it, another number only asks; what was before.
-uint32_t infomax_plugin_grad_mode(uint32_t enabled) {
-  bool before = c10::GradMode::is_enabled();
-  if (enabled <= 1) c10::GradMode::set_enabled(enabled == 1);
-  return before;
-}
-
 uint32_t infomax_plugin_autocast(uint32_t device_type, uint32_t enabled) {
   if (device_type > 1) return 0;
   at::DeviceType type = device_type == 0 ? at::kCPU : at::kCUDA;

@@ -61,7 +61,7 @@ unsafe extern "C" {
     fn infomax_set_threads(count: c_int);
 }
 
-/// A message of libtorch, first line.
+/// A message of libtorch, the first line that says something: a C++ backtrace may follow.
 pub type NativeResult<T> = Result<T, String>;
 
 pub(crate) fn pointers(tensors: &[Tensor]) -> Vec<Pointer> {
@@ -73,10 +73,33 @@ pub(crate) fn check(message: *mut c_char) -> NativeResult<()> {
         return Ok(());
     }
     // SAFETY: the shim returns null or a NUL-terminated string that `infomax_free` frees.
-    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().lines().next().unwrap_or_default().to_owned();
+    let text = unsafe { own(message) };
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("libtorch failed without a word");
+    Err(line.trim_end().to_owned())
+}
+
+/// A text of the shim's.
+///
+/// # Safety
+/// A NUL-terminated string that `infomax_free` frees, not used again.
+pub(crate) unsafe fn own(text: *mut c_char) -> String {
+    // SAFETY: the caller's promise.
+    let own = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
     // SAFETY: freed once, not used again.
-    unsafe { infomax_free(message) };
-    Err(text)
+    unsafe { infomax_free(text) };
+    own
+}
+
+/// Whether gradients are tracked on this thread.
+pub(crate) fn grad_mode() -> bool {
+    // SAFETY: reads a value of this thread.
+    unsafe { infomax_grad_mode() != 0 }
+}
+
+/// Tracks gradients on this thread, or does not.
+pub(crate) fn set_grad_mode(enabled: bool) {
+    // SAFETY: sets a value of this thread that libtorch allows to change at any time.
+    unsafe { infomax_set_grad_mode(c_int::from(enabled)) };
 }
 
 /// Backward from several tensors, each with its gradient of the same shape.
@@ -267,9 +290,9 @@ pub struct SharedState {
 impl SharedState {
     /// The state now.
     pub fn now() -> Self {
-        // SAFETY: both read a value of this thread or process.
-        let (grad_mode, threads) = unsafe { (infomax_grad_mode() != 0, infomax_threads()) };
-        Self { grad_mode, threads, autocast: AutocastState::now() }
+        // SAFETY: reads a value of this process.
+        let threads = unsafe { infomax_threads() };
+        Self { grad_mode: grad_mode(), threads, autocast: AutocastState::now() }
     }
 
     /// Whether gradients are tracked.
@@ -283,11 +306,9 @@ impl SharedState {
         if now == self {
             return Vec::new();
         }
-        // SAFETY: both set a value of this thread or process that libtorch allows to change at any time.
-        unsafe {
-            infomax_set_grad_mode(c_int::from(self.grad_mode));
-            infomax_set_threads(self.threads);
-        }
+        set_grad_mode(self.grad_mode);
+        // SAFETY: sets a value of this process that libtorch allows to change at any time.
+        unsafe { infomax_set_threads(self.threads) };
         self.autocast.set();
         let changed = [
             ("gradient tracking", now.grad_mode != self.grad_mode),

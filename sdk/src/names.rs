@@ -1,6 +1,6 @@
 //! How a component lists its tensors: parts name their own, below the name of the whole.
 
-use crate::{Buffer, NamedTensor, Parameter, Role, Tags};
+use crate::{Buffer, NamedTensor, Parameter, Role, Tensor};
 use std::fmt::Display;
 
 /// Something with parameters and buffers: a layer, a network, or a part of one. [`named!`](crate::named) writes it for a
@@ -46,43 +46,29 @@ impl<'a> Names<'a> {
 
     /// A trained tensor.
     pub fn parameter(&mut self, name: &str, parameter: &Parameter) {
-        self.add(Role::Parameter, name, parameter);
-    }
-
-    /// A trained tensor that the optimizer treats in a way of its own.
-    pub fn parameter_with(&mut self, name: &str, parameter: &Parameter, tags: Tags) {
-        self.add(Role::Parameter, name, parameter);
-        if let Some(last) = self.list.last_mut() {
-            last.tags = tags;
-        }
+        self.part(name, parameter);
     }
 
     /// A tensor that is only saved.
     pub fn buffer(&mut self, name: &str, buffer: &Buffer) {
-        self.add(Role::Buffer, name, buffer);
+        self.part(name, buffer);
     }
 
-    fn add(&mut self, role: Role, name: &str, tensor: &crate::Tensor) {
-        self.list.push(NamedTensor::of(role, format!("{}{name}", self.prefix), tensor.clone()));
-    }
-
-    /// The last dot of the prefix is not part of a tensor's own name.
-    fn own(self) -> (String, &'a mut Vec<NamedTensor>) {
-        (self.prefix.trim_end_matches('.').to_owned(), self.list)
+    /// A tensor that has the whole's name; the last dot of the prefix is not part of it.
+    fn own(self, role: Role, tensor: &Tensor) {
+        self.list.push(NamedTensor::of(role, self.prefix.trim_end_matches('.'), tensor.clone()));
     }
 }
 
 impl Module for Parameter {
     fn name(&self, names: Names<'_>) {
-        let (name, list) = names.own();
-        list.push(NamedTensor::of(Role::Parameter, name, (**self).clone()));
+        names.own(Role::Parameter, self);
     }
 }
 
 impl Module for Buffer {
     fn name(&self, names: Names<'_>) {
-        let (name, list) = names.own();
-        list.push(NamedTensor::of(Role::Buffer, name, (**self).clone()));
+        names.own(Role::Buffer, self);
     }
 }
 

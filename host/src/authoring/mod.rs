@@ -70,11 +70,9 @@ struct Template {
     capabilities: &'static str,
     config: &'static str,
     code: &'static str,
-    /// What an experiment trains with where it is not the new component: name and config.
-    others: [(&'static str, &'static str, &'static str); 4],
 }
 
-/// A small experiment on drawn shapes, of which the new component takes one part.
+/// A small experiment on drawn shapes, of which the new component takes one part: kind, name and config of the others.
 const OTHERS: [(&str, &str, &str); 4] = [
     ("dataset", "shapes", ""),
     ("augmentation", "simclr", "size = 32"),
@@ -89,7 +87,6 @@ macro_rules! template {
             capabilities: $capabilities,
             config: include_str!(concat!("template/", $kind, "/config.rs.in")),
             code: include_str!(concat!("template/", $kind, "/lib.rs.in")),
-            others: OTHERS,
         }
     };
 }
@@ -134,7 +131,7 @@ pub fn write(kind: Kind, name: &str, folder: &Path, sdk: &Sdk) -> Result<()> {
             .replace("@capabilities@", template.capabilities)
             .replace("@sdk@", &sdk.dependency(""))
             .replace("@manifest@", &sdk.dependency("manifest"));
-        for (part, other, config) in template.others {
+        for (part, other, config) in OTHERS {
             let own = part == kind.name();
             text = text.replace(&format!("@{part}@"), if own { name } else { other });
             text = text.replace(&format!("@{part}_config@"), if own { "" } else { config });

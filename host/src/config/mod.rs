@@ -39,6 +39,7 @@ pub use fault::Fault;
 pub use merge::{Origin, Origins};
 pub use nearest::{nearest, proposal};
 pub use origins_file::{adopt_origins, read_origins, write_origins};
+pub use overrides::value_of;
 pub use piece::Piece;
 pub use published::{Flag, FlagValue, PublishedDataset, PublishedDefaults};
 pub use resolve::{Resolved, Sources, read_resolved, resolve, survey};

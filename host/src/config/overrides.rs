@@ -62,6 +62,14 @@ pub(super) fn put(layer: &mut Layer, path: &[String], text: &str, place: &Place)
     layer.set(path, value, place);
 }
 
+/// A value as every setting gives it: TOML, else the text itself.
+pub fn value_of(text: &str) -> Value {
+    let key = "value".to_owned();
+    let mut layer = Layer::default();
+    put(&mut layer, std::slice::from_ref(&key), text, &Place::Words(text.to_owned()));
+    layer.values.remove(&key).unwrap_or(Value::Null)
+}
+
 fn looks_like_a_number(text: &str) -> bool {
     let unsigned = text.trim_start_matches(['+', '-']);
     unsigned.parse::<f64>().is_ok()

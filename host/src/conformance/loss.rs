@@ -403,14 +403,14 @@ impl<'a> Instance<'a> {
     fn row_ranges(&self) -> Result<String, String> {
         let features = self.usual();
         let whole = self.differentiated(&features, &facts(0, 1), 0..BATCH)?;
+        let sum_of = |ranges: &[Range<i64>]| {
+            let part = |rows: &Range<i64>| self.differentiated(&features, &facts(0, 1), rows.clone());
+            ranges.iter().map(part).collect::<Result<Vec<Outcome>, String>>().map(sum)
+        };
         let ranges = [0..1, 1..BATCH / 2, BATCH / 2..BATCH];
-        let parts: Result<Vec<Outcome>, String> =
-            ranges.into_iter().map(|rows| self.differentiated(&features, &facts(0, 1), rows)).collect();
-        same(&sum(parts?), &whole).map_err(|what| format!("three ranges do not sum to the whole: {what}"))?;
-        let halves = [0..BATCH / 2, BATCH / 2..BATCH];
-        let ranks: Result<Vec<Outcome>, String> =
-            halves.into_iter().map(|rows| self.differentiated(&features, &facts(0, 1), rows)).collect();
-        same(&sum(ranks?), &whole).map_err(|what| format!("two ranks do not sum to one: {what}"))?;
+        same(&sum_of(&ranges)?, &whole).map_err(|what| format!("three ranges do not sum to the whole: {what}"))?;
+        let ranks = [0..BATCH / 2, BATCH / 2..BATCH];
+        same(&sum_of(&ranks)?, &whole).map_err(|what| format!("two ranks do not sum to one: {what}"))?;
         Ok(format!("three ranges and two ranks sum to the whole (to within {REORDERED:.0e})"))
     }
 

@@ -13,7 +13,7 @@ mod schema;
 mod subject;
 mod tensors;
 
-pub use report::{Finding, Line, Report};
+pub use report::{Line, Report};
 
 use infomax_abi::PluginModuleRef;
 use serde_json::{Value, json};

@@ -1,18 +1,5 @@
 //! What the checks found.
 
-use std::fmt;
-
-/// A check that a component did not pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// `loss \`vicreg\``.
-    pub component: String,
-    /// The check's name.
-    pub check: &'static str,
-    /// What was expected and what came.
-    pub message: String,
-}
-
 /// One check, passed or not, in the order in which they were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -31,10 +18,6 @@ pub struct Line {
 pub struct Report {
     /// Every check.
     pub lines: Vec<Line>,
-    /// Checks that passed: component, check.
-    pub passed: Vec<(String, &'static str)>,
-    /// Checks that failed.
-    pub findings: Vec<Finding>,
     /// Checks that could not be made, and why.
     pub notes: Vec<String>,
 }
@@ -57,34 +40,13 @@ impl From<String> for Measured {
 impl Report {
     /// Adds a check's verdict.
     pub(super) fn add(&mut self, component: &str, check: &'static str, verdict: Result<Measured, String>) {
-        let (passed, said) = match &verdict {
-            Ok(Measured(said)) => (true, said.clone()),
-            Err(said) => (false, said.clone()),
-        };
+        let passed = verdict.is_ok();
+        let said = verdict.map_or_else(|said| said, |Measured(said)| said);
         self.lines.push(Line { component: component.to_owned(), check, passed, said });
-        match verdict {
-            Ok(_) => self.passed.push((component.to_owned(), check)),
-            Err(message) => self.findings.push(Finding { component: component.to_owned(), check, message }),
-        }
     }
 
-    /// For a test: prints what could not be checked.
-    ///
-    /// # Panics
-    /// Where a check failed, with every finding; and where nothing was checked at all.
-    pub fn assert(&self) {
-        self.notes.iter().for_each(|note| eprintln!("not checked: {note}"));
-        assert!(self.findings.is_empty(), "{self}");
-        assert!(!self.passed.is_empty(), "the library has no component to check");
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} checks passed, {} failed", self.passed.len(), self.findings.len())?;
-        for Finding { component, check, message } in &self.findings {
-            writeln!(f, "{component}, {check}: {message}")?;
-        }
-        Ok(())
+    /// The checks that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| !line.passed)
     }
 }

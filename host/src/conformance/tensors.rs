@@ -1,6 +1,9 @@
 //! Comparisons of tensors, and what must be as before after a call.
 
-use crate::tensor::{NamedTensor, take_named};
+use crate::{
+    record::held_bytes,
+    tensor::{NamedTensor, take_named},
+};
 use infomax_abi::{FfiNamedTensor, FfiResult, Instance};
 use tch::{Kind, Tensor};
 
@@ -173,16 +176,16 @@ pub(super) fn torch_said(error: tch::TchError) -> String {
     error.to_string().lines().next().unwrap_or_default().trim_end().to_owned()
 }
 
-/// Whether calls leave memory behind: the resident set after a warm-up and after as many calls again, twice.
+/// Whether calls leave memory behind: the memory held after a warm-up and after as many calls again, twice.
 pub(super) fn growth(
     calls: usize,
     mut call: impl FnMut() -> Result<(), String>,
     most_kib: f64,
 ) -> Result<String, String> {
     let mut round = || -> Result<f64, String> {
-        let before = resident_kib();
+        let before = held_kib();
         (0..calls).try_for_each(|_| call())?;
-        Ok((resident_kib() - before) / calls as f64)
+        Ok((held_kib() - before) / calls as f64)
     };
     round()?; // what is made on first use
     let grown = round()?.min(round()?);
@@ -192,10 +195,8 @@ pub(super) fn growth(
     Ok(format!("{} calls more grow by {:.1} KiB each", calls, grown.max(0.0)))
 }
 
-fn resident_kib() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    pages * 4.0
+fn held_kib() -> f64 {
+    held_bytes().unwrap_or_default() as f64 / 1024.0
 }
 
 /// How many images a second a call takes, forward and backward, on one thread: the best of a few rounds.

@@ -1,6 +1,6 @@
 //! The operator table that plugins compute with: libtorch's dispatcher behind the interface of `infomax_abi::operators`.
 
-use crate::config::nearest;
+use crate::{config::nearest, native};
 use infomax_abi::{
     Extension, FfiTensorFacts, FfiValue, OperatorTable, OperatorTableRef, TensorPtr,
     abi_stable::{
@@ -11,13 +11,12 @@ use infomax_abi::{
 };
 use std::{
     cell::RefCell,
-    ffi::{CStr, CString, c_char},
+    ffi::{CString, c_char},
     ptr,
     sync::OnceLock,
 };
 
 unsafe extern "C" {
-    fn infomax_free(message: *mut c_char);
     fn infomax_operator(name: *const c_char, overload: *const c_char, results: *mut u32) -> Operator;
     fn infomax_operator_names() -> *mut c_char;
     fn infomax_operator_call(
@@ -43,7 +42,6 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn infomax_tensor_to_bytes(tensor: TensorPtr, kind: u32, bytes: *mut u8, length: usize) -> *mut c_char;
     fn infomax_tensor_parameter(tensor: TensorPtr, made: *mut TensorPtr) -> *mut c_char;
-    fn infomax_plugin_grad_mode(enabled: u32) -> u32;
     fn infomax_plugin_autocast(device_type: u32, enabled: u32) -> u32;
     fn infomax_gradients(
         tensors: *const TensorPtr,
@@ -92,17 +90,13 @@ struct Shared(OperatorTableRef);
 
 /// Keeps a message for `last_error`; 0 where there is none, as the table's functions answer.
 fn status(message: *mut c_char) -> u32 {
-    if message.is_null() {
-        return 0;
-    }
-    // SAFETY: the shim returns null or a NUL-terminated string that `infomax_free` frees.
-    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
-    // SAFETY: freed once, not used again.
-    unsafe { infomax_free(message) };
-    // Libtorch appends a C++ backtrace; the first line that says something is the message.
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("libtorch failed without a word");
-    keep(line.trim_end().to_owned());
-    1
+    native::check(message).map_or_else(
+        |said| {
+            keep(said);
+            1
+        },
+        |()| 0,
+    )
 }
 
 fn keep(message: String) {
@@ -128,8 +122,8 @@ extern "C" fn resolve(name: RStr<'_>, overload: RStr<'_>, results: &mut u32) -> 
 
 /// Says that there is no such operator, and what was most likely meant.
 fn unknown(name: &str, overload: &str) -> String {
-    // SAFETY: the shim returns a NUL-terminated string.
-    let names = unsafe { CStr::from_ptr(infomax_operator_names()) }.to_string_lossy();
+    // SAFETY: the shim makes the string for this caller.
+    let names = unsafe { native::own(infomax_operator_names()) };
     let full = if overload.is_empty() { name.to_owned() } else { format!("{name}.{overload}") };
     let base = |line: &str| line.split_once('.').map_or_else(|| line.to_owned(), |(base, _)| base.to_owned());
     let mut overloads: Vec<&str> = names.lines().filter(|line| base(line) == name).collect();
@@ -209,8 +203,11 @@ extern "C" fn parameter(tensor: TensorPtr) -> TensorPtr {
 }
 
 extern "C" fn grad_mode(enabled: u32) -> u32 {
-    // SAFETY: a plain function on plain numbers.
-    unsafe { infomax_plugin_grad_mode(enabled) }
+    let before = native::grad_mode();
+    if enabled <= 1 {
+        native::set_grad_mode(enabled == 1);
+    }
+    u32::from(before)
 }
 
 extern "C" fn autocast(device_type: u32, enabled: u32) -> u32 {

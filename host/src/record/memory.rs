@@ -39,6 +39,16 @@ pub fn peak_resident_bytes() -> Option<u64> {
     Some(kib << 10)
 }
 
+/// Memory of this process that is in no file: what files are mapped comes and goes.
+pub fn held_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = text.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()?, pages.next()?);
+    // SAFETY: asks for a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(resident.saturating_sub(shared) * page.max(1) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ pub use free_path::free_path;
 pub use hardware::Hardware;
 pub use history::{End, Ending, History, Part, now};
 pub use home::without_home;
-pub use memory::{Memory, peak_resident_bytes};
+pub use memory::{Memory, held_bytes, peak_resident_bytes};
 pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;
 pub use progress::{Progress, Status, duration, wrapped};

@@ -1,8 +1,8 @@
 //! What a run's process is watched for beside its numbers: memory that grows with every step, and a loss that takes most of the
 //! time.
 
-use crate::{native::precision::device_memory, plugin::spent_in};
-use std::{fs, time::Duration};
+use crate::{native::precision::device_memory, plugin::spent_in, record::held_bytes};
+use std::time::Duration;
 use tch::Device;
 
 /// Steps whose least memory counts as one measurement.
@@ -58,7 +58,7 @@ impl Health {
             let mib = per_step / f64::from(1 << 20);
             format!("{name} grows by {mib:.2} MiB a step and is not given back: a component leaks")
         };
-        let of_process = anonymous_bytes().and_then(|bytes| self.process.step(bytes));
+        let of_process = held_bytes().and_then(|bytes| self.process.step(bytes));
         let of_device = on_device().and_then(|bytes| self.device.step(bytes));
         of_process
             .map(|rate| told("this process's memory", rate))
@@ -118,16 +118,6 @@ impl Growth {
         self.was_told = grows;
         grows.then_some(growth / (IN_A_ROW as u64 * WINDOW) as f64)
     }
-}
-
-/// Memory of this process that is in no file: what files are mapped comes and goes.
-fn anonymous_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/statm").ok()?;
-    let mut pages = text.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
-    let (resident, shared) = (pages.next()?, pages.next()?);
-    // SAFETY: asks for a constant of the system.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    Some(resident.saturating_sub(shared) * page.max(1) as u64)
 }
 
 #[cfg(test)]

@@ -21,10 +21,8 @@ impl OnProjections for AlignUniform {
     const NAME: &'static str = "align-uniform";
 
     fn projector(&self, channels: i64) -> MlpPlan {
-        MlpPlan {
-            hidden_norm: self.projector_norm,
-            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
-        }
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+            .hidden_norm(self.projector_norm)
     }
 
     fn offers(&self) -> LossDescription {

@@ -18,10 +18,8 @@ impl OnProjections for Dcl {
     const NAME: &'static str = "dcl";
 
     fn projector(&self, channels: i64) -> MlpPlan {
-        MlpPlan {
-            hidden_norm: self.projector_norm,
-            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
-        }
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+            .hidden_norm(self.projector_norm)
     }
 
     fn offers(&self) -> LossDescription {

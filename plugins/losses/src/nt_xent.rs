@@ -17,10 +17,8 @@ impl OnProjections for NtXent {
     const NAME: &'static str = "nt-xent";
 
     fn projector(&self, channels: i64) -> MlpPlan {
-        MlpPlan {
-            hidden_norm: self.projector_norm,
-            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
-        }
+        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+            .hidden_norm(self.projector_norm)
     }
 
     fn offers(&self) -> LossDescription {

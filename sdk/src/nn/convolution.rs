@@ -33,8 +33,7 @@ impl Conv2d {
     #[must_use]
     pub fn with_bias(self) -> Self {
         let [outputs, inputs, height, width] = self.weight.dims();
-        let bound = 1.0 / ((inputs * height * width) as f64).sqrt();
-        let bias = init::uniform(&[outputs], bound, self.weight.device());
+        let bias = init::default_bias(outputs, inputs * height * width, self.weight.device());
         Self { bias: Some(Parameter::new(bias)), ..self }
     }
 

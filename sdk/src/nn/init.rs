@@ -20,12 +20,21 @@ pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Tensor {
     Tensor::empty(shape, Kind::F32, device).uniform_(-bound, bound)
 }
 
-/// PyTorch's default for a linear layer and a convolution: Kaiming-uniform with a = √5, which is ±1/√inputs. For a bias,
-/// whose shape does not say how many inputs its layer has, that is [`uniform`] with the same bound.
+/// PyTorch's default for the weight of a linear layer and of a convolution, O × I × …: Kaiming-uniform with a = √5, which is
+/// ±1/√inputs.
 #[track_caller]
 pub fn default(shape: &[i64], device: Device) -> Tensor {
-    let inputs: i64 = shape[1..].iter().product();
-    uniform(shape, 1.0 / (inputs as f64).sqrt(), device)
+    uniform(shape, default_bound(shape[1..].iter().product()), device)
+}
+
+/// PyTorch's default for the bias of a layer that sums so many inputs into each of its outputs.
+#[track_caller]
+pub fn default_bias(outputs: i64, inputs: i64, device: Device) -> Tensor {
+    uniform(&[outputs], default_bound(inputs), device)
+}
+
+fn default_bound(inputs: i64) -> f64 {
+    1.0 / (inputs as f64).sqrt()
 }
 
 /// Normal with variance 2 / (outputs × window): what ResNets start from.

@@ -16,9 +16,8 @@ impl Linear {
     /// Fresh weights, as PyTorch draws them by default.
     #[track_caller]
     pub fn new(inputs: i64, outputs: i64, bias: bool, device: Device) -> Self {
-        let bound = 1.0 / (inputs as f64).sqrt();
         let weight = init::default(&[outputs, inputs], device);
-        Self::from_tensors(weight, bias.then(|| init::uniform(&[outputs], bound, device)))
+        Self::from_tensors(weight, bias.then(|| init::default_bias(outputs, inputs, device)))
     }
 
     /// A layer that starts with these numbers.

@@ -47,6 +47,12 @@ impl MlpPlan {
         Self { output: dim, ..Self::new(dim, hidden, 1, layers) }
     }
 
+    /// With or without a BatchNorm between the layers.
+    #[must_use]
+    pub fn hidden_norm(self, hidden_norm: bool) -> Self {
+        Self { hidden_norm, ..self }
+    }
+
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> u64 {
         let count = |part: Planned| match part {
@@ -131,9 +137,9 @@ impl Mlp {
         for part in plan.parts() {
             parts.push(match part {
                 Planned::Linear { input, output, bias } => {
-                    let bound = 1.0 / (input as f64).sqrt();
-                    let drawn = |shape: &[i64]| Parameter::new(init::uniform(shape, bound, device));
-                    Part::Linear { weight: drawn(&[output, input]), bias: bias.then(|| drawn(&[output])) }
+                    let weight = Parameter::new(init::default(&[output, input], device));
+                    let bias = bias.then(|| Parameter::new(init::default_bias(output, input, device)));
+                    Part::Linear { weight, bias }
                 }
                 Planned::Norm { size, affine } => {
                     let filled = |value| Parameter::new(init::constant(&[size], value, device));

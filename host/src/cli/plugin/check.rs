@@ -2,6 +2,7 @@
 
 use crate::{
     cli::say,
+    config::value_of,
     conformance::{self, Report},
     error::{Error, Fault, Result},
     native,
@@ -51,23 +52,19 @@ impl Check {
             configs.iter().map(|(kind, name, config)| (kind.as_str(), name.as_str(), config.clone())).collect();
         let report = conformance::check(library.module, &serde_json::to_vec(&manifest).expect("as above"), &configs);
         print(&report);
-        let (passed, failed) = (report.passed.len(), report.findings.len());
-        say(&format!("\n{passed} checks passed, {failed} failed, in {:.1} s", start.elapsed().as_secs_f64()));
-        match report.findings.first() {
-            None => Ok(()),
-            Some(first) => {
-                let fault = Fault::new(format!("{failed} of {} checks failed", passed + failed)).at(format!(
-                    "{}, {}: {}",
-                    candidate.path.display(),
-                    first.component,
-                    first.check
-                ));
-                Err(PluginError::Unfit {
-                    fault: fault.hint("each line above that begins with FAIL says what to change"),
-                }
-                .into())
-            }
-        }
+        let (all, failed) = (report.lines.len(), report.failed().count());
+        say(&format!("\n{} checks passed, {failed} failed, in {:.1} s", all - failed, start.elapsed().as_secs_f64()));
+        let file = candidate.path.display();
+        let fault = match report.failed().next() {
+            None if all > 0 => return Ok(()),
+            None => Fault::new("the library has no component to check")
+                .at(file.to_string())
+                .hint("name its components in `export_plugin!` and in `build.rs`"),
+            Some(first) => Fault::new(format!("{failed} of {all} checks failed"))
+                .at(format!("{file}, {}: {}", first.component, first.check))
+                .hint("each line above that begins with FAIL says what to change"),
+        };
+        Err(PluginError::Unfit { fault }.into())
     }
 }
 
@@ -110,15 +107,11 @@ fn configs(settings: &[String], candidate: &Candidate) -> Result<Vec<(String, St
             let known: Vec<_> = known.map(|(name, _)| format!("`{name}`")).collect();
             return Err(wrong(format!("names no field of {kind} `{name}`, which has {}", known.join(", "))));
         }
-        let value: Value = toml::from_str::<Map<String, Value>>(&format!("value = {value}"))
-            .ok()
-            .and_then(|table| table.get("value").cloned())
-            .unwrap_or_else(|| Value::from(value));
         let at = configs.iter().position(|(k, n, _)| k == kind && n == name).unwrap_or_else(|| {
             configs.push((kind.to_owned(), name.to_owned(), Value::Object(Map::new())));
             configs.len() - 1
         });
-        configs[at].2[field] = value;
+        configs[at].2[field] = value_of(value);
     }
     Ok(configs)
 }

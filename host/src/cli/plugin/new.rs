@@ -6,23 +6,19 @@ use crate::{
     error::Result,
     plugin::Kind,
 };
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use std::path::PathBuf;
-
-/// A kind of component.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Component {
-    Dataset,
-    Augmentation,
-    Encoder,
-    Loss,
-}
 
 /// Begin a plugin: a crate for a component, which builds, passes the checks and trains unchanged.
 #[derive(Debug, Args)]
 pub struct New {
     /// What the component is
-    kind: Component,
+    #[arg(value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .map(|name| Kind::from_name(&name).expect("one of the names above")))]
+    kind: Kind,
     /// Its name, which is the crate's too: lower-case words joined by `-`
     name: String,
     /// The folder of the crate; by its name in the working directory if left out
@@ -39,12 +35,7 @@ impl New {
     /// # Errors
     /// A name that can't be, a folder that is there, an SDK that is not.
     pub fn run(&self) -> Result<()> {
-        let kind = match self.kind {
-            Component::Dataset => Kind::Dataset,
-            Component::Augmentation => Kind::Augmentation,
-            Component::Encoder => Kind::Encoder,
-            Component::Loss => Kind::Loss,
-        };
+        let kind = self.kind;
         let sdk = self.sdk.as_deref().map_or_else(|| Ok(Sdk::found()), Sdk::named)?;
         let folder = self.path.clone().unwrap_or_else(|| PathBuf::from(&self.name));
         write(kind, &self.name, &folder, &sdk)?;

@@ -41,8 +41,7 @@ pub struct Stem {
 impl Stem {
     pub fn new(c: i64, o: i64, width: i64, stride: i64, pad: i64, device: Device) -> Self {
         let conv = Conv2d::new(c, o, width, device).stride(stride);
-        let bound = 1.0 / ((c * width * width) as f64).sqrt(); // PyTorch's default for a convolution's bias
-        Self { conv, bias: Parameter::new(init::uniform(&[o], bound, device)), pad }
+        Self { conv, bias: Parameter::new(init::default_bias(o, c * width * width, device)), pad }
     }
 
     pub fn forward(&self, x_nhwc: &Tensor) -> Tensor {
@@ -142,12 +141,11 @@ impl RkhsHead {
         } else {
             Conv2d::new(c, d, 1, device)
         };
-        let bound = 1.0 / (c as f64).sqrt(); // PyTorch's default for a convolution's bias
         Self {
             conv1: Conv2d::new(c, d, 1, device),
             conv2: closed(d, device),
             shortcut,
-            shortcut_bias: Parameter::new(init::uniform(&[d], bound, device)),
+            shortcut_bias: Parameter::new(init::default_bias(d, c, device)),
             bn_hid: Norm::new(d, use_bn, device),
             bn_out: Norm::new(d, true, device),
         }
