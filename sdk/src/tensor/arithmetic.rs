@@ -71,6 +71,7 @@ macro_rules! number_first {
         impl Div<$tensor> for $number {
             type Output = Tensor;
 
+            #[expect(clippy::suspicious_arithmetic_impl, reason = "PyTorch divides a number by a tensor so")]
             #[track_caller]
             fn div(self, other: $tensor) -> Tensor {
                 other.reciprocal() * self

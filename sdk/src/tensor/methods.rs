@@ -13,6 +13,7 @@ macro_rules! operators {
     )*) => {
         impl Tensor { $(
             $(#[$doc])*
+            #[allow(clippy::too_many_arguments, reason = "as many as PyTorch's")]
             #[track_caller]
             pub fn $method(&self $(, $argument: $type)*) -> Tensor {
                 static OPERATOR: Operator = Operator::new($name, $overload);

@@ -70,7 +70,7 @@ fn arithmetic_works_on_values_and_references() {
     assert_eq!((1.0 - &x).to_vec::<f32>(), [0.0, -1.0]);
     assert_eq!((6 / &y * 5.0).to_vec::<f32>(), [10.0, 6.0]);
     assert_eq!((-&x).to_vec::<f32>(), [-1.0, -2.0]);
-    assert_eq!(x.pow(2.0).to_vec::<f32>(), x.pow(&row(&[2.0, 2.0])).to_vec::<f32>());
+    assert_eq!(x.pow(2.0).to_vec::<f32>(), x.pow(row(&[2.0, 2.0])).to_vec::<f32>());
     assert_eq!(x.masked_fill(&x.gt(1.5), f64::NEG_INFINITY).to_vec::<f32>(), [1.0, f32::NEG_INFINITY]);
 }
 

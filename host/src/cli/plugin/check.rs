@@ -36,7 +36,7 @@ impl Check {
         let mut manifest = serde_json::to_value(&candidate.manifest).expect("a manifest is plain data");
         let components = manifest["components"].as_array_mut().expect("a manifest lists components");
         if let Some(only) = &self.only {
-            components.retain(|component| component["name"] == Value::from(only.as_str()));
+            components.retain(|component| component["name"] == only.as_str());
             if components.is_empty() {
                 let names: Vec<_> = candidate.manifest.components.iter().map(|c| format!("`{}`", c.name)).collect();
                 let fault = Fault::new(format!("the library has no component `{only}`"));
