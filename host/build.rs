@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 6] = ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators"];
+const SOURCES: [&str; 7] = ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators", "upload"];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));

@@ -8,6 +8,8 @@
 #include "guarded.h"
 #include "nccl.h"
 
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupWrapper.hpp>
@@ -20,6 +22,8 @@ static_assert(sizeof(c10d::ProcessGroupGloo) == 0x1e8, "ProcessGroupGloo is laid
 static_assert(sizeof(c10d::ProcessGroupGloo::Options) == 0xb0, "ProcessGroupGloo::Options is laid out otherwise");
 static_assert(sizeof(c10d::TCPStore) == 0xd8, "TCPStore is laid out otherwise than in libtorch 2.11.0");
 static_assert(sizeof(c10d::ProcessGroup) == 0x138, "ProcessGroup is laid out otherwise than in libtorch 2.11.0");
+
+#include <unordered_set>
 
 using Milliseconds = std::chrono::milliseconds;
 
@@ -186,8 +190,10 @@ char* infomax_group_broadcast(Group* group, at::Tensor* tensor, int root) {
   });
 }
 
-// A reducer of the gradients of parameters, which are in the same order on all ranks. Sums, does not average.
-char* infomax_reducer_new(Group* group, at::Tensor* const* parameters, size_t count, int64_t bucket_bytes,
+// A reducer of the gradients of parameters, which are in the same order on all ranks. Sums, does not average. Where `varies`,
+// parameters that a step leaves out are looked for, which takes an exchange a step that the host waits for; otherwise every
+// step uses all of them.
+char* infomax_reducer_new(Group* group, at::Tensor* const* parameters, size_t count, int64_t bucket_bytes, int varies,
                           Reducer** made) {
   return guarded([&] {
     auto tensors = list(parameters, count);
@@ -200,7 +206,7 @@ char* infomax_reducer_new(Group* group, at::Tensor* const* parameters, size_t co
     std::unordered_map<size_t, std::string> names;
     for (size_t i = 0; i < count; ++i) names[i] = std::to_string(i);
     auto reducer = std::make_shared<c10d::Reducer>(tensors, buckets, group->processes, sparse, bucket_bytes,
-                                                   /*find_unused_parameters=*/true, /*gradient_as_bucket_view=*/true,
+                                                   /*find_unused_parameters=*/varies != 0, /*gradient_as_bucket_view=*/true,
                                                    names, first, /*skip_all_reduce_unused_params=*/false,
                                                    /*use_python_reducer=*/false, std::vector<int64_t>{});
     reducer->register_comm_hook(std::make_unique<SumHook>(group->processes));
@@ -219,10 +225,32 @@ void infomax_reducer_free(Reducer* reducer) {
 // Gets ready for the backward pass from these outputs, during which gradients are summed.
 char* infomax_reducer_prepare(Reducer* reducer, at::Tensor* const* outputs, size_t count) {
   return guarded([&] {
-    reducer->logger->set_runtime_stats_and_log();
+    // Not the logger's statistics, which would wait for the device.
     reducer->reducer->prepare_for_forward();
     reducer->reducer->rebuild_buckets();
     reducer->reducer->prepare_for_backward(list(outputs, count));
+  });
+}
+
+// Which of some parameters a backward pass from these outputs reaches.
+char* infomax_reached(at::Tensor* const* outputs, size_t output_count, at::Tensor* const* parameters, size_t count,
+                      unsigned char* reached) {
+  return guarded([&] {
+    std::unordered_set<torch::autograd::Node*> seen;
+    std::vector<torch::autograd::Node*> open;
+    const auto visit = [&](torch::autograd::Node* node) {
+      if (node && seen.insert(node).second) open.push_back(node);
+    };
+    for (size_t i = 0; i < output_count; ++i) visit(outputs[i]->grad_fn().get());
+    while (!open.empty()) {
+      auto* node = open.back();
+      open.pop_back();
+      for (const auto& edge : node->next_edges()) visit(edge.function.get());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const auto sum = torch::autograd::impl::try_get_grad_accumulator(*parameters[i]);
+      reached[i] = sum && seen.count(sum.get()) > 0;
+    }
   });
 }
 

@@ -4,6 +4,7 @@
 #include "guarded.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -22,7 +23,7 @@ struct Value {
 };
 
 enum Tag : uint32_t {
-  kDefault, kNone, kTensor, kInt, kDouble, kBool, kString, kInts, kDoubles, kBools, kTensors, kKind, kDevice, kMemoryFormat
+  kDefault, kNone, kTensor, kInt, kDouble, kBool, kString, kInts, kDoubles, kBools, kTensors, kKind, kDevice, kMemoryFormat, kGenerator
 };
 
 constexpr std::array<at::ScalarType, 10> kKinds = {at::kBool, at::kByte, at::kChar,     at::kShort, at::kInt,
@@ -217,6 +218,9 @@ c10::IValue converted(const Argument& argument, const Value& value, bool& fits) 
     case Type::DeviceObjType:
       if (value.tag == kDevice) return device_of(value.bits);
       break;
+    case Type::GeneratorType:
+      if (value.tag == kGenerator) return *reinterpret_cast<const at::Generator*>(value.bits);
+      break;
     case Type::ListType:
       return list(argument, value, fits);
     default:
@@ -227,10 +231,11 @@ c10::IValue converted(const Argument& argument, const Value& value, bool& fits) 
 }
 
 const char* word_of(uint32_t tag) {
-  constexpr std::array<const char*, 14> words = {
+  constexpr std::array<const char*, 15> words = {
       "nothing",           "nothing",         "a tensor",          "a whole number",    "a number",
       "a truth value",     "a text",          "whole numbers",     "numbers",           "truth values",
-      "several tensors",   "a kind",          "a device",          "a memory format"};
+      "several tensors",   "a kind",          "a device",          "a memory format",
+      "a generator"};
   return tag < words.size() ? words[tag] : "something else";
 }
 
@@ -360,12 +365,14 @@ char* infomax_tensor_from_bytes(uint32_t kind, const int64_t* sizes, size_t rank
                                 uint64_t device, at::Tensor** made) {
   return guarded([&] {
     at::ScalarType type = kind_of(kind);
-    at::Tensor tensor = at::empty(c10::IntArrayRef(sizes, rank), type);
+    at::Device target = device_of(device);
+    // Out of page-locked memory a GPU copies by itself: nobody waits for it.
+    auto options = at::TensorOptions().dtype(type).pinned_memory(target.is_cuda());
+    at::Tensor tensor = at::empty(c10::IntArrayRef(sizes, rank), options);
     TORCH_CHECK(tensor.nbytes() == length, "the shape ", tensor.sizes(), " holds ", tensor.numel(), " numbers, ",
                 length / tensor.element_size(), " were given");
     if (length > 0) memcpy(tensor.data_ptr(), bytes, length);
-    at::Device target = device_of(device);
-    *made = new at::Tensor(target.is_cpu() ? tensor : tensor.to(target));
+    *made = new at::Tensor(target.is_cpu() ? tensor : tensor.to(target, /*non_blocking=*/true));
   });
 }
 
@@ -401,5 +408,19 @@ char* infomax_gradients(at::Tensor* const* tensors, at::Tensor* const* weights, 
       gradients[i] = given[i].defined() ? new at::Tensor(std::move(given[i])) : nullptr;
   });
 }
+
+// A generator of its own with a seed, on a device.
+char* infomax_generator(uint64_t seed, uint64_t device, at::Generator** made) {
+  return guarded([&] {
+    at::Device target = device_of(device);
+    auto generator = target.is_cpu()
+                         ? at::detail::createCPUGenerator()
+                         : at::globalContext().getAcceleratorHooksInterface(target.type()).getNewGenerator(target.index());
+    generator.set_current_seed(seed);
+    *made = new at::Generator(std::move(generator));
+  });
+}
+
+void infomax_generator_drop(at::Generator* generator) { delete generator; }
 
 }

@@ -72,17 +72,31 @@ char* infomax_set_deterministic(int wanted) {
 
 int infomax_deterministic(void) { return at::globalContext().deterministicAlgorithms(); }
 
-// Divides f32 gradients by a scale, in place; says whether any number is not finite. Waits for the device.
-char* infomax_unscale(at::Tensor* const* gradients, size_t count, double scale, int* nonfinite) {
+// Divides f32 gradients by a scale, an f64 scalar on their device, in place; `found` becomes an f32 scalar there, 1 where a
+// number is not finite.
+char* infomax_unscale(at::Tensor* const* gradients, size_t count, at::Tensor* scale, at::Tensor** found) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    *nonfinite = 0;
-    if (count == 0) return;
     auto tensors = list(gradients, count);
-    auto found = at::zeros({}, tensors[0].options().dtype(at::kFloat));
-    auto inverse = at::full({}, 1.0 / scale, found.options());
-    at::_amp_foreach_non_finite_check_and_unscale_(tensors, found, inverse);
-    *nonfinite = found.item<float>() != 0;
+    auto nonfinite = at::zeros({}, scale->options().dtype(at::kFloat));
+    auto inverse = scale->reciprocal().to(at::kFloat);
+    if (count > 0) at::_amp_foreach_non_finite_check_and_unscale_(tensors, nonfinite, inverse);
+    *found = new at::Tensor(nonfinite);
+  });
+}
+
+// Moves a loss scale after a step. `state`, f64: the scale, and the steps without an overflow since it last changed. An
+// overflow lowers it, down to `floor`; `every` steps without one raise it, up to `largest`. Nothing moves unless `counts`.
+char* infomax_move_scale(at::Tensor* state, at::Tensor* overflowed, at::Tensor* counts, double backoff, double growth,
+                         double floor, double largest, double every) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    const auto scale = state->select(0, 0), good = state->select(0, 1) + 1;
+    const auto is_over = overflowed->gt(0), is_due = good.ge(every);
+    const auto raised = at::minimum(scale * growth, scale.clamp_min(largest));
+    const auto next = at::where(is_over, (scale * backoff).clamp_min(floor), at::where(is_due, raised, scale));
+    const auto moved = at::stack({next, good.masked_fill(is_over.logical_or(is_due), 0.0)});
+    state->copy_(at::where(counts->gt(0), moved, *state));
   });
 }
 

@@ -17,6 +17,8 @@ struct Warnings : c10::WarningHandler {
   void process(const c10::Warning& warning) override { tell(warning.msg().c_str()); }
 };
 
+std::optional<at::Tensor> given(at::Tensor* tensor) { return tensor ? std::optional(*tensor) : std::nullopt; }
+
 }  // namespace
 
 extern "C" {
@@ -42,21 +44,26 @@ char* infomax_backward(at::Tensor* const* tensors, at::Tensor* const* gradients,
 }
 
 // Adam over all parameters in one call (Kingma and Ba 2015). `steps` are f32 scalars, one a parameter, raised by one.
-// Weight decay is added to the gradient, or, decoupled, taken off the parameter (Loshchilov and Hutter 2019).
+// Weight decay is added to the gradient, or, decoupled, taken off the parameter (Loshchilov and Hutter 2019). `withheld`,
+// here and below: null, or an f32 scalar on the device; where it is 1 nothing changes, and nobody waits to know.
 char* infomax_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
                    at::Tensor* const* squares, at::Tensor* const* steps, size_t count, double lr, double beta1,
-                   double beta2, double weight_decay, double eps, int decoupled) {
+                   double beta2, double weight_decay, double eps, int decoupled, at::Tensor* withheld) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
     auto mean_list = list(means, count), square_list = list(squares, count), step_list = list(steps, count);
-    at::_foreach_add_(step_list, 1);
+    if (withheld) {
+      at::_foreach_add_(step_list, at::rsub(*withheld, 1));
+    } else {
+      at::_foreach_add_(step_list, 1);
+    }
     if (decoupled) {
       at::_fused_adamw_(parameter_list, gradient_list, mean_list, square_list, {}, step_list, lr, beta1, beta2,
-                        weight_decay, eps, false, false);
+                        weight_decay, eps, false, false, {}, given(withheld));
     } else {
       at::_fused_adam_(parameter_list, gradient_list, mean_list, square_list, {}, step_list, lr, beta1, beta2,
-                       weight_decay, eps, false, false);
+                       weight_decay, eps, false, false, {}, given(withheld));
     }
   });
 }
@@ -64,25 +71,24 @@ char* infomax_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, 
 // Stochastic gradient descent with momentum over all parameters in one call, as PyTorch's SGD; weight decay is added to
 // the gradient. `momenta` begin at zero, and are not read where `momentum` is.
 char* infomax_sgd(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
-                  double lr, double momentum, double weight_decay, int nesterov) {
+                  double lr, double momentum, double weight_decay, int nesterov, at::Tensor* withheld) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
     auto momentum_list = list(momenta, momentum == 0 ? 0 : count);
     at::_fused_sgd_(parameter_list, gradient_list, momentum_list, weight_decay, momentum, lr, 0.0, nesterov != 0, false,
-                    false);
+                    false, {}, given(withheld));
   });
 }
 
 // The layer-wise factors of LARS (You, Gitman, Ginsburg 2017), then momentum: the decayed gradient of each parameter is
 // scaled by trust * |w| / (|g| + decay * |w|), at most lr where `clip` asks for it, and by 1 where a norm is zero.
-// Nothing waits for the device.
 char* infomax_lars(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
-                   double lr, double momentum, double weight_decay, double trust, int clip) {
+                   double lr, double momentum, double weight_decay, double trust, int clip, at::Tensor* withheld) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
-    auto momentum_list = list(momenta, count);
+    auto momentum_list = list(momenta, momentum == 0 ? 0 : count);
     auto weights = at::stack(at::_foreach_norm(parameter_list));
     auto slopes = at::stack(at::_foreach_norm(gradient_list));
     auto factors = trust * weights / (slopes + weight_decay * weights + 1e-8);  // solo-learn's eps
@@ -91,19 +97,43 @@ char* infomax_lars(at::Tensor* const* parameters, at::Tensor* const* gradients, 
     auto decayed = at::_foreach_add(gradient_list, parameter_list, weight_decay);
     auto factor_list = factors.unbind();
     at::_foreach_mul_(decayed, factor_list);
-    at::_foreach_mul_(momentum_list, momentum);
-    at::_foreach_add_(momentum_list, decayed, 1);
-    at::_foreach_add_(parameter_list, momentum_list, -lr);
+    at::_fused_sgd_(parameter_list, decayed, momentum_list, 0.0, momentum, lr, 0.0, false, false, false, {},
+                    given(withheld));
   });
 }
 
 // Moves slow copies towards tensors: slow = keep * slow + (1 - keep) * fast.
-char* infomax_average(at::Tensor* const* slow, at::Tensor* const* fast, size_t count, double keep) {
+char* infomax_average(at::Tensor* const* slow, at::Tensor* const* fast, size_t count, double keep, at::Tensor* withheld) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto slow_list = list(slow, count), fast_list = list(fast, count);
-    at::_foreach_mul_(slow_list, keep);
-    at::_foreach_add_(slow_list, fast_list, 1.0 - keep);
+    if (!withheld) {
+      for (size_t i = 0; i < count; ++i) slow_list[i].mul_(keep).add_(fast_list[i].mul(1.0 - keep));
+      return;
+    }
+    const auto kept = at::full({}, keep, withheld->options());
+    const auto taken = at::full({}, 1.0 - keep, withheld->options());
+    const auto is_withheld = withheld->gt(0);
+    auto parts = at::_foreach_mul(fast_list, taken.masked_fill(is_withheld, 0.0));
+    at::_foreach_mul_(slow_list, kept.masked_fill(is_withheld, 1.0));
+    at::_foreach_add_(slow_list, parts);
+  });
+}
+
+// Copies tensors into others of the same shapes.
+char* infomax_copy(at::Tensor* const* to, at::Tensor* const* from, size_t count) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto to_list = list(to, count);
+    at::_foreach_copy_(to_list, list(from, count));
+  });
+}
+
+// Puts back what a tensor was, where `withheld` is 1.
+char* infomax_restore(at::Tensor* tensor, at::Tensor* before, at::Tensor* withheld) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    tensor->copy_(at::where(withheld->gt(0), *before, *tensor));
   });
 }
 
@@ -119,12 +149,12 @@ char* infomax_set_gradient(at::Tensor* tensor, at::Tensor* gradient) {
   return guarded([&] { tensor->mutable_grad() = *gradient; });
 }
 
-// The 2-norm of all tensors together; synchronises with the device.
-char* infomax_norm(at::Tensor* const* tensors, size_t count, double* norm) {
+// The 2-norm of all tensors together, an f64 scalar where they lie; an own tensor for the caller.
+char* infomax_norm(at::Tensor* const* tensors, size_t count, at::Tensor** norm) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto norms = at::_foreach_norm(list(tensors, count));
-    *norm = norms.empty() ? 0.0 : at::stack(norms).to(at::kDouble).norm().item<double>();
+    *norm = new at::Tensor(at::stack(norms).to(at::kDouble).norm());
   });
 }
 

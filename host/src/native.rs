@@ -2,6 +2,7 @@
 
 pub mod precision;
 pub mod processor;
+pub mod upload;
 
 use precision::AutocastState;
 use std::ffi::{CStr, c_char, c_int};
@@ -29,6 +30,7 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
         decoupled: c_int,
+        withheld: Pointer,
     ) -> *mut c_char;
     fn infomax_sgd(
         parameters: *const Pointer,
@@ -39,6 +41,7 @@ unsafe extern "C" {
         momentum: f64,
         weight_decay: f64,
         nesterov: c_int,
+        withheld: Pointer,
     ) -> *mut c_char;
     fn infomax_lars(
         parameters: *const Pointer,
@@ -50,11 +53,20 @@ unsafe extern "C" {
         weight_decay: f64,
         trust: f64,
         clip: c_int,
+        withheld: Pointer,
     ) -> *mut c_char;
-    fn infomax_average(slow: *const Pointer, fast: *const Pointer, count: usize, keep: f64) -> *mut c_char;
+    fn infomax_average(
+        slow: *const Pointer,
+        fast: *const Pointer,
+        count: usize,
+        keep: f64,
+        withheld: Pointer,
+    ) -> *mut c_char;
+    fn infomax_copy(to: *const Pointer, from: *const Pointer, count: usize) -> *mut c_char;
+    fn infomax_restore(tensor: Pointer, before: Pointer, withheld: Pointer) -> *mut c_char;
     fn infomax_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_set_gradient(tensor: Pointer, gradient: Pointer) -> *mut c_char;
-    fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut f64) -> *mut c_char;
+    fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut Pointer) -> *mut c_char;
     fn infomax_grad_mode() -> c_int;
     fn infomax_set_grad_mode(enabled: c_int);
     fn infomax_threads() -> c_int;
@@ -134,11 +146,18 @@ pub struct AdamTensors<'a> {
     pub steps: &'a [Tensor],
 }
 
+/// An f32 scalar on the device that says whether an update is withheld: where it is 1 nothing changes. None: it is made.
+pub type Withheld<'a> = Option<&'a Tensor>;
+
+fn optional(tensor: Option<&Tensor>) -> Pointer {
+    tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr().cast())
+}
+
 /// One update of Adam, in place.
 ///
 /// # Errors
 /// libtorch's message.
-pub fn adam(tensors: &AdamTensors<'_>, settings: AdamSettings) -> NativeResult<()> {
+pub fn adam(tensors: &AdamTensors<'_>, settings: AdamSettings, withheld: Withheld<'_>) -> NativeResult<()> {
     let count = tensors.parameters.len();
     let lists = [tensors.parameters, tensors.gradients, tensors.means, tensors.squares, tensors.steps].map(pointers);
     assert!(lists.iter().all(|list| list.len() == count));
@@ -158,6 +177,7 @@ pub fn adam(tensors: &AdamTensors<'_>, settings: AdamSettings) -> NativeResult<(
             settings.weight_decay,
             settings.eps,
             c_int::from(settings.decoupled),
+            optional(withheld),
         )
     })
 }
@@ -189,20 +209,22 @@ pub fn descend(
     gradients: &[Tensor],
     momenta: &[Tensor],
     settings: MomentumSettings,
+    withheld: Withheld<'_>,
 ) -> NativeResult<()> {
     let count = parameters.len();
     let lists = [parameters, gradients, momenta].map(pointers);
     assert!(lists.iter().all(|list| list.len() == count));
     let [p, g, m] = lists.each_ref().map(Vec::as_ptr);
     let MomentumSettings { lr, momentum, weight_decay, rule } = settings;
+    let withheld = optional(withheld);
     // SAFETY: every list holds `count` live tensors.
     check(unsafe {
         match rule {
             MomentumRule::Sgd { nesterov } => {
-                infomax_sgd(p, g, m, count, lr, momentum, weight_decay, c_int::from(nesterov))
+                infomax_sgd(p, g, m, count, lr, momentum, weight_decay, c_int::from(nesterov), withheld)
             }
             MomentumRule::Lars { trust, clip } => {
-                infomax_lars(p, g, m, count, lr, momentum, weight_decay, trust, c_int::from(clip))
+                infomax_lars(p, g, m, count, lr, momentum, weight_decay, trust, c_int::from(clip), withheld)
             }
         }
     })
@@ -212,11 +234,31 @@ pub fn descend(
 ///
 /// # Errors
 /// libtorch's message.
-pub fn average(slow: &[Tensor], fast: &[Tensor], keep: f64) -> NativeResult<()> {
+pub fn average(slow: &[Tensor], fast: &[Tensor], keep: f64, withheld: Withheld<'_>) -> NativeResult<()> {
     assert_eq!(slow.len(), fast.len());
     let (slow, fast) = (pointers(slow), pointers(fast));
     // SAFETY: both lists hold `len` live tensors.
-    check(unsafe { infomax_average(slow.as_ptr(), fast.as_ptr(), slow.len(), keep) })
+    check(unsafe { infomax_average(slow.as_ptr(), fast.as_ptr(), slow.len(), keep, optional(withheld)) })
+}
+
+/// Copies tensors into others of the same shapes and kinds.
+///
+/// # Errors
+/// libtorch's message.
+pub fn copy(to: &[Tensor], from: &[Tensor]) -> NativeResult<()> {
+    assert_eq!(to.len(), from.len());
+    let (to, from) = (pointers(to), pointers(from));
+    // SAFETY: both lists hold `len` live tensors.
+    check(unsafe { infomax_copy(to.as_ptr(), from.as_ptr(), to.len()) })
+}
+
+/// Puts back what a tensor was where an update is withheld.
+///
+/// # Errors
+/// libtorch's message.
+pub fn restore(tensor: &Tensor, before: &Tensor, withheld: &Tensor) -> NativeResult<()> {
+    // SAFETY: the tensors are live.
+    check(unsafe { infomax_restore(tensor.as_ptr().cast(), before.as_ptr().cast(), withheld.as_ptr().cast()) })
 }
 
 /// Leaves the tensors without a gradient.
@@ -238,16 +280,17 @@ pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) -> NativeResult<()> {
     check(unsafe { infomax_set_gradient(tensor.as_ptr().cast(), gradient.as_ptr().cast()) })
 }
 
-/// The 2-norm of all tensors together. On a GPU this waits for it.
+/// The 2-norm of some tensors together, at least one: an f64 scalar where they lie.
 ///
 /// # Errors
 /// libtorch's message.
-pub fn norm(tensors: &[Tensor]) -> NativeResult<f64> {
+pub fn norm(tensors: &[Tensor]) -> NativeResult<Tensor> {
     let list = pointers(tensors);
-    let mut norm = 0.0;
+    let mut norm: Pointer = std::ptr::null();
     // SAFETY: the list holds `len` live tensors; `norm` outlives the call.
     check(unsafe { infomax_norm(list.as_ptr(), list.len(), &mut norm) })?;
-    Ok(norm)
+    // SAFETY: the shim has made a tensor for the caller, taken over once.
+    Ok(unsafe { Tensor::from_ptr(norm.cast_mut().cast()) })
 }
 
 /// How often each tensor has been changed in place: what a component borrows is to have the same number afterwards.

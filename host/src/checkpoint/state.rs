@@ -78,7 +78,7 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Snapshot> {
     let moments = model.optimizers().flat_map(Optimizer::state);
     training.extend(moments.map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
     let mut state = state.clone();
-    state.loss_scale = model.scaler.as_ref().map(LossScaler::state);
+    state.loss_scale = model.scaler.as_ref().map(LossScaler::state).transpose()?;
     state.encoder = model.encoder.save()?;
     state.loss = model.loss.as_ref().map(ForeignLoss::save).transpose()?.unwrap_or_default();
     let copies = |list: Vec<(String, Tensor)>| {
@@ -188,7 +188,7 @@ pub fn restore(model: &mut Model, files: &BTreeMap<String, Vec<u8>>) -> Result<R
         return Err(fail(format!("the checkpoint does not fit the model: {shown}{more}")));
     }
     if let (Some(scaler), Some(saved)) = (&mut model.scaler, state.loss_scale) {
-        scaler.load(saved);
+        scaler.load(saved)?;
     }
     if !state.encoder.is_null() {
         model.encoder.load(&state.encoder)?;

@@ -18,6 +18,8 @@ pub struct TrainBatch {
     pub labels: Vec<i64>,
     /// R: positions in the stage.
     pub indices: Vec<i64>,
+    /// Whether the dataset says that every image of the stage has a label.
+    pub all_labelled: bool,
 }
 
 /// Data for evaluation.
@@ -36,9 +38,28 @@ pub struct BatchMaker {
     pub stage: Stage,
     pub augmentation: ForeignAugmentation,
     pub description: Arc<AugmentationDescription>,
+    /// Whether the dataset says that every image of the stage has a label.
+    all_labelled: bool,
 }
 
 impl BatchMaker {
+    /// Batches of a stage through an augmentation that is described like this.
+    pub fn new(
+        source: Source,
+        stage: Stage,
+        augmentation: ForeignAugmentation,
+        description: Arc<AugmentationDescription>,
+    ) -> Self {
+        let all_labelled = source.is_labelled(&stage);
+        Self { source, stage, augmentation, description, all_labelled }
+    }
+
+    /// The same of another stage.
+    #[must_use]
+    pub fn of(&self, stage: Stage) -> Self {
+        Self::new(self.source.clone(), stage, self.augmentation.clone(), self.description.clone())
+    }
+
     /// Some rows of the batch of a step; every draw comes from (key, epoch, position).
     ///
     /// # Errors
@@ -67,7 +88,7 @@ impl BatchMaker {
             self.augmentation.train_views(image.as_image(), key, &mut places)?;
         }
         let indices = positions.iter().map(|&position| position as i64).collect();
-        Ok(TrainBatch { step, epoch, views: buffers, labels, indices })
+        Ok(TrainBatch { step, epoch, views: buffers, labels, indices, all_labelled: self.all_labelled })
     }
 
     /// The evaluation views of some positions, in order; bad images, where the policy allows them, are left out.

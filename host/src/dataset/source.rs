@@ -131,6 +131,12 @@ impl Source {
         Self { inner: self.inner.clone(), choice: Some(choice) }
     }
 
+    /// Whether every image of a stage has a label that may be seen, by what the dataset says of its splits.
+    pub fn is_labelled(&self, stage: &Stage) -> bool {
+        let splits = &self.facts().splits;
+        self.choice.is_none() && stage.iter().all(|&(split, _)| splits[split].labelled)
+    }
+
     /// Which labels may be seen; all of them where there is no choice.
     pub fn choice(&self) -> Option<&LabelChoice> {
         self.choice.as_deref()

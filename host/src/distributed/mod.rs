@@ -1,11 +1,12 @@
 //! Several processes that train together: which is which, as a launcher says (`launcher`, `place`), how
 //! they find one another (`rendezvous`, `addresses`), how they exchange tensors (`group`, over libtorch's
-//! c10d, `native`), what they make sure of before the first step (`agreement`), the sums of gradients (`reducer`), shared
+//! c10d, `native`), what they make sure of before the first step (`agreement`), the sums of gradients (`reducer`), how they end together (`ending`), shared
 //! BatchNorm statistics (`batch_norm`), and who starts and watches them (`supervisor`, which reads each rank's `report`).
 
 mod addresses;
 mod agreement;
 mod batch_norm;
+mod ending;
 mod group;
 mod launcher;
 mod native;
@@ -17,6 +18,7 @@ mod supervisor;
 
 pub use agreement::{agree, check_parameters, comparable};
 pub use batch_norm::BatchNormPolicy;
+pub use ending::{Ending, Meetingplace, Why};
 pub use group::Group;
 pub use launcher::is_of_a_launcher;
 pub use native::{Joining, Store};

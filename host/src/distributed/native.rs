@@ -47,10 +47,18 @@ unsafe extern "C" {
         parameters: *const Pointer,
         count: usize,
         bucket_bytes: i64,
+        varies: c_int,
         reducer: *mut *mut c_void,
     ) -> *mut c_char;
     fn infomax_reducer_free(reducer: *mut c_void);
     fn infomax_reducer_prepare(reducer: *mut c_void, outputs: *const Pointer, count: usize) -> *mut c_char;
+    fn infomax_reached(
+        outputs: *const Pointer,
+        output_count: usize,
+        parameters: *const Pointer,
+        count: usize,
+        reached: *mut u8,
+    ) -> *mut c_char;
     fn infomax_batch_norm_policy(parts: i64, group: *mut c_void);
 }
 
@@ -214,11 +222,14 @@ pub struct RawReducer(*mut c_void);
 unsafe impl Send for RawReducer {}
 
 impl RawReducer {
-    pub fn new(group: &RawGroup, parameters: &[Tensor], bucket_bytes: i64) -> NativeResult<Self> {
+    /// `varies`: whether a step may leave parameters out.
+    pub fn new(group: &RawGroup, parameters: &[Tensor], bucket_bytes: i64, varies: bool) -> NativeResult<Self> {
         let list = pointers(parameters);
         let mut reducer = null_mut();
         // SAFETY: the list holds `len` live tensors; the out-parameter outlives the call.
-        check(unsafe { infomax_reducer_new(group.0, list.as_ptr(), list.len(), bucket_bytes, &mut reducer) })?;
+        check(unsafe {
+            infomax_reducer_new(group.0, list.as_ptr(), list.len(), bucket_bytes, c_int::from(varies), &mut reducer)
+        })?;
         Ok(Self(reducer))
     }
 
@@ -234,6 +245,18 @@ impl Drop for RawReducer {
         // SAFETY: made by `infomax_reducer_new`, freed once.
         unsafe { infomax_reducer_free(self.0) };
     }
+}
+
+/// Which of some parameters a backward pass from these outputs reaches.
+///
+/// # Errors
+/// libtorch's message.
+pub fn reached(outputs: &[Tensor], parameters: &[Tensor]) -> NativeResult<Vec<bool>> {
+    let (outputs, list) = (pointers(outputs), pointers(parameters));
+    let mut flags = vec![0u8; list.len()];
+    // SAFETY: both lists hold as many live tensors as is said, and there is a flag for each parameter.
+    check(unsafe { infomax_reached(outputs.as_ptr(), outputs.len(), list.as_ptr(), list.len(), flags.as_mut_ptr()) })?;
+    Ok(flags.into_iter().map(|flag| flag != 0).collect())
 }
 
 /// Sets which samples share BatchNorm statistics in this thread's calls.

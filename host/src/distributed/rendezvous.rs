@@ -53,6 +53,8 @@ pub struct Arrival {
 /// Where all have come.
 pub struct Met {
     pub store: Store,
+    /// The store's port.
+    pub port: u16,
     /// By rank.
     pub arrivals: Vec<Arrival>,
     /// This process's address, as the others reach it.
@@ -86,7 +88,7 @@ pub fn gather(place: &Place, gpu: Option<String>, patience: Duration, signals: &
             let here: Vec<&[usize]> =
                 arrivals.iter().filter(|a| a.machine == own.machine).map(|a| a.cores.as_slice()).collect();
             let cores = cores::share(&own.cores, &here);
-            Ok(Met { store, arrivals, address, cores })
+            Ok(Met { store, port, arrivals, address, cores })
         }
         Err(error) => {
             // What another one has said need not be said again, but must be heard from the store that is here.

@@ -7,7 +7,7 @@
 use super::ForeignEncoder;
 use crate::{
     error::{Error, Result},
-    native,
+    native::{self, Withheld},
     plugin::{Component, PluginError},
     tensor::NamedTensor,
 };
@@ -60,12 +60,14 @@ impl MomentumEncoder {
     }
 
     /// Follows the encoder after the update that came after `step` updates; the share of itself that it kept.
+    /// Nothing changes where the update was withheld on the device.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn follow(&self, step: u64, total_steps: u64) -> Result<f64> {
+    pub fn follow(&self, step: u64, total_steps: u64, withheld: Withheld<'_>) -> Result<f64> {
         let momentum = self.momentum.at(step, total_steps);
-        native::average(&self.slow, &self.fast, momentum).map_err(Error::native("average the momentum encoder"))?;
+        let averaged = native::average(&self.slow, &self.fast, momentum, withheld);
+        averaged.map_err(Error::native("average the momentum encoder"))?;
         Ok(momentum)
     }
 

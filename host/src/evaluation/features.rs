@@ -65,7 +65,7 @@ impl Features {
         let [height, width] = description.eval_size;
         let normalisation = Normalisation::new(&description, opened.device).map_err(Error::torch("prepare views"))?;
         let augmentation = ForeignAugmentation::create(&opened.setup.augmentation, &opened.setup.augmentation_request)?;
-        let maker = BatchMaker { source: opened.source.clone(), stage: stage.clone(), augmentation, description };
+        let maker = BatchMaker::new(opened.source.clone(), stage.clone(), augmentation, description);
         let train = &opened.experiment.train;
         let size = opened.experiment.evaluation.batch_size.unwrap_or(train.batch_size).max(1);
         let length = stage.len() as u64;

@@ -28,7 +28,17 @@ unsafe extern "C" {
     fn infomax_tf32() -> c_int;
     fn infomax_set_deterministic(wanted: c_int) -> *mut c_char;
     fn infomax_deterministic() -> c_int;
-    fn infomax_unscale(gradients: *const Pointer, count: usize, scale: f64, nonfinite: *mut c_int) -> *mut c_char;
+    fn infomax_unscale(gradients: *const Pointer, count: usize, scale: Pointer, found: *mut Pointer) -> *mut c_char;
+    fn infomax_move_scale(
+        state: Pointer,
+        overflowed: Pointer,
+        counts: Pointer,
+        backoff: f64,
+        growth: f64,
+        floor: f64,
+        largest: f64,
+        every: f64,
+    ) -> *mut c_char;
     fn infomax_device_memory(index: c_int, bytes: *mut [u64; 5]) -> *mut c_char;
 }
 
@@ -119,16 +129,41 @@ pub fn deterministic() -> bool {
     unsafe { infomax_deterministic() != 0 }
 }
 
-/// Divides f32 gradients by a scale, in place, and says whether any number is not finite. On a GPU this waits for it.
+/// Divides f32 gradients by a scale, an f64 scalar on their device, in place. Gives an f32 scalar there: 1 where a number is
+/// not finite.
 ///
 /// # Errors
 /// libtorch's message.
-pub fn unscale(gradients: &[Tensor], scale: f64) -> NativeResult<bool> {
+pub fn unscale(gradients: &[Tensor], scale: &Tensor) -> NativeResult<Tensor> {
     let list = pointers(gradients);
-    let mut nonfinite = 0;
-    // SAFETY: the list holds `len` live tensors; `nonfinite` outlives the call.
-    check(unsafe { infomax_unscale(list.as_ptr(), list.len(), scale, &mut nonfinite) })?;
-    Ok(nonfinite != 0)
+    let mut found: Pointer = std::ptr::null();
+    // SAFETY: the list holds `len` live tensors; `found` outlives the call.
+    check(unsafe { infomax_unscale(list.as_ptr(), list.len(), scale.as_ptr().cast(), &mut found) })?;
+    // SAFETY: the shim has made a tensor for the caller, taken over once.
+    Ok(unsafe { Tensor::from_ptr(found.cast_mut().cast()) })
+}
+
+/// How a loss scale moves.
+#[derive(Clone, Copy, Debug)]
+pub struct ScaleRule {
+    pub backoff: f64,
+    pub growth: f64,
+    pub floor: f64,
+    pub largest: f64,
+    /// Steps without an overflow until it grows.
+    pub every: f64,
+}
+
+/// Moves a loss scale after a step, on its device. `state`, f64: the scale, and the steps without an overflow since it last
+/// changed. `overflowed` and `counts` are numbers there; nothing moves where `counts` is 0.
+///
+/// # Errors
+/// libtorch's message.
+pub fn move_scale(state: &Tensor, overflowed: &Tensor, counts: &Tensor, rule: ScaleRule) -> NativeResult<()> {
+    let ScaleRule { backoff, growth, floor, largest, every } = rule;
+    let [state, overflowed, counts] = [state, overflowed, counts].map(|tensor| tensor.as_ptr().cast());
+    // SAFETY: the tensors are live.
+    check(unsafe { infomax_move_scale(state, overflowed, counts, backoff, growth, floor, largest, every) })
 }
 
 /// Bytes on a device.
@@ -208,13 +243,14 @@ mod tests {
 
     #[test]
     fn unscaling_divides_and_finds_what_is_not_finite() {
+        let unscaled = |list: &[Tensor], scale: f64| unscale(list, &Tensor::from(scale)).unwrap().double_value(&[]);
         let good = Tensor::from_slice(&[2.0f32, -4.0]);
         let list = [good.shallow_clone(), Tensor::from_slice(&[8.0f32])];
-        assert!(!unscale(&list, 4.0).unwrap());
+        assert_eq!(unscaled(&list, 4.0), 0.0);
         assert_eq!(Vec::<f32>::try_from(&good).unwrap(), [0.5, -1.0]);
         for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
-            assert!(unscale(&[good.shallow_clone(), Tensor::from_slice(&[bad])], 2.0).unwrap(), "{bad}");
+            assert_eq!(unscaled(&[good.shallow_clone(), Tensor::from_slice(&[bad])], 2.0), 1.0, "{bad}");
         }
-        assert!(!unscale(&[], 2.0).unwrap());
+        assert_eq!(unscaled(&[], 2.0), 0.0);
     }
 }

@@ -7,11 +7,11 @@
 use super::state::Group;
 use crate::{
     config::{Optimizer, OptimizerName},
-    native::{self, AdamSettings, AdamTensors, NativeResult},
+    native::{self, AdamSettings, AdamTensors, NativeResult, Withheld},
 };
 
 /// One update of a group whose state is mean, square, step.
-pub(super) fn update(group: &Group, settings: &Optimizer) -> NativeResult<()> {
+pub(super) fn update(group: &Group, settings: &Optimizer, withheld: Withheld<'_>) -> NativeResult<()> {
     let tensors = AdamTensors {
         parameters: &group.parameters,
         gradients: &group.gradients,
@@ -26,5 +26,5 @@ pub(super) fn update(group: &Group, settings: &Optimizer) -> NativeResult<()> {
         eps: settings.eps,
         decoupled: settings.name == OptimizerName::Adamw,
     };
-    native::adam(&tensors, settings)
+    native::adam(&tensors, settings, withheld)
 }

@@ -6,11 +6,11 @@
 use super::state::Group;
 use crate::{
     config::{Optimizer, OptimizerName},
-    native::{self, MomentumRule, MomentumSettings, NativeResult},
+    native::{self, MomentumRule, MomentumSettings, NativeResult, Withheld},
 };
 
 /// One update of a group whose state is the momentum.
-pub(super) fn update(group: &Group, settings: &Optimizer) -> NativeResult<()> {
+pub(super) fn update(group: &Group, settings: &Optimizer, withheld: Withheld<'_>) -> NativeResult<()> {
     let rule = if settings.name == OptimizerName::Lars && group.adapts {
         MomentumRule::Lars { trust: settings.trust_coefficient, clip: settings.clip_lr }
     } else {
@@ -18,5 +18,5 @@ pub(super) fn update(group: &Group, settings: &Optimizer) -> NativeResult<()> {
     };
     let momentum =
         MomentumSettings { lr: group.lr, momentum: settings.momentum, weight_decay: group.weight_decay, rule };
-    native::descend(&group.parameters, &group.gradients, &group.state[0], momentum)
+    native::descend(&group.parameters, &group.gradients, &group.state[0], momentum, withheld)
 }

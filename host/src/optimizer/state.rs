@@ -4,7 +4,7 @@ use super::{adam, descent};
 use crate::{
     config::{self, OptimizerName},
     error::{Error, Result},
-    native,
+    native::{self, Withheld},
     tensor::NamedTensor,
 };
 use infomax_sdk::{Role, Tags};
@@ -93,20 +93,22 @@ impl Optimizer {
         native::clear_gradients(&tensors).map_err(Error::native("clear gradients"))
     }
 
-    /// The 2-norm of all gradients. On a GPU this waits for it.
+    /// The 2-norm of all gradients, an f64 scalar on their device; none where there is no gradient.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn gradient_norm(&self) -> Result<f64> {
+    pub fn gradient_norm(&self) -> Result<Option<Tensor>> {
         let gradients: Vec<_> = self.trained.iter().map(|t| t.tensor.grad()).filter(Tensor::defined).collect();
-        native::norm(&gradients).map_err(Error::native("measure gradients"))
+        let norm = (!gradients.is_empty()).then(|| native::norm(&gradients));
+        norm.transpose().map_err(Error::native("measure gradients"))
     }
 
-    /// One update; parameters without a gradient are not touched, nor is their state. `lr` is the schedule's.
+    /// One update; parameters without a gradient are not touched, nor is their state. `lr` is the schedule's. Where
+    /// the update is withheld on the device, nothing changes.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn update(&mut self, lr: f64) -> Result<()> {
+    pub fn update(&mut self, lr: f64, withheld: Withheld<'_>) -> Result<()> {
         let mut groups: BTreeMap<(bool, bool, u64), Vec<usize>> = BTreeMap::new();
         for (i, trained) in self.trained.iter().enumerate().filter(|(_, t)| t.tensor.grad().defined()) {
             if self.states[i].is_none() {
@@ -132,8 +134,8 @@ impl Optimizer {
                 adapts: decays,
             };
             let updated = match self.settings.name {
-                OptimizerName::Adam | OptimizerName::Adamw => adam::update(&group, &self.settings),
-                OptimizerName::Sgd | OptimizerName::Lars => descent::update(&group, &self.settings),
+                OptimizerName::Adam | OptimizerName::Adamw => adam::update(&group, &self.settings, withheld),
+                OptimizerName::Sgd | OptimizerName::Lars => descent::update(&group, &self.settings, withheld),
             };
             updated.map_err(Error::native("update parameters"))?;
         }

@@ -22,7 +22,7 @@ fn run(weight: &Tensor, settings: config::Optimizer) {
         optimizer.clear_gradients().unwrap();
         let slope = Tensor::from_slice(&gradient).to_kind(Kind::Float).view_as(weight);
         (weight * slope).sum(Kind::Float).backward();
-        optimizer.update(lr).unwrap();
+        optimizer.update(lr, None).unwrap();
     }
 }
 

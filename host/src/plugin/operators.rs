@@ -7,7 +7,7 @@ use infomax_abi::{
         prefix_type::PrefixTypeTrait,
         std_types::{RStr, RString},
     },
-    operators::{Operator, as_extension},
+    operators::{Generator, Operator, as_extension},
 };
 use std::{
     cell::RefCell,
@@ -53,6 +53,8 @@ unsafe extern "C" {
         differentiable: u32,
         gradients: *mut TensorPtr,
     ) -> *mut c_char;
+    fn infomax_generator(seed: u64, device: u64, made: *mut Generator) -> *mut c_char;
+    fn infomax_generator_drop(generator: Generator);
 }
 
 thread_local! {
@@ -79,6 +81,8 @@ pub fn table() -> Extension {
                 grad_mode,
                 autocast,
                 gradients,
+                generator,
+                drop_generator,
             }
             .leak_into_prefix(),
         )
@@ -229,4 +233,16 @@ extern "C" fn gradients(
     status(unsafe {
         infomax_gradients(tensors, weights, count, others, other_count, keep_graph, differentiable, gradients)
     })
+}
+
+extern "C" fn generator(seed: u64, device: u64) -> Generator {
+    let mut made = ptr::null_mut();
+    // SAFETY: the result outlives the call.
+    status(unsafe { infomax_generator(seed, device, &raw mut made) });
+    made
+}
+
+extern "C" fn drop_generator(generator: Generator) {
+    // SAFETY: the plugin passes a generator of its own, once.
+    unsafe { infomax_generator_drop(generator) }
 }

@@ -93,6 +93,7 @@ pub fn noise(group: &Group, batch: usize, side: u32, step: u64) -> TrainBatch {
         views: vec![view(0), view(1)],
         labels: rows.clone().map(|row| row as i64 % 10).collect(),
         indices: rows.map(|row| row as i64).collect(),
+        all_labelled: true,
     }
 }
 

@@ -84,7 +84,7 @@ impl Data {
             return Err(Error::config(Fault::new(message).hint("choose a dataset with classes and a test split")));
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
-        let maker = BatchMaker { source: source.clone(), stage, augmentation, description };
+        let maker = BatchMaker::new(source.clone(), stage, augmentation, description);
         Ok(Self { maker, source, train, test, group: Group::alone(), cores: 1 })
     }
 
@@ -116,6 +116,12 @@ impl Data {
     pub(super) fn order(&self, experiment: &Experiment) -> Order {
         let key = Key::new(experiment.train.seed).purpose("order");
         Order::new(key, self.maker.stage.len() as u64, experiment.train.batch_size)
+    }
+
+    /// This rank's rows of one step's batch, as the run has seen it.
+    pub(super) fn batch(&self, experiment: &Experiment, order: &Order, step: u64) -> Result<TrainBatch> {
+        let key = Key::new(experiment.train.seed).purpose("augment");
+        self.maker.train(order, key, step, self.group.share(experiment.train.batch_size as usize))
     }
 
     pub(super) fn batches(
@@ -158,14 +164,14 @@ impl Data {
                 key("neighbours").rng().shuffle(&mut stage);
                 stage.truncate(knn_images as usize);
             }
-            BatchMaker { stage: stage.into(), ..self.maker.clone() }
+            self.maker.of(stage.into())
         };
         let test =
             if options.smoke { self.test.iter().take(SMOKE_IMAGES).copied().collect() } else { self.test.clone() };
         let normalisation = Normalisation::new(&setup.augmentation_description, model.device);
         Ok(Some(Tester {
             group: self.group.clone(),
-            maker: BatchMaker { stage: test, ..self.maker.clone() },
+            maker: self.maker.of(test),
             normalisation: normalisation.map_err(Error::torch("prepare views"))?,
             protocol,
             batch_size: batch_size.unwrap_or(experiment.train.batch_size),

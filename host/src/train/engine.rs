@@ -7,19 +7,20 @@ use super::{
     evaluate::Tester,
     health::Health,
     identity::Identity,
+    input::Input,
     model::Model,
     options::Outcome,
     recorder::{Meanwhile, Recorder},
     setup::Setup,
     signals::Signals,
-    step::Stepper,
+    step::{Launched, Stepper},
     untrained::untrained_top1,
 };
 use crate::{
     checkpoint::{RunState, Writer, snapshot},
     config::Experiment,
-    dataset::{Order, TrainBatch},
-    distributed::{Group, at_step},
+    dataset::{Order, OrderedWorkers, TrainBatch},
+    distributed::{Ending, Group, Meetingplace, Why, at_step},
     error::{Error, Result},
     optimizer::Schedule,
     record::{Row, write_whole},
@@ -51,12 +52,18 @@ pub(super) struct Run<'a> {
     pub(super) tests: Cadence,
     pub(super) saves: Cadence,
     pub(super) signals: Signals,
+    /// Where the processes of this run leave word, where there are several.
+    pub(super) place: Option<Meetingplace>,
+    /// Whether the budget in seconds is spent, as the processes agreed.
+    pub(super) time_is_over: bool,
     pub(super) stepper: Stepper,
     pub(super) model: Model,
     pub(super) writer: Option<Writer>,
     pub(super) recorder: Option<Recorder>,
     pub(super) plan: Plan,
     pub(super) state: RunState,
+    /// Steps whose values have not been read: a GPU may still be at them.
+    pub(super) unread: Vec<Unread>,
     /// What this rank took by itself in the steps since the last row of metrics.
     pub(super) alone: Duration,
     /// The rank that held the others up until then, and whether that was said.
@@ -66,6 +73,18 @@ pub(super) struct Run<'a> {
     /// When this process's part of the run began, moved on by what earlier parts took.
     pub(super) began: Instant,
 }
+
+/// A step whose values have not been read.
+pub(super) struct Unread {
+    launched: Launched,
+    lr: f64,
+    /// Where the run stood after it.
+    row: Row,
+    is_last: bool,
+}
+
+/// A step's data, and how long was waited for it.
+type Brought = (Input, Duration);
 
 impl Run<'_> {
     /// Says how often is tested and saved where epochs are too short for it.
@@ -134,13 +153,20 @@ impl Run<'_> {
         if self.group.agree_on_end(self.signals.asked(), 0.0)?.0 || (self.test_is_due() && !self.test()?) {
             return self.interrupt();
         }
+        self.time_is_over = self.plan.is_over(self.state.step, self.state.seconds);
+        let ending = self.ending()?;
         let mut batches = self.data.batches(self.experiment, &self.order, steps);
-        while !self.plan.is_over(self.state.step, self.state.seconds) {
-            let asked = Instant::now();
-            let Some(batch) = batches.next() else { break };
+        let mut ahead = None;
+        while !self.is_over() {
+            let Some(brought) = ahead.take().unwrap_or_else(|| self.bring(&mut batches)) else { break };
             let place = format!("step {}, rank {}", self.state.step, self.group.rank());
-            let stop = self.step(&batch?, asked.elapsed()).map_err(|error| error.during(&place))?;
-            if stop {
+            let stop = brought.and_then(|(input, waited)| {
+                let launched = self.launch(&input, waited);
+                // While a GPU is at this step, the next one's data are on their way to it.
+                ahead = self.reads_late().then(|| self.bring(&mut batches));
+                launched.and_then(|()| self.after_step(&ending))
+            });
+            if stop.map_err(|error| error.during(&place))? {
                 drop(batches);
                 return self.interrupt();
             }
@@ -151,6 +177,31 @@ impl Run<'_> {
         }
         self.save()?;
         self.finish()
+    }
+
+    /// How the end is agreed on.
+    fn ending(&self) -> Result<Ending> {
+        let signals = self.signals.clone();
+        let Some(place) = self.place.clone() else { return Ok(Ending::alone(signals)) };
+        // Rank 0's clock is the run's.
+        let (began, seconds) = (self.began, self.plan.seconds.filter(|_| self.group.leads()));
+        let is_over = move || seconds.is_some_and(|planned| began.elapsed().as_secs_f64() >= planned);
+        let ending = Ending::among(place, signals, self.state.step, is_over);
+        ending.map_err(|message| Error::exchange("agree on an end", message))
+    }
+
+    /// Whether the budget is spent; of several processes each has its own clock, so one in seconds is over when they agree.
+    fn is_over(&self) -> bool {
+        let seconds = if self.place.is_none() { self.state.seconds } else { 0.0 };
+        self.time_is_over || self.plan.is_over(self.state.step, seconds)
+    }
+
+    /// The next step's data; none after the last one.
+    fn bring(&self, batches: &mut OrderedWorkers<TrainBatch>) -> Option<Result<Brought>> {
+        let asked = Instant::now();
+        let batch = batches.next()?;
+        let waited = asked.elapsed();
+        Some(batch.and_then(|batch| Ok((self.stepper.bring(&batch, self.model.device)?, waited))))
     }
 
     /// Whether an earlier process has come to this run's end: the encoder is written last.
@@ -170,49 +221,98 @@ impl Run<'_> {
         self.tests.is_due(self.state.step) && self.state.tested != Some(self.state.step)
     }
 
-    /// One update and what is due after it; whether a signal has asked some rank for an end.
-    fn step(&mut self, batch: &TrainBatch, waited: Duration) -> Result<bool> {
-        at_step(batch.step);
-        let lr = self.schedule.lr(batch.step, batch.epoch);
+    /// Whether values are read many steps at once: reading them waits for a GPU.
+    fn reads_late(&self) -> bool {
+        self.model.device.is_cuda()
+    }
+
+    /// Gives one update to the device.
+    fn launch(&mut self, input: &Input, waited: Duration) -> Result<()> {
+        at_step(input.step);
+        let lr = self.schedule.lr(input.step, input.epoch);
         let began = Instant::now();
-        let outcome = self.stepper.step(&mut self.model, batch, lr)?;
+        let launched = match self.stepper.launch(&mut self.model, input, lr) {
+            Ok(launched) => launched,
+            Err(error) => {
+                // What came before may say why.
+                if let Err(earlier) = self.read() {
+                    log::warn!("{earlier}");
+                }
+                return Err(error);
+            }
+        };
         self.look_after(began.elapsed() + waited);
-        self.let_writer_follow(batch.step + 1)?;
-        self.state.step = batch.step + 1;
-        self.alone += waited + outcome.alone;
-        let (stop, seconds) = self.group.agree_on_end(self.signals.asked(), self.began.elapsed().as_secs_f64())?;
-        self.state.seconds = seconds;
-        match &outcome.skipped {
-            Some(_) if outcome.overflowed => self.state.skipped += 1,
-            Some(name) => self.skip(batch, name)?,
-            None => self.state.skipped_in_a_row = 0,
-        }
-        let row = self.row();
+        self.let_writer_follow(input.step + 1)?;
+        self.state.step = input.step + 1;
+        self.alone += waited + launched.alone;
         if let Some(recorder) = &mut self.recorder {
-            recorder.step(row, &outcome, waited, &self.state.results);
+            recorder.count(waited);
         }
-        let last = self.plan.is_over(self.state.step, self.state.seconds);
-        if self.state.step.is_multiple_of(self.experiment.train.log_every_steps) || last || outcome.skipped.is_some() {
+        self.unread.push(Unread { launched, lr, row: Row::default(), is_last: false });
+        Ok(())
+    }
+
+    /// What is due after an update; whether a signal has asked some rank for an end.
+    fn after_step(&mut self, ending: &Ending) -> Result<bool> {
+        self.state.seconds = self.began.elapsed().as_secs_f64();
+        let end = ending.after(self.state.step);
+        let stop = end == Some(Why::Asked);
+        self.time_is_over |= end == Some(Why::Time);
+        let is_last = self.is_over();
+        let row = self.row();
+        if let Some(unread) = self.unread.last_mut() {
+            (unread.row, unread.is_last) = (row, is_last);
+        }
+        let tests = self.test_is_due();
+        let mut saves = self.saves.is_due(self.state.step);
+        let logs = self.state.step.is_multiple_of(self.experiment.train.log_every_steps);
+        if !self.reads_late() || logs || is_last || stop || tests || saves {
+            self.read()?;
+        } else {
             let row = self.row();
             if let Some(recorder) = &mut self.recorder {
-                recorder.metrics(row, &outcome, lr, self.state.skipped)?;
+                recorder.show(&row, &self.state.results);
             }
         }
         self.compare_ranks()?;
         if stop {
             return Ok(true);
         }
-        let mut saves = self.saves.is_due(self.state.step);
-        if self.test_is_due() {
+        if tests {
             if !self.test()? {
                 return Ok(true);
             }
             saves |= self.experiment.checkpoint.keep_best > 0;
         }
-        if saves && !last {
+        if saves && !is_last {
             self.save()?;
         }
         Ok(false)
+    }
+
+    /// Reads what the steps since the last reading gave, and tells what is to be told of each.
+    fn read(&mut self) -> Result<()> {
+        let unread = std::mem::take(&mut self.unread);
+        let outcomes = Launched::read(unread.iter().map(|unread| &unread.launched))?;
+        for (Unread { launched, lr, row, is_last }, outcome) in unread.into_iter().zip(outcomes) {
+            match &outcome.skipped {
+                Some(_) if outcome.overflowed => self.state.skipped += 1,
+                Some(name) => self.skip(launched.step, name)?,
+                None => self.state.skipped_in_a_row = 0,
+            }
+            let logs = row.step.is_multiple_of(self.experiment.train.log_every_steps);
+            let tells = logs || is_last || outcome.skipped.is_some();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.saw(&outcome);
+                if row.step == self.state.step {
+                    recorder.show(&row, &self.state.results);
+                }
+                if tells {
+                    recorder.metrics(row, &outcome, lr, self.state.skipped)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether it came to its end: not where a signal asked for another.

@@ -3,6 +3,7 @@
 //!
 //! Shapes: B rows of the global batch, of which R are this rank's.
 
+use super::input::{Input, Known};
 use crate::{
     distributed::Group,
     error::{Error, Result},
@@ -42,15 +43,51 @@ fn as_rows(map: &Tensor, exchange: impl FnOnce(&Tensor) -> Result<Tensor>) -> Re
     rows.f_permute([0, 3, 1, 2]).map_err(torch())
 }
 
-/// Labels and indices of the global batch (B each), on the CPU.
+/// Labels of the global batch, and which rows have one.
+pub struct Labels {
+    /// B, on the device; −1 for none.
+    pub labels: Tensor,
+    /// B, on the device: positions in the stage.
+    pub indices: Tensor,
+    /// The rows with a label, on the device; none where all have one.
+    pub known: Option<Tensor>,
+}
+
+/// Labels and indices of the global batch. Ranks that may have images without a label exchange theirs through the CPU, since
+/// the host has to know which; otherwise nothing is waited for.
 ///
 /// # Errors
 /// A lost peer, or libtorch's message.
-pub fn gather_labels(group: &Group, labels: &[i64], indices: &[i64]) -> Result<(Tensor, Tensor)> {
-    let pairs = || Tensor::f_stack(&[Tensor::f_from_slice(labels)?, Tensor::f_from_slice(indices)?], 1);
-    let pairs = group.gather(&pairs().map_err(Error::torch("exchange labels"))?)?;
-    let columns = || Ok((pairs.f_select(1, 0)?.f_contiguous()?, pairs.f_select(1, 1)?.f_contiguous()?));
-    columns().map_err(Error::torch("exchange labels"))
+pub fn gather_labels(group: &Group, input: &Input) -> Result<Labels> {
+    let torch = || Error::torch("exchange labels");
+    let device = input.labels.device();
+    let columns = |pairs: Tensor| Ok((pairs.f_select(1, 0)?.f_contiguous()?, pairs.f_select(1, 1)?.f_contiguous()?));
+    match &input.known {
+        Known::All if group.size() > 1 => {
+            let pairs = Tensor::f_stack(&[&input.labels, &input.indices], 1).map_err(torch())?;
+            let (labels, indices) = columns(group.gather(&pairs)?).map_err(torch())?;
+            Ok(Labels { labels, indices, known: None })
+        }
+        Known::All => {
+            Ok(Labels { labels: input.labels.shallow_clone(), indices: input.indices.shallow_clone(), known: None })
+        }
+        Known::Rows(rows) => Ok(Labels {
+            labels: input.labels.shallow_clone(),
+            indices: input.indices.shallow_clone(),
+            known: Some(rows.shallow_clone()),
+        }),
+        Known::Asked { labels, indices } => {
+            let pairs = || Tensor::f_stack(&[Tensor::f_from_slice(labels)?, Tensor::f_from_slice(indices)?], 1);
+            let (labels, indices) = columns(group.gather(&pairs().map_err(torch())?)?).map_err(torch())?;
+            let there = || {
+                let known = labels.f_ge(0)?;
+                let all = known.f_all()?.f_int64_value(&[])? != 0;
+                let rows = if all { None } else { Some(known.f_nonzero()?.f_squeeze_dim(1)?.f_to_device(device)?) };
+                Ok(Labels { labels: labels.f_to_device(device)?, indices: indices.f_to_device(device)?, known: rows })
+            };
+            there().map_err(torch())
+        }
+    }
 }
 
 /// Sums tensors over the ranks in one exchange, in place.
@@ -75,22 +112,17 @@ pub fn sum_in_place(group: &Group, tensors: &[Tensor]) -> Result<()> {
     tch::no_grad(|| tensors.iter().try_for_each(back)).map_err(torch())
 }
 
-/// A step's values, read at once: the one point where a step waits for a GPU.
-pub struct Values {
-    pub numbers: Vec<f64>,
-    /// Whether every rank's were finite.
-    pub finite: bool,
-}
-
-/// The sum over ranks of the first `shares` scalars, and rank 0's numbers of the others.
+/// Of some scalars, f64 and where they lie: the sum over ranks of the first `shares`, and rank 0's of the others. Of several
+/// ranks one more number: how many scalars of theirs are not finite.
 ///
 /// # Errors
 /// A lost peer, or libtorch's message.
-pub fn read_values(group: &Group, scalars: &[Tensor], shares: usize) -> Result<Values> {
-    let torch = || Error::torch("read the loss");
+pub fn shared_values(group: &Group, scalars: &[Tensor], shares: usize) -> Result<Tensor> {
     let stacked = || {
-        let scalars: Result<Vec<Tensor>, _> = scalars.iter().map(|s| s.f_detach()?.f_to_kind(Kind::Double)).collect();
-        let own = Tensor::f_stack(&scalars?, 0)?;
+        let own = Tensor::f_stack(scalars, 0)?.f_to_kind(Kind::Double)?;
+        if group.size() == 1 {
+            return Ok(own);
+        }
         let failures = own.f_isfinite()?.f_logical_not()?.f_sum(Kind::Double)?.f_view([1])?;
         // Zeros in place of what rank 0 tells: another rank's may not be finite, and a product would spoil the sum.
         let given = if group.leads() { own.numel() } else { shares } as i64;
@@ -98,9 +130,7 @@ pub fn read_values(group: &Group, scalars: &[Tensor], shares: usize) -> Result<V
         let none = Tensor::f_zeros([own.numel() as i64 - given], (Kind::Double, own.device()))?;
         Tensor::f_cat(&[kept, none, failures], 0)
     };
-    let stacked = tch::no_grad(stacked).map_err(torch())?;
+    let stacked = tch::no_grad(stacked).map_err(Error::torch("look at the loss"))?;
     group.sum(&stacked)?;
-    let mut numbers = Vec::<f64>::try_from(stacked.f_to_device(tch::Device::Cpu).map_err(torch())?).map_err(torch())?;
-    let failures = numbers.pop().expect("appended above");
-    Ok(Values { numbers, finite: failures == 0.0 })
+    Ok(stacked)
 }

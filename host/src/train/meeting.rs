@@ -4,7 +4,7 @@ use super::{device::gpu_identity, identity::Identity, signals::Signals};
 use crate::{
     config::{Experiment, Resolved},
     cores,
-    distributed::{Group, Joining, Met, Place, agree, comparable, gather},
+    distributed::{Group, Joining, Meetingplace, Met, Place, agree, comparable, gather},
     error::{Error, Result},
 };
 use std::{
@@ -16,6 +16,8 @@ use tch::Device;
 /// The group of the ranks of a run, and what each has of its machine.
 pub struct Meeting {
     pub group: Group,
+    /// Where they leave word for one another, where there are others.
+    pub place: Option<Meetingplace>,
     /// How many cores are this process's own.
     pub cores: usize,
 }
@@ -25,13 +27,15 @@ pub struct Meeting {
 /// # Errors
 /// Others that don't come, that have failed, or that can't be reached; a signal.
 pub fn meet(place: Option<&Place>, experiment: &Experiment, device: Device, signals: &Signals) -> Result<Meeting> {
-    let Some(place) = place else { return Ok(Meeting { group: Group::alone(), cores: cores::cores().len() }) };
+    let Some(place) = place else {
+        return Ok(Meeting { group: Group::alone(), place: None, cores: cores::cores().len() });
+    };
     let table = &experiment.distributed;
     let gpu = match device {
         Device::Cuda(number) => Some(gpu_identity(number)),
         _ => None,
     };
-    let Met { store, arrivals, address, cores } =
+    let Met { store, port, arrivals, address, cores } =
         gather(place, gpu, Duration::from_secs(table.meeting_seconds), signals)?;
     let gpus: BTreeSet<&String> = arrivals.iter().filter_map(|arrival| arrival.gpu.as_ref()).collect();
     // NCCL refuses two processes on one GPU; gloo copies through the CPU.
@@ -58,7 +62,16 @@ pub fn meet(place: Option<&Place>, experiment: &Experiment, device: Device, sign
         error.during(&format!("{address}, rank {}", place.rank))
     };
     let group = Group::join(&joining).map_err(failed)?;
-    Ok(Meeting { group, cores })
+    let timeout = Duration::from_secs(table.timeout_seconds);
+    let word = Meetingplace {
+        host: place.host.clone(),
+        port,
+        job: place.job.clone(),
+        rank: place.rank,
+        size: place.world_size,
+        timeout,
+    };
+    Ok(Meeting { group, place: (place.world_size > 1).then_some(word), cores })
 }
 
 /// Makes sure that all ranks train the same thing with the same builds and data.

@@ -1,6 +1,6 @@
 //! Training: from a resolved experiment to a trained encoder. `setup` checks everything before anything is allocated,
 //! `prepare` all that needs data, checkpoint and the other processes, before anything is written; `model` holds what is trained,
-//! `step` is one update, `engine` the loop around it, `saving` and `watch` what the loop does beside.
+//! `step` is one update (`input` what it takes, `gate` what its values allow), `engine` the loop around it, `saving` and `watch` what the loop does beside.
 
 mod budget;
 mod cadence;
@@ -9,7 +9,9 @@ mod device;
 mod engine;
 mod evaluate;
 mod exchange;
+mod gate;
 mod health;
+mod held;
 mod identity;
 mod input;
 mod length;

@@ -1,6 +1,6 @@
 //! What is trained: encoder, loss and classifiers, with the optimizer over all their parameters.
 
-use super::{exchange::sum_in_place, precision::Arithmetic, scaler::LossScaler, setup::Setup};
+use super::{exchange::sum_in_place, held::Held, precision::Arithmetic, scaler::LossScaler, setup::Setup};
 use crate::{
     config::{self, Experiment, OptimizerName, ScheduleName, Stage},
     distributed::Group,
@@ -40,6 +40,8 @@ pub struct Model {
     pub told: Vec<String>,
     /// What its file says of the encoder.
     pub about: Value,
+    /// What the loss changes after an update that the device may withhold; made with the first of those.
+    pub(super) held: Option<Held>,
     /// Where the encoder's and the loss's tensors lay at the start: a plugin must not replace them.
     identities: Identities,
 }
@@ -108,10 +110,12 @@ impl Model {
             device,
             arithmetic,
             scaler: (arithmetic.scales_loss() && stage != Stage::Classifiers)
-                .then(|| LossScaler::new(experiment.train.loss_scale)),
+                .then(|| LossScaler::new(experiment.train.loss_scale, device))
+                .transpose()?,
             representation,
             told,
             about: about(setup, experiment),
+            held: None,
             identities,
         })
     }

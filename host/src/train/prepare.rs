@@ -24,7 +24,7 @@ use crate::{
     checkpoint::{CheckpointSet, Retention, RunState, Writer, restore},
     config::{Experiment, Resolved},
     dataset::Order,
-    distributed::Group,
+    distributed::{Group, Meetingplace},
     error::Result,
     native,
     optimizer::Schedule,
@@ -48,6 +48,7 @@ pub struct Prepared<'a> {
     setup: Setup,
     identity: Identity,
     group: Group,
+    place: Option<Meetingplace>,
     data: Data,
     order: Arc<Order>,
     plan: Plan,
@@ -70,18 +71,18 @@ pub fn prepare<'a>(
     options: &'a RunOptions,
 ) -> Result<Prepared<'a>> {
     let experiment = &resolved.experiment;
-    let place = options.place.as_ref();
-    let device = resolve_device(experiment.train.device, place.map_or(0, |place| place.local_rank))?;
+    let own_place = options.place.as_ref();
+    let device = resolve_device(experiment.train.device, own_place.map_or(0, |place| place.local_rank))?;
     Arithmetic::new(experiment.train.precision, device)?.prepare(&experiment.train)?;
     native::log_warnings();
     let setup = Setup::new(experiment, registry, &device_name(device))?;
-    let mut data = Data::open(experiment, &setup, place.is_none_or(|place| place.rank == 0))?;
-    let meeting = meet(place, experiment, device, &options.signals)?;
+    let mut data = Data::open(experiment, &setup, own_place.is_none_or(|place| place.rank == 0))?;
+    let meeting = meet(own_place, experiment, device, &options.signals)?;
     let threads = experiment.train.thread_count(meeting.cores);
     native::set_threads(threads);
     let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
     data.join(&meeting);
-    let group = meeting.group;
+    let (group, place) = (meeting.group, meeting.place);
     compare(&group, resolved, &identity, device)?;
     // Rank 0 alone sees the run directory; a process that was killed before it began has left no identity.
     let goes_on = options.resume && run.is_none_or(|run| identity.is_written(run) || run.join("checkpoints").exists());
@@ -119,6 +120,7 @@ pub fn prepare<'a>(
         setup,
         identity,
         group,
+        place,
         data,
         order,
         plan,
@@ -214,6 +216,8 @@ impl Prepared<'_> {
             experiment,
             run,
             group: self.group,
+            place: self.place,
+            time_is_over: false,
             identity,
             tester: self.tester,
             schedule: self.schedule,
@@ -232,6 +236,7 @@ impl Prepared<'_> {
             recorder,
             plan,
             state,
+            unread: Vec::new(),
             alone: Duration::ZERO,
             straggler: None,
             health: Health::default(),

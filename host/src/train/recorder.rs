@@ -47,6 +47,8 @@ pub struct Recorder {
     plan: Plan,
     batch_size: u64,
     window: Window,
+    /// The values that were read last.
+    seen: Vec<(String, f64)>,
 }
 
 /// Time since the last row of metrics.
@@ -75,7 +77,7 @@ impl Recorder {
         let progress = Progress::new(every_steps, LINE_EVERY);
         let window = Window::new();
         let (run, title) = (run.to_owned(), title.to_owned());
-        Ok(Self { run, title, metrics, events: None, progress, plan, batch_size, window })
+        Ok(Self { run, title, metrics, events: None, progress, plan, batch_size, window, seen: Vec::new() })
     }
 
     /// Writes TensorBoard's event files too, from the first row on. `began`: in seconds since 1970.
@@ -98,13 +100,22 @@ impl Recorder {
         self.window.stalled += time;
     }
 
-    /// Counts a step and shows where the run stands.
-    pub fn step(&mut self, at: Row, outcome: &StepOutcome, waited: Duration, results: &[(String, f64)]) {
+    /// Counts a step and what was waited for its data.
+    pub fn count(&mut self, waited: Duration) {
         self.window.steps += 1;
         self.window.waited += waited;
+    }
+
+    /// Takes the values of a step that are shown from now on.
+    pub fn saw(&mut self, outcome: &StepOutcome) {
+        self.seen.clone_from(&outcome.values);
+    }
+
+    /// Shows where the run stands, with the values that were read last.
+    pub fn show(&mut self, at: &Row, results: &[(String, f64)]) {
         let seconds = self.window.start.elapsed().as_secs_f64().max(1e-9);
-        let terms: Vec<(&str, f64)> = outcome.values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let per_step = seconds / self.window.steps as f64;
+        let terms: Vec<(&str, f64)> = self.seen.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let per_step = seconds / self.window.steps.max(1) as f64;
         self.progress.update(&Status {
             step: at.step,
             total_steps: self.plan.steps,

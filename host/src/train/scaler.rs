@@ -4,15 +4,14 @@
 //! # Source
 //! Micikevicius et al. 2018, arXiv:1710.03740, section 3.2; the rule is that of PyTorch's `GradScaler`, with a floor.
 
-use super::Model;
 use crate::{
     config::LossScale,
     error::{Error, Result},
-    native::precision,
+    native::precision::{self, ScaleRule},
     optimizer::Optimizer,
 };
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Beyond what any f16 gradient bears; products of a loss with it stay far within f32.
 const LARGEST: f64 = (1u64 << 40) as f64;
@@ -26,63 +25,78 @@ pub struct ScalerState {
     pub good_steps: u64,
 }
 
-/// A scale and its rule.
-#[derive(Clone, Debug)]
+/// A scale and its rule. The scale lies on the device, which moves it by itself: nobody waits to know it.
+#[derive(Debug)]
 pub struct LossScaler {
     rule: LossScale,
-    state: ScalerState,
+    /// f64: the scale, and the steps without an overflow since it last changed.
+    state: Tensor,
 }
 
 impl LossScaler {
     /// A scaler at its initial scale.
-    pub fn new(rule: LossScale) -> Self {
-        Self { state: ScalerState { scale: rule.initial.max(rule.floor), good_steps: 0 }, rule }
-    }
-
-    /// By which this step's loss is multiplied.
-    pub fn scale(&self) -> f64 {
-        self.state.scale
-    }
-
-    /// Whether the scale can't fall any more.
-    pub fn is_at_floor(&self) -> bool {
-        self.state.scale <= self.rule.floor
-    }
-
-    /// For a checkpoint.
-    pub fn state(&self) -> ScalerState {
-        self.state
-    }
-
-    /// Out of a checkpoint.
-    pub fn load(&mut self, state: ScalerState) {
-        self.state = state;
-    }
-
-    /// Divides the gradients of encoder and loss by the scale, in place, and says whether one had overflowed. The
-    /// classifiers' loss is never scaled. Waits for a GPU.
     ///
     /// # Errors
     /// libtorch's message.
-    fn unscale(&self, optimizer: &Optimizer) -> Result<bool> {
-        let scaled = optimizer.trained().iter().filter(|trained| !trained.name.starts_with("evaluator."));
-        let gradients: Vec<Tensor> = scaled.map(|trained| trained.tensor.grad()).filter(Tensor::defined).collect();
-        precision::unscale(&gradients, self.state.scale).map_err(Error::native("unscale gradients"))
+    pub fn new(rule: LossScale, device: Device) -> Result<Self> {
+        let state = Tensor::f_from_slice(&[rule.initial.max(rule.floor), 0.0]);
+        let state = state.and_then(|state| state.f_to_device(device)).map_err(Error::torch("make the loss scale"))?;
+        Ok(Self { rule, state })
     }
 
-    /// After a step whose gradients were looked at.
-    pub fn update(&mut self, overflowed: bool) {
-        let ScalerState { scale, good_steps } = &mut self.state;
-        if overflowed {
-            *scale = (*scale * self.rule.backoff).max(self.rule.floor);
-            *good_steps = 0;
-            return;
-        }
-        *good_steps += 1;
-        if *good_steps >= self.rule.growth_every_steps {
-            *scale = (*scale * self.rule.growth).min(LARGEST.max(*scale));
-            *good_steps = 0;
-        }
+    /// By which this step's loss is multiplied: an f64 scalar on the device, which the next move does not change.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn scale(&self) -> Result<Tensor> {
+        self.state.f_select(0, 0).and_then(|scale| scale.f_alias_copy()).map_err(Error::torch("read the loss scale"))
+    }
+
+    /// The least scale.
+    pub fn floor(&self) -> f64 {
+        self.rule.floor
+    }
+
+    /// For a checkpoint. Waits for the device.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn state(&self) -> Result<ScalerState> {
+        let read = || Vec::<f64>::try_from(self.state.f_to_device(Device::Cpu)?);
+        let numbers = read().map_err(Error::torch("read the loss scale"))?;
+        Ok(ScalerState { scale: numbers[0], good_steps: numbers[1] as u64 })
+    }
+
+    /// Out of a checkpoint.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn load(&mut self, state: ScalerState) -> Result<()> {
+        let saved = Tensor::f_from_slice(&[state.scale, state.good_steps as f64]);
+        let load = |saved: Tensor| self.state.f_copy_(&saved).map(drop);
+        saved.and_then(load).map_err(Error::torch("load the loss scale"))
+    }
+
+    /// Divides the gradients of encoder and loss by the scale, in place; an f32 scalar on the device, 1 where one had
+    /// overflowed. The classifiers' loss is never scaled.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn unscale(&self, optimizer: &Optimizer, scale: &Tensor) -> Result<Tensor> {
+        let scaled = optimizer.trained().iter().filter(|trained| !trained.name.starts_with("evaluator."));
+        let gradients: Vec<Tensor> = scaled.map(|trained| trained.tensor.grad()).filter(Tensor::defined).collect();
+        precision::unscale(&gradients, scale).map_err(Error::native("unscale gradients"))
+    }
+
+    /// After a step whose gradients were looked at; both are numbers on the device. A step that does not count moves nothing:
+    /// a term that is not finite is no fault of the scale, which acts on the backward pass alone.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn update(&mut self, overflowed: &Tensor, counts: &Tensor) -> Result<()> {
+        let LossScale { backoff, growth, floor, growth_every_steps, .. } = self.rule;
+        let rule = ScaleRule { backoff, growth, floor, largest: LARGEST, every: growth_every_steps as f64 };
+        precision::move_scale(&self.state, overflowed, counts, rule).map_err(Error::native("move the loss scale"))
     }
 }
 
@@ -90,32 +104,13 @@ impl LossScaler {
 ///
 /// # Errors
 /// libtorch's.
-pub fn scaled(tensor: &Tensor, scale: Option<f64>) -> Result<Tensor, TchError> {
+pub fn scaled(tensor: &Tensor, scale: Option<&Tensor>) -> Result<Tensor, TchError> {
     match scale {
         // In f32, or the product would overflow where the scale is for.
-        Some(scale) if tensor.kind() != Kind::Double => tensor.f_to_kind(Kind::Float)?.f_multiply_scalar(scale),
-        Some(scale) => tensor.f_multiply_scalar(scale),
+        Some(scale) if tensor.kind() != Kind::Double => tensor.f_to_kind(Kind::Float)?.f_multiply(scale),
+        Some(scale) => tensor.f_multiply(scale),
         None => Ok(tensor.shallow_clone()),
     }
-}
-
-/// Unscales a model's gradients after the backward pass and moves the scale; adds the scale that was used to a step's
-/// values, which are its terms so far. Says whether a gradient overflowed at a scale that could still fall.
-///
-/// A term that is not finite is no fault of the scale, which acts on the backward pass alone, and does not move it.
-///
-/// # Errors
-/// libtorch's message.
-pub fn unscale(model: &mut Model, values: &mut Vec<(String, f64)>) -> Result<bool> {
-    let Some(scaler) = &mut model.scaler else { return Ok(false) };
-    let overflowed = scaler.unscale(&model.optimizer)?;
-    let terms_are_finite = values.iter().all(|(_, value)| value.is_finite());
-    values.push(("loss_scale".to_owned(), scaler.scale()));
-    let could_fall = !scaler.is_at_floor();
-    if terms_are_finite {
-        scaler.update(overflowed);
-    }
-    Ok(overflowed && terms_are_finite && could_fall)
 }
 
 #[cfg(test)]
@@ -123,44 +118,63 @@ mod tests {
     use super::*;
 
     fn scaler(initial: f64, growth_every_steps: u64) -> LossScaler {
-        LossScaler::new(LossScale { initial, growth_every_steps, ..LossScale::default() })
+        LossScaler::new(LossScale { initial, growth_every_steps, ..LossScale::default() }, Device::Cpu).unwrap()
+    }
+
+    impl LossScaler {
+        /// Moves, and gives the scale.
+        fn after(&mut self, overflowed: bool) -> f64 {
+            self.update(&Tensor::from(f32::from(u8::from(overflowed))), &Tensor::from(1.0f32)).unwrap();
+            self.state().unwrap().scale
+        }
     }
 
     #[test]
     fn one_overflow_halves_and_the_count_begins_again() {
         let mut scaler = scaler(1024.0, 3);
-        let mut scales = Vec::new();
-        for overflowed in [false, false, true, false, false, false, false] {
-            scaler.update(overflowed);
-            scales.push(scaler.scale());
-        }
+        let steps = [false, false, true, false, false, false, false];
+        let scales: Vec<f64> = steps.into_iter().map(|overflowed| scaler.after(overflowed)).collect();
         assert_eq!(scales, [1024.0, 1024.0, 512.0, 512.0, 512.0, 1024.0, 1024.0]);
-        assert_eq!(scaler.state(), ScalerState { scale: 1024.0, good_steps: 1 });
+        assert_eq!(scaler.state().unwrap(), ScalerState { scale: 1024.0, good_steps: 1 });
+    }
+
+    #[test]
+    fn a_step_that_does_not_count_moves_nothing() {
+        let mut scaler = scaler(1024.0, 3);
+        let before = scaler.state().unwrap();
+        for overflowed in [0.0f32, 1.0] {
+            scaler.update(&Tensor::from(overflowed), &Tensor::from(0.0f32)).unwrap();
+            assert_eq!(scaler.state().unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn the_scale_of_a_step_stays_when_it_moves() {
+        let mut scaler = scaler(1024.0, 3);
+        let of_step = scaler.scale().unwrap();
+        assert_eq!(scaler.after(true), 512.0);
+        assert_eq!(of_step.double_value(&[]), 1024.0);
     }
 
     #[test]
     fn alternating_overflows_never_grow() {
         let mut scaler = scaler(65536.0, 2);
-        (0..20).for_each(|step| scaler.update(step % 2 == 0));
-        assert_eq!(scaler.scale(), 65536.0 / 1024.0);
+        let last = (0..20).map(|step| scaler.after(step % 2 == 0)).last();
+        assert_eq!(last, Some(65536.0 / 1024.0));
     }
 
     #[test]
     fn permanent_overflow_stops_at_the_floor() {
         let mut scaler = scaler(65536.0, 2000);
-        for halvings in 0..16 {
-            assert!(!scaler.is_at_floor(), "after {halvings} halvings");
-            scaler.update(true);
-        }
-        assert!(scaler.is_at_floor());
-        scaler.update(true);
-        assert_eq!(scaler.scale(), 1.0);
+        let scales: Vec<f64> = (0..18).map(|_| scaler.after(true)).collect();
+        assert_eq!(scales[14..], [2.0, 1.0, 1.0, 1.0]);
+        assert_eq!(scaler.floor(), 1.0);
     }
 
     #[test]
     fn growth_has_an_end() {
         let mut scaler = scaler(LARGEST / 2.0, 1);
-        (0..10).for_each(|_| scaler.update(false));
-        assert_eq!(scaler.scale(), LARGEST);
+        let last = (0..10).map(|_| scaler.after(false)).last();
+        assert_eq!(last, Some(LARGEST));
     }
 }

@@ -2,11 +2,13 @@
 //! optimizer.
 
 use super::{
-    exchange::{gather_labels, gather_map, own_rows, read_values, sum_in_place},
-    input::Normalisation,
+    exchange::{Labels, gather_labels, gather_map, own_rows, sum_in_place},
+    gate::{Gate, Reading},
+    held::Held,
+    input::{Input, Normalisation},
     model::Model,
     passes::{Maps, Passes},
-    scaler::{LossScaler, scaled, unscale},
+    scaler::{LossScaler, scaled},
 };
 use crate::{
     config::{Experiment, LossSharing, Protocol, Stage},
@@ -15,7 +17,7 @@ use crate::{
     error::{Error, Fault, Result},
     evaluator::Classifiers,
     loss::ForeignLoss,
-    native,
+    native::{self, Withheld},
     optimizer::Optimizer,
     tensor::{Facts, Feature, Features, kind_of},
 };
@@ -24,7 +26,7 @@ use std::{
     ops::Range,
     time::{Duration, Instant},
 };
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Makes updates.
 pub struct Stepper {
@@ -46,7 +48,7 @@ pub struct Stepper {
     views: Vec<[u32; 2]>,
 }
 
-/// What a step gave.
+/// What a step gave, as read.
 #[derive(Clone, Debug)]
 pub struct StepOutcome {
     /// `loss`, `loss/<term>`, `loss/linear`, `loss/mlp`, `gradient_norm`, and `momentum` beside a momentum encoder.
@@ -55,8 +57,35 @@ pub struct StepOutcome {
     pub skipped: Option<String>,
     /// Whether a gradient overflowed at a loss scale that can still fall: the next step's is smaller.
     pub overflowed: bool,
+}
+
+/// A step that has been given to the device, which may still be at it.
+pub struct Launched {
+    /// Updates done before it.
+    pub step: u64,
+    gate: Gate,
+    /// The share of itself that a momentum encoder kept.
+    momentum: Option<f64>,
     /// How long this rank computed before it first needed another.
     pub alone: Duration,
+}
+
+impl Launched {
+    /// Reads what steps gave, in one copy. Waits for a GPU.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn read<'a>(steps: impl IntoIterator<Item = &'a Self>) -> Result<Vec<StepOutcome>> {
+        let steps: Vec<&Self> = steps.into_iter().collect();
+        let gates: Vec<&Gate> = steps.iter().map(|step| &step.gate).collect();
+        let outcome = |(step, reading): (&Self, Reading)| {
+            let Reading { mut values, skipped, overflowed } = reading;
+            let momentum = step.momentum.filter(|_| skipped.is_none());
+            values.extend(momentum.map(|momentum| ("momentum".to_owned(), momentum)));
+            StepOutcome { values, skipped, overflowed }
+        };
+        Ok(steps.into_iter().zip(Gate::read_all(&gates)?).map(outcome).collect())
+    }
 }
 
 impl Stepper {
@@ -108,7 +137,10 @@ impl Stepper {
                 Protocol::Clean => Mode::Evaluate,
                 Protocol::Paper => Mode::TrainFrozenStatistics,
             },
-            reducer: Reducer::new(group, &model.encoder.tensors()?, experiment.distributed.bucket_mib)?,
+            reducer: {
+                let table = &experiment.distributed;
+                Reducer::new(group, &model.encoder.tensors()?, table.bucket_mib, table.varying_parameters)?
+            },
             normalisation: Normalisation::new(views, model.device).map_err(Error::torch("prepare views"))?,
             views: views.views.iter().map(|view| [view.height, view.width]).collect(),
         })
@@ -119,25 +151,44 @@ impl Stepper {
         self.key.fold(step)
     }
 
-    /// This rank's views of a batch on the device, normalised.
-    pub(super) fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
-        let view = |(bytes, &[height, width]): (&Vec<u8>, &[u32; 2])| self.normalisation.apply(bytes, height, width);
-        batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
+    /// Brings a batch to the device; a GPU is not waited for.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn bring(&self, batch: &TrainBatch, device: Device) -> Result<Input> {
+        Input::of(batch, device, self.group.size() == 1)
+    }
+
+    /// This rank's views of a batch, normalised.
+    pub(super) fn views(&self, input: &Input) -> Result<Vec<Tensor>> {
+        let view =
+            |(bytes, &[height, width]): (&Tensor, &[u32; 2])| self.normalisation.apply_there(bytes, height, width);
+        input.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
     }
 
     /// The first of them alone.
-    pub(super) fn first_view(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+    pub(super) fn first_view(&self, input: &Input) -> Result<Vec<Tensor>> {
         let [height, width] = self.views[0];
-        let view = self.normalisation.apply(&batch.views[0], height, width);
+        let view = self.normalisation.apply_there(&input.views[0], height, width);
         Ok(vec![view.map_err(Error::torch("prepare views"))?])
     }
 
-    /// One update with a learning rate, or none where something is not finite on any rank.
+    /// One update with a learning rate, or none where something is not finite on any rank; waits for it.
     ///
     /// # Errors
     /// What the plugins or libtorch say; a lost peer.
     pub fn step(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
-        self.update(model, batch, lr).map_err(|error| self.placed(error, batch.step))
+        let input = self.bring(batch, model.device)?;
+        let launched = self.launch(model, &input, lr)?;
+        Ok(Launched::read([&launched])?.pop().expect("one was launched"))
+    }
+
+    /// The same, but a GPU is not waited for: what comes of it is read later.
+    ///
+    /// # Errors
+    /// As [`Stepper::step`].
+    pub fn launch(&self, model: &mut Model, input: &Input, lr: f64) -> Result<Launched> {
+        self.update(model, input, lr).map_err(|error| self.placed(error, input.step))
     }
 
     /// Trains classifiers alone, on the representation of the encoder as it is.
@@ -146,15 +197,16 @@ impl Stepper {
     /// As [`Stepper::step`].
     pub fn classify_only(&self, model: &mut Model, classifiers: &Classifiers, batch: &TrainBatch) -> Result<()> {
         let mut train = || {
-            let views = self.views(batch)?;
+            let input = self.bring(batch, model.device)?;
+            let views = self.views(&input)?;
             let wanted = self.representations(model, views.len());
             let key = self.key(batch.step);
             let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, Mode::Train, key.purpose("encoder")))?;
             let representations = wanted.iter().map(|at| gather_map(&self.group, &maps[at]));
             let representations = representations.collect::<Result<Vec<_>>>()?;
-            let (labels, _) = gather_labels(&self.group, &batch.labels, &batch.indices)?;
+            let labels = gather_labels(&self.group, &input)?;
             tch::manual_seed(key.purpose("evaluator").torch_seed());
-            classify(classifiers, &representations, &labels.to_device(model.device)).map(drop)
+            classify(classifiers, &representations, &labels).map(drop)
         };
         train().map_err(|error| self.placed(error, batch.step))
     }
@@ -167,40 +219,40 @@ impl Stepper {
         (0..views).map(|view| (view, model.representation)).collect()
     }
 
-    fn update(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
+    fn update(&self, model: &mut Model, input: &Input, lr: f64) -> Result<Launched> {
         match self.stage {
-            Stage::Pretrain => self.pretrain(model, batch, lr),
-            Stage::Classifiers => self.fit_classifiers(model, batch, lr),
-            Stage::Finetune => self.finetune(model, batch, lr),
+            Stage::Pretrain => self.pretrain(model, input, lr),
+            Stage::Classifiers => self.fit_classifiers(model, input, lr),
+            Stage::Finetune => self.finetune(model, input, lr),
         }
     }
 
-    fn pretrain(&self, model: &mut Model, batch: &TrainBatch, lr: f64) -> Result<StepOutcome> {
+    fn pretrain(&self, model: &mut Model, input: &Input, lr: f64) -> Result<Launched> {
         let began = Instant::now();
-        let key = self.key(batch.step);
-        let views = self.views(batch)?;
+        let key = self.key(input.step);
+        let views = self.views(input)?;
         model.optimizers().try_for_each(Optimizer::clear_gradients)?;
         let (maps, slow_maps) = self.encode(model, &views, key)?;
         let alone = began.elapsed();
 
-        let (labels, indices) = gather_labels(&self.group, &batch.labels, &batch.indices)?;
-        let labels = labels.to_device(model.device);
+        let labels = gather_labels(&self.group, input)?;
         let facts = Facts {
-            step: batch.step,
+            step: input.step,
             total_steps: self.total_steps,
-            epoch: batch.epoch,
+            epoch: input.epoch,
             key,
             world_size: self.group.size() as u32,
             dtype: kind_of(model.arithmetic.dtype()),
-            labels: self.wants_labels.then(|| labels.shallow_clone()),
-            indices: Some(indices.to_device(model.device)),
+            labels: self.wants_labels.then(|| labels.labels.shallow_clone()),
+            indices: Some(labels.indices.shallow_clone()),
         };
         let features = self.gather(model, &maps, &slow_maps)?;
         tch::manual_seed(key.purpose("loss").torch_seed());
         if let Some(loss) = &mut model.loss {
             loss.before_step(&facts)?;
         }
-        let (terms, gradients) = self.loss(model, &features, &facts)?;
+        let scale = model.scaler.as_ref().map(LossScaler::scale).transpose()?;
+        let (terms, gradients) = self.loss(model, &features, &facts, scale.as_ref())?;
         let classified = match &model.classifiers {
             Some(classifiers) => {
                 let representations = self.gathered_representations(model, &maps, &features, views.len())?;
@@ -211,18 +263,36 @@ impl Stepper {
         };
         self.backward(model, &views, maps, gradients, key)?;
 
-        let Gate { mut values, skipped, overflowed } = self.gate(model, &terms, &classified)?;
-        if skipped.is_none() {
-            update_parameters(model, lr)?;
+        let gate = self.gate(model, terms, classified, scale.as_ref())?;
+        let mut momentum = None;
+        if !gate.is_closed() {
+            update_parameters(model, lr, gate.withheld())?;
             if let Some(momentum_encoder) = &model.momentum_encoder {
-                values.push(("momentum".to_owned(), momentum_encoder.follow(batch.step, self.total_steps)?));
+                momentum = Some(momentum_encoder.follow(input.step, self.total_steps, gate.withheld())?);
             }
-            tch::manual_seed(key.purpose("after_update").torch_seed());
-            if let Some(loss) = &mut model.loss {
-                loss.after_update(&features, &facts)?;
-            }
+            self.after_update(model, &features, &facts, gate.withheld())?;
         }
-        Ok(StepOutcome { values, skipped, overflowed, alone })
+        Ok(Launched { step: input.step, gate, momentum, alone })
+    }
+
+    /// What the loss does after an update; where the device withheld that, its tensors are put back.
+    fn after_update(
+        &self,
+        model: &mut Model,
+        features: &Features,
+        facts: &Facts,
+        withheld: Withheld<'_>,
+    ) -> Result<()> {
+        tch::manual_seed(facts.key.purpose("after_update").torch_seed());
+        let Some(loss) = &mut model.loss else { return Ok(()) };
+        let Some(withheld) = withheld else { return Ok(loss.after_update(features, facts)?) };
+        let held = match &mut model.held {
+            Some(held) => held,
+            None => model.held.insert(Held::of(loss.tensors()?)?),
+        };
+        held.keep()?;
+        loss.after_update(features, facts)?;
+        held.restore(withheld)
     }
 
     /// The maps that loss and classifiers read, of this rank's rows, through the encoder and its slow copy.
@@ -281,9 +351,8 @@ impl Stepper {
 
     /// The loss's terms, the total first, and the gradient of each feature of this rank's rows. Gradients of the loss's own
     /// parameters are in place, those of all ranks.
-    fn loss(&self, model: &Model, features: &Features, facts: &Facts) -> Result<LossResult> {
+    fn loss(&self, model: &Model, features: &Features, facts: &Facts, scale: Option<&Tensor>) -> Result<LossResult> {
         let rows = self.rows(features);
-        let scale = model.scaler.as_ref().map(LossScaler::scale);
         let torch = || Error::torch("scale the loss");
         let objective = model.loss.as_ref().expect("the stage `pretrain` has a loss");
         let (terms, gradients) = if self.by_hand {
@@ -349,29 +418,17 @@ impl Stepper {
         Ok(())
     }
 
-    /// The step's values over all ranks, the one that was not finite, and whether a gradient overflowed.
+    /// The step's values over all ranks, and what they allow.
     pub(super) fn gate(
         &self,
         model: &mut Model,
-        terms: &[(String, Tensor)],
-        classified: &[(String, Tensor)],
+        terms: Vec<(String, Tensor)>,
+        classified: Vec<(String, Tensor)>,
+        scale: Option<&Tensor>,
     ) -> Result<Gate> {
-        let named = || terms.iter().chain(classified);
-        let scalars: Vec<Tensor> = named().map(|(_, scalar)| scalar.shallow_clone()).collect();
         let shares = if self.by_rows { terms.len() } else { 0 };
-        let read = read_values(&self.group, &scalars, shares)?;
-        let mut values: Vec<(String, f64)> = named().map(|(name, _)| name.clone()).zip(read.numbers).collect();
-        let overflowed = unscale(model, &mut values)?;
-        let trains = |optimizer: &&Optimizer| !optimizer.trained().is_empty();
-        let norm = model.optimizers().find(trains).map_or(Ok(0.0), Optimizer::gradient_norm)?;
-        values.push(("gradient_norm".to_owned(), norm));
-        // Terms before the total, which they spoil.
-        let last_total = values.iter().skip(1).chain(values.first());
-        let mut skipped = last_total.filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.clone()).next();
-        if skipped.is_none() && !read.finite {
-            skipped = Some("loss on another rank".to_owned());
-        }
-        Ok(Gate { values, skipped, overflowed })
+        let named: Vec<_> = terms.into_iter().chain(classified).map(|(name, scalar)| (name, scalar.detach())).collect();
+        Gate::new(&self.group, model, scale, &named, shares)
     }
 }
 
@@ -380,25 +437,24 @@ fn no_rows(loss: &str) -> Error {
     Error::config(Fault::new(message).hint("use `auto` or `whole`"))
 }
 
-/// One update of everything that has gradients.
+/// One update of everything that has gradients, unless the device withholds it.
 ///
 /// # Errors
 /// libtorch's message.
-pub(super) fn update_parameters(model: &mut Model, lr: f64) -> Result<()> {
-    model.optimizer.update(lr)?;
+pub(super) fn update_parameters(model: &mut Model, lr: f64, withheld: Withheld<'_>) -> Result<()> {
+    model.optimizer.update(lr, withheld)?;
     if let Some(optimizer) = &mut model.classifier_optimizer {
         let constant = optimizer.lr();
-        optimizer.update(constant)?;
+        optimizer.update(constant, withheld)?;
     }
     Ok(())
 }
 
-/// What a step's values allow.
-pub(super) struct Gate {
-    pub values: Vec<(String, f64)>,
-    /// The value that is not finite.
-    pub skipped: Option<String>,
-    pub overflowed: bool,
+impl Launched {
+    /// A step of a stage without momentum.
+    pub(super) fn plain(step: u64, gate: Gate, alone: Duration) -> Self {
+        Self { step, gate, momentum: None, alone }
+    }
 }
 
 type LossResult = (Vec<(String, Tensor)>, Vec<Option<Tensor>>);
@@ -412,11 +468,11 @@ fn total_first(terms: crate::tensor::Terms) -> Vec<(String, Tensor)> {
 /// Runs the classifiers on all views' representations and backward; samples without a label are left out.
 ///
 /// # Shapes
-/// Each representation B × C × H × W without a graph; labels B.
+/// Each representation B × C × H × W without a graph.
 ///
 /// # Errors
 /// libtorch's message.
-pub(super) fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Labels) -> Result<Vec<(String, Tensor)>> {
     let losses = || {
         let Some((representations, labels_n)) = labelled(views, labels)? else { return Ok(Vec::new()) };
         let losses = classifiers.logits(&representations, true)?.losses(&labels_n)?;
@@ -434,12 +490,13 @@ pub(super) fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Ten
 ///
 /// # Errors
 /// libtorch's.
-pub(super) fn labelled(views: &[Tensor], labels: &Tensor) -> Result<Option<(Tensor, Tensor)>, TchError> {
-    let mut labels_n = labels.f_repeat([views.len() as i64])?;
+pub(super) fn labelled(views: &[Tensor], labels: &Labels) -> Result<Option<(Tensor, Tensor)>, TchError> {
+    let mut labels_n = labels.labels.f_repeat([views.len() as i64])?;
     let mut representations = Tensor::f_cat(views, 0)?;
-    let known = labels_n.f_ge(0)?;
-    if known.f_all()?.f_int64_value(&[])? == 0 {
-        let rows = known.f_nonzero()?.f_squeeze_dim(1)?;
+    if let Some(known) = &labels.known {
+        let batch = labels.labels.size()[0];
+        let of_view = |view: i64| known.f_add_scalar(view * batch);
+        let rows = Tensor::f_cat(&(0..views.len() as i64).map(of_view).collect::<Result<Vec<_>, _>>()?, 0)?;
         representations = representations.f_index_select(0, &rows)?;
         labels_n = labels_n.f_index_select(0, &rows)?;
     }

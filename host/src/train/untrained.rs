@@ -64,7 +64,7 @@ pub fn untrained_top1(
         tell("step", batch.step, steps);
         optimizer.clear_gradients()?;
         stepper.classify_only(&mut model, &classifiers, &batch)?;
-        optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr))?;
+        optimizer.update(own.as_ref().map_or_else(|| schedule.lr(batch.step, batch.epoch), |own| own.lr), None)?;
     }
     model.share_buffers(&tester.group)?;
     tested(&mut model, &classifiers, tester, tell)

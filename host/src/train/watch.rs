@@ -4,7 +4,6 @@
 use super::engine::Run;
 use crate::{
     checkpoint::write_tensors,
-    dataset::TrainBatch,
     distributed::check_parameters,
     error::{Error, Fault, Result},
 };
@@ -53,16 +52,17 @@ impl Run<'_> {
         }
     }
 
-    /// Keeps the batch of a step that updated nothing, and ends the run where too many follow one another.
-    pub(super) fn skip(&mut self, batch: &TrainBatch, name: &str) -> Result<()> {
+    /// Keeps the batch of a step that updated nothing, and ends the run where too many follow one another. The batch is made
+    /// again: on a GPU this is heard of when it is long gone.
+    pub(super) fn skip(&mut self, step: u64, name: &str) -> Result<()> {
         self.state.skipped += 1;
         self.state.skipped_in_a_row += 1;
-        let step = batch.step;
         let place = format!("step {step}, {}", self.model.objective());
         let limit = self.experiment.train.max_skipped_steps_in_a_row;
         let first = (step + 1).saturating_sub(self.state.skipped_in_a_row);
         let captured = self.run.map(|run| run.join(format!("nonfinite-step-{first}.safetensors")));
         if let Some(captured) = captured.as_ref().filter(|_| self.state.skipped_in_a_row == 1) {
+            let batch = self.data.batch(self.experiment, &self.order, step)?;
             let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
             tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));
             for (i, view) in batch.views.iter().enumerate() {

@@ -13,11 +13,11 @@
 
 use crate::config::LeJepa;
 use infomax_sdk::{
-    Device, Facts, Key, KeyedRng, Kind, LossDescription, Result, Tensor, Terms,
+    Facts, Key, Kind, LossDescription, Result, Tensor, Terms,
     nn::{MlpPlan, as_wide},
     projected::{OnProjections, terms},
 };
-use std::{f64::consts::TAU, ops::Range};
+use std::ops::Range;
 
 impl OnProjections for LeJepa {
     const NAME: &'static str = "lejepa";
@@ -43,22 +43,21 @@ impl OnProjections for LeJepa {
 impl LeJepa {
     /// The mean statistic of projections V × B × S.
     fn epps_pulley(&self, x_vbs: &Tensor) -> Tensor {
-        let (device, b) = (x_vbs.device(), x_vbs.size_of(1) as f64);
-        let last = self.frequencies - 1;
-        let spacing = self.frequency_limit / f64::from(last);
-        let at = |place: u32| f64::from(place) * spacing;
-        let gaussian = |place| (-at(place).powi(2) / 2.0).exp();
-        // The integrand is even: the positive half counts twice.
-        let weight = |place| gaussian(place) * spacing * if place == 0 || place == last { 1.0 } else { 2.0 };
-        let row = |value: &dyn Fn(u32) -> f64| {
-            let numbers: Vec<f64> = (0..self.frequencies).map(value).collect();
-            Tensor::from_slice(&numbers, [numbers.len() as i64], device).to_kind(x_vbs.kind())
-        };
-        let angles_vbst = x_vbs.unsqueeze(-1) * row(&at);
-        let real_vst = angles_vbst.cos().mean_dim(1, false) - row(&gaussian);
+        let b = x_vbs.size_of(1) as f64;
+        let last = i64::from(self.frequencies - 1);
+        let spacing = self.frequency_limit / last as f64;
+        let place_t = Tensor::arange(0, last + 1, Kind::F64, x_vbs.device());
+        let at_t = &place_t * spacing;
+        let gaussian_t = (at_t.square() * -0.5).exp();
+        // The integrand is even: the positive half counts twice, and both ends of it half.
+        let ends_t = place_t.eq(0) + place_t.eq(last);
+        let weight_t = &gaussian_t * spacing * (2.0 - ends_t.to_kind(Kind::F64));
+        let row = |numbers_t: &Tensor| numbers_t.to_kind(x_vbs.kind());
+        let angles_vbst = x_vbs.unsqueeze(-1) * row(&at_t);
+        let real_vst = angles_vbst.cos().mean_dim(1, false) - row(&gaussian_t);
         let imaginary_vst = angles_vbst.sin().mean_dim(1, false);
         let distance_vst = real_vst.square() + imaginary_vst.square();
-        (distance_vst * row(&weight)).sum_dim(-1, false).mean() * b
+        (distance_vst * row(&weight_t)).sum_dim(-1, false).mean() * b
     }
 }
 
@@ -67,17 +66,6 @@ impl LeJepa {
 /// # Shapes
 /// S × D.
 fn directions(key: Key, count: i64, like: &Tensor) -> Tensor {
-    let d = like.size_of(-1);
-    let mut rng = key.purpose("directions").rng();
-    let pairs = std::iter::repeat_with(|| normal_pair(&mut rng));
-    let numbers: Vec<f64> = pairs.flatten().take((count * d) as usize).collect();
-    let directions_sd = Tensor::from_slice(&numbers, [count, d], Device::Cpu).normalize(-1);
-    as_wide(&directions_sd.to_kind(Kind::F32).to_device(like.device()), like)
-}
-
-/// Two normal numbers, by Box and Muller.
-fn normal_pair(rng: &mut KeyedRng) -> [f64; 2] {
-    let radius = (-2.0 * (1.0 - rng.unit()).ln()).sqrt();
-    let (sine, cosine) = (TAU * rng.unit()).sin_cos();
-    [radius * cosine, radius * sine]
+    let numbers_sd = key.purpose("directions").normal([count, like.size_of(-1)], like.device());
+    as_wide(&numbers_sd, like).normalize(-1)
 }

@@ -70,11 +70,10 @@ impl OnProjections for WMse {
         let b = views_bd[0].size_of(0);
         let wide_bd = views_bd.map(|z_bd| z_bd.to_kind(Kind::F64));
         let mut cosines = Vec::new();
-        for part in self.parts(b, facts) {
-            let share = part.len() as f64 / b as f64;
-            let index = Tensor::from_slice(&part, [part.len() as i64], views_bd[0].device());
+        for part_n in self.parts(b, facts, views_bd[0].device()) {
+            let share = part_n.size_of(0) as f64 / b as f64;
             let [one_nd, two_nd] =
-                [0, 1].map(|view| whitened(&wide_bd[view].index_select(0, &index), self.whitening_epsilon));
+                [0, 1].map(|view| whitened(&wide_bd[view].index_select(0, &part_n), self.whitening_epsilon));
             cosines.push(mean_cosine(&one_nd, &two_nd) * share);
         }
         let rounds = self.rounds(b) as f64;
@@ -95,16 +94,16 @@ impl WMse {
     }
 
     /// The images of each part of each round.
-    fn parts(&self, b: i64, facts: &Facts) -> Vec<Vec<i64>> {
+    fn parts(&self, b: i64, facts: &Facts, device: Device) -> Vec<Tensor> {
         let count = self.parts_of(b);
         let mut parts = Vec::new();
         for round in 0..self.rounds(b) {
-            let mut order: Vec<i64> = (0..b).collect();
-            if count > 1 {
-                facts.key.purpose("whitening").fold(u64::from(round)).rng().shuffle(&mut order);
-            }
-            let border = |part: i64| (part * b / count) as usize;
-            parts.extend((0..count).map(|part| order[border(part)..border(part + 1)].to_vec()));
+            let order_b = match count {
+                1 => Tensor::arange(0, b, Kind::I64, device),
+                _ => facts.key.purpose("whitening").fold(u64::from(round)).permutation(b, device),
+            };
+            let border = |part: i64| part * b / count;
+            parts.extend((0..count).map(|part| order_b.narrow(0, border(part), border(part + 1) - border(part))));
         }
         parts
     }
@@ -120,5 +119,8 @@ fn whitened(z_nd: &Tensor, epsilon: f64) -> Tensor {
     let centred_nd = z_nd - z_nd.mean_dim(0, true);
     let covariance_dd = centred_nd.t().mm(&centred_nd) / (n - 1) as f64;
     let shrunk_dd = covariance_dd * (1.0 - epsilon) + Tensor::eye(d, d, z_nd.kind(), z_nd.device()) * epsilon;
-    shrunk_dd.linalg_cholesky().linalg_solve_triangular(&centred_nd.t(), false).t()
+    let [factor_dd, failed] = shrunk_dd.linalg_cholesky_ex();
+    // No factor, no number: the step is skipped, and nobody waits for a GPU to know.
+    let factor_dd = factor_dd.masked_fill(&failed.ne(0), f64::NAN);
+    factor_dd.linalg_solve_triangular(&centred_nd.t(), false).t()
 }

@@ -56,6 +56,11 @@ pub const VALUE_KIND: u32 = 11;
 pub const VALUE_DEVICE: u32 = 12;
 /// 0 contiguous, 1 preserve, 2 channels-last, 3 channels-last in three dimensions.
 pub const VALUE_MEMORY_FORMAT: u32 = 13;
+/// A [`Generator`].
+pub const VALUE_GENERATOR: u32 = 14;
+
+/// A generator of random numbers on a device, made by [`OperatorTable::generator`].
+pub type Generator = *mut ();
 
 /// Truth values.
 pub const KIND_BOOL: u32 = 0;
@@ -161,6 +166,10 @@ pub struct OperatorTable {
         u32,
         *mut TensorPtr,
     ) -> u32,
+    /// A generator of its own with a seed, on a device. Null: see `last_error`.
+    pub generator: extern "C" fn(u64, u64) -> Generator,
+    /// Frees a generator.
+    pub drop_generator: extern "C" fn(Generator),
 }
 
 /// The table as an extension pointer.

@@ -30,6 +30,15 @@ impl<'a> Value<'a> {
         Value { ffi: FfiValue { tag: abi::VALUE_NONE, count: 0, bits: 0 }, borrowed: PhantomData };
 }
 
+/// A generator of random numbers, freed with this value.
+pub(super) struct Generator(pub(super) abi::Generator);
+
+impl Argument for Generator {
+    fn value(&self) -> Value<'_> {
+        Value::of(abi::VALUE_GENERATOR, 0, self.0 as u64)
+    }
+}
+
 /// A value that an operator takes.
 pub trait Argument {
     /// As it crosses the boundary.

@@ -459,6 +459,14 @@ impl Tensor {
         OPERATOR.several(&[self.value(), k.value(), dim.value()])
     }
 
+    /// The lower factor L of A = L·Lᵀ, in one step with whether there is one: a whole number, 0 where A is positive definite.
+    /// Unlike `linalg_cholesky` this does not wait for a GPU to know.
+    #[track_caller]
+    pub fn linalg_cholesky_ex(&self) -> [Tensor; 2] {
+        static OPERATOR: Operator = Operator::new("aten::linalg_cholesky_ex", "");
+        OPERATOR.several(&[self.value()])
+    }
+
     /// Eigenvalues in order and eigenvectors of a symmetric matrix.
     #[track_caller]
     pub fn linalg_eigh(&self) -> [Tensor; 2] {
@@ -484,16 +492,24 @@ impl Tensor {
 
 /// Every operator behind a method, name and overload: what a host must have.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
-    const SEVERAL: [(&str, &str); 5] = [
+    const SEVERAL: [(&str, &str); 6] = [
         ("aten::where", "self"),
         ("aten::max", "dim"),
         ("aten::topk", ""),
+        ("aten::linalg_cholesky_ex", ""),
         ("aten::linalg_eigh", ""),
         ("aten::einsum", ""),
     ];
+    const DRAWS: [&str; 4] = ["aten::randint", "aten::rand", "aten::randn", "aten::randperm"];
     const ARITHMETIC: [&str; 4] = ["aten::add", "aten::sub", "aten::mul", "aten::div"];
     let either = EITHER.iter().flat_map(|&(name, tensor, scalar)| [(name, tensor), (name, scalar)]);
     let arithmetic = ARITHMETIC.into_iter().flat_map(|name| [(name, "Tensor"), (name, "Scalar")]);
     let plain = METHODS.iter().chain(MAKERS).chain(LISTS).copied();
-    plain.chain(SEVERAL).chain(either).chain(arithmetic).chain([("aten::rsub", "Scalar"), ("aten::neg", "")]).collect()
+    plain
+        .chain(SEVERAL)
+        .chain(DRAWS.map(|name| (name, "generator")))
+        .chain(either)
+        .chain(arithmetic)
+        .chain([("aten::rsub", "Scalar"), ("aten::neg", "")])
+        .collect()
 }

@@ -10,6 +10,7 @@
 mod argument;
 mod arithmetic;
 mod call;
+mod draws;
 pub(crate) mod failure;
 mod host;
 mod kind;

@@ -106,7 +106,7 @@ fn golden_adam_updates_agree() {
             let total = model.step(&file, [&at(0), &at(1)]).terms.total.double_value(&[]);
             let recorded = file.get("adam/losses").double_value(&[step]);
             assert!((total / recorded - 1.0).abs() <= 1e-5, "{} step {step}: {total}, {recorded}", file.name);
-            adam.update(schedule.lr(step as u64, 0)).unwrap();
+            adam.update(schedule.lr(step as u64, 0), None).unwrap();
         }
         assert_updates(&file, &model);
     }

@@ -25,6 +25,9 @@ pub struct Distributed {
     /// Size of the pieces in which gradients are summed over processes.
     #[schemars(range(min = 1, max = 65_536), extend("unit" = "MiB"))]
     pub bucket_mib: u64,
+    /// Whether the encoder uses other parameters from step to step, as with stochastic depth: each step then takes one more
+    /// exchange, which is waited for.
+    pub varying_parameters: bool,
     /// Steps between two checks that all processes hold the same parameters; 0: never.
     #[schemars(range(min = 0, max = 1_000_000_000), extend("unit" = "updates"))]
     pub check_every_steps: u64,
@@ -41,6 +44,7 @@ impl Default for Distributed {
             meeting_seconds: 600,
             max_restarts: 0,
             bucket_mib: 25, // PyTorch's DistributedDataParallel
+            varying_parameters: false,
             check_every_steps: 500,
             check_exchanges: false,
         }

@@ -82,9 +82,10 @@ impl Loss for AmdimLoss {
                     let side = pair.sides().0;
                     let position = self.position(features, group.source_view, side)?;
                     let gradient = done.sources_krd.select(0, k as i64) * sums.weight;
-                    let index = self.locations(side, images, group.source_view, facts)?;
-                    accumulate(&mut gradients[position], &features.items()[position].tensor, |sum| {
-                        scatter(sum, &gradient, &rows, i64::from(side * side), index.as_deref());
+                    let feature = &features.items()[position].tensor;
+                    let location_b = self.locations(side, feature, group.source_view, facts)?;
+                    accumulate(&mut gradients[position], feature, |sum| {
+                        scatter(sum, &gradient, &rows, i64::from(side * side), location_b.as_ref());
                     });
                 }
             }
@@ -165,29 +166,26 @@ impl AmdimLoss {
             if rows.start < 0 || rows.end > images {
                 return Err(Error::new(format!("rows {rows:?} of a batch of {images} images")));
             }
-            let locations = self.locations(side, images, group.source_view, facts)?;
-            sources.push(gather(map_bchw, rows, locations.as_deref()));
+            let location_b = self.locations(side, map_bchw, group.source_view, facts)?;
+            sources.push(gather(map_bchw, rows, location_b.as_ref()));
         }
         let target = as_rows(map(1 - group.source_view, group.target_side)?);
         Ok((Tensor::stack(&sources, 0), target))
     }
 
-    /// One location per image of the global batch; none where the mean over locations is the source.
-    fn locations(&self, side: u32, images: i64, view: usize, facts: &Facts) -> Result<Option<Vec<i64>>> {
-        let count = u64::from(side * side);
-        if self.config.source_location == SourceLocation::Mean && count > 1 {
+    /// One location per image of the global batch, drawn where the map lies; none where the mean over locations is the source.
+    fn locations(&self, side: u32, map_bchw: &Tensor, view: usize, facts: &Facts) -> Result<Option<Tensor>> {
+        let (count, images, device) = (i64::from(side * side), map_bchw.size_of(0), map_bchw.device());
+        if count == 1 || self.config.source_location == SourceLocation::Mean {
             return Ok(None);
         }
-        if let Some(replayed) = self.replayed.as_ref().filter(|_| count > 1) {
-            let locations = replayed.get(view).filter(|list| list.len() as i64 == images);
-            return locations
-                .cloned()
-                .map(Some)
-                .ok_or_else(|| Error::new(format!("replayed locations do not fit a batch of {images}")));
+        if let Some(replayed) = &self.replayed {
+            let list = replayed.get(view).filter(|list| list.len() as i64 == images);
+            let list = list.ok_or_else(|| Error::new(format!("replayed locations do not fit a batch of {images}")))?;
+            return Ok(Some(Tensor::from_slice(list, [images], device)));
         }
         let key = facts.key.purpose("source-location").fold(view as u64).fold(u64::from(side));
-        let mut rng = key.rng();
-        Ok(Some((0..images).map(|_| rng.below(count) as i64).collect()))
+        Ok(Some(key.integers(count, images, device)))
     }
 }
 
@@ -277,33 +275,37 @@ fn as_map(rows_md: &Tensor, like_bchw: &Tensor) -> Tensor {
 }
 
 /// The source vectors of some rows, R × D: one location each, or the mean.
-fn gather(map_bchw: &Tensor, rows: &Range<i64>, locations: Option<&[i64]>) -> Tensor {
+fn gather(map_bchw: &Tensor, rows: &Range<i64>, location_b: Option<&Tensor>) -> Tensor {
     let [b, d, h, w] = map_bchw.dims();
     let rows_md = as_rows(map_bchw);
-    match locations {
-        Some(locations) => rows_md.index_select(0, &flat_index(rows, locations, h * w, rows_md.device())),
-        None => rows_md.view([b, h * w, d]).narrow(0, rows.start, rows.end - rows.start).mean_dim(1, false),
+    match location_b {
+        Some(location_b) => rows_md.index_select(0, &flat_index(rows, location_b, h * w)),
+        None => {
+            let own_rld = rows_md.view([b, h * w, d]).narrow(0, rows.start, rows.end - rows.start);
+            if h * w == 1 { own_rld.squeeze(1) } else { own_rld.mean_dim(1, false) }
+        }
     }
 }
 
 /// Adds the gradient of [`gather`] to a sum of B·L × D.
-fn scatter(sum: &Tensor, gradient_rd: &Tensor, rows: &Range<i64>, per_image: i64, locations: Option<&[i64]>) {
+fn scatter(sum: &Tensor, gradient_rd: &Tensor, rows: &Range<i64>, per_image: i64, location_b: Option<&Tensor>) {
     let [r, d] = gradient_rd.dims();
     let gradient_rd = gradient_rd.to_kind(sum.kind());
-    match locations {
-        Some(locations) => {
-            sum.index_add_(0, &flat_index(rows, locations, per_image, sum.device()), &gradient_rd);
+    match location_b {
+        Some(location_b) => {
+            sum.index_add_(0, &flat_index(rows, location_b, per_image), &gradient_rd);
         }
         None => {
-            let share = (gradient_rd / per_image as f64).view([r, 1, d]);
-            sum.view([-1, per_image, d]).narrow(0, rows.start, r).add_(share);
+            let share = if per_image == 1 { gradient_rd } else { gradient_rd / per_image as f64 };
+            sum.view([-1, per_image, d]).narrow(0, rows.start, r).add_(share.view([r, 1, d]));
         }
     }
 }
 
-fn flat_index(rows: &Range<i64>, locations: &[i64], per_image: i64, device: Device) -> Tensor {
-    let flat: Vec<i64> = rows.clone().map(|b| b * per_image + locations[b as usize]).collect();
-    Tensor::from_slice(&flat, [flat.len() as i64], device)
+/// The rows of B·L that hold these locations.
+fn flat_index(rows: &Range<i64>, location_b: &Tensor, per_image: i64) -> Tensor {
+    let start_r = Tensor::arange(rows.start, rows.end, Kind::I64, location_b.device()) * per_image;
+    start_r.add_(location_b.narrow(0, rows.start, rows.end - rows.start))
 }
 
 /// Runs `add` on a feature's gradient, B·L × D, made on first use.

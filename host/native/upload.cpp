@@ -1,0 +1,70 @@
+// The data of a step on its way to a CUDA device: one asynchronous copy out of page-locked memory, on a stream of its own,
+// which the device makes while it computes the step before. Nothing here waits for the device. Called by
+// host/src/native/upload.rs alone; nothing links CUDA: what is asked of a device goes through libtorch's registries.
+
+#include "guarded.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <map>
+#include <mutex>
+
+namespace {
+
+constexpr size_t kAlignment = 64;  // of each piece, so that any kind of number can be read from it
+
+// The stream that copies to a device, taken from libtorch's pool once.
+c10::Stream stream_of_copies(const c10::impl::VirtualGuardImpl& guard, c10::Device device) {
+  static std::mutex mutex;
+  static std::map<c10::DeviceIndex, c10::Stream> streams;
+  std::lock_guard lock(mutex);
+  auto found = streams.find(device.index());
+  if (found == streams.end()) {
+    found = streams.emplace(device.index(), guard.getStreamFromGlobalPool(device)).first;
+  }
+  return found->second;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Copies pieces of host memory to a CUDA device; `made` gets a tensor of bytes for each, parts of one allocation. Work that
+// is given to the device's current stream from now on comes after the copy.
+char* infomax_upload(int index, const void* const* pieces, const size_t* lengths, size_t count, at::Tensor** made) {
+  return guarded([&] {
+    std::vector<size_t> starts;
+    size_t total = 0;
+    for (size_t i = 0; i < count; ++i) {
+      starts.push_back(total);
+      total += (lengths[i] + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+    const c10::impl::VirtualGuardImpl guard(c10::kCUDA);
+    const auto bytes = at::TensorOptions().dtype(at::kByte);
+    const auto size = static_cast<int64_t>(total);
+    // The allocator of page-locked memory gives a block out again once the copies out of it are done.
+    auto here = at::empty({size}, bytes.pinned_memory(true));
+    auto* memory = here.mutable_data_ptr<uint8_t>();
+    for (size_t i = 0; i < count; ++i) std::memcpy(memory + starts[i], pieces[i], lengths[i]);
+    const auto computes = guard.getStream(device), copies = stream_of_copies(guard, device);
+    at::Tensor there;
+    {
+      c10::StreamGuard on(copies);
+      there = at::empty({size}, bytes.device(device));
+      there.copy_(here, /*non_blocking=*/true);
+    }
+    c10::Event done(c10::kCUDA);
+    done.record(copies);
+    done.block(computes);
+    there.record_stream(computes);
+    for (size_t i = 0; i < count; ++i) {
+      made[i] = new at::Tensor(there.narrow(0, static_cast<int64_t>(starts[i]), static_cast<int64_t>(lengths[i])));
+    }
+  });
+}
+
+}  // extern "C"
