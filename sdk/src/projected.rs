@@ -22,6 +22,14 @@ pub trait OnProjections: DeserializeOwned + Clone + Send + 'static {
     /// What the loss offers and needs beyond two representations: names of terms, row ranges, labels.
     fn offers(&self) -> LossDescription;
 
+    /// Refuses settings that don't fit projections of `dim` numbers.
+    ///
+    /// # Errors
+    /// What does not fit and what to set, in words.
+    fn check(&self, _dim: i64) -> Result<()> {
+        Ok(())
+    }
+
     /// The loss of some source rows; autocast is off, so that nothing is rounded below f32.
     ///
     /// # Shapes
@@ -44,9 +52,11 @@ impl<L: OnProjections> Loss for Projected<L> {
     fn describe(config: &L, input: &LossInput) -> Result<LossDescription> {
         two_views(L::NAME, input)?;
         let representation = Representation::new(input)?;
+        let projector = config.projector(representation.channels());
+        config.check(projector.output)?;
         Ok(LossDescription {
             needs: representation.needs(2),
-            parameter_count: config.projector(representation.channels()).parameter_count(),
+            parameter_count: projector.parameter_count(),
             min_batch_size: 2,
             ..config.offers()
         })

@@ -1,7 +1,7 @@
 """Records losses, terms, gradients and state changes of the losses in plugins/losses.
 
 Each loss is restated here from its paper's equation, in plain loops and without a look at the Rust code, so that the two
-agree only if both say what the paper says. W-MSE, MMCR and LeJEPA are the package lightly's own. Heads are PyTorch modules
+agree only if both say what the paper says. W-MSE, MMCR, LeJEPA and DINO are the package lightly's own. Heads are PyTorch modules
 whose parameter names are the plugin's.
 
     python tests/recorded/record_losses.py
@@ -125,13 +125,13 @@ def cosine(a, b):
     return (a * b).sum() / (a.norm() * b.norm())
 
 
-def mlp(*sizes, norm=True):
-    """Linear, norm, relu, …, linear."""
+def mlp(*sizes, norm=True, activation=nn.ReLU):
+    """Linear, norm, activation, …, linear."""
     parts = []
     for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
         parts.append(nn.Linear(a, b))
         if i < len(sizes) - 2:
-            parts += [Norm(b), nn.ReLU()] if norm else [nn.ReLU()]
+            parts += [Norm(b), activation()] if norm else [activation()]
     return nn.Sequential(*parts)
 
 
@@ -143,12 +143,12 @@ def spread(z):
     return unit(z.detach()).var(0, unbiased=False).sqrt().mean()
 
 
-def average(sample, own, slow, start, end):
+def average(sample, own, slow, start, end, name="momentum_projector"):
     """BYOL section 3.1, with an end that need not be 1."""
     k = sample.step / sample.total_steps
     m = end - (end - start) * (math.cos(math.pi * k) + 1) / 2
-    for (name, a), b in zip(own.named_parameters(), slow.parameters()):
-        sample.after[f"momentum_projector.{name}"] = m * b + (1 - m) * a.detach()
+    for (key, a), b in zip(own.named_parameters(), slow.parameters()):
+        sample.after[f"{name}.{key}"] = m * b + (1 - m) * a.detach()
 
 
 # SimCLR, equation 1 and algorithm 1 -----------------------------------------------------------------------------------
@@ -519,6 +519,37 @@ def lejepa(variant, side, config):
     s.write(weight * gaussian + (1 - weight) * invariance, {"invariance": invariance, "sigreg": gaussian})
 
 
+# DINO, lightly's -------------------------------------------------------------------------------------------------------
+
+
+def dino(variant, side, groups, step, temperature, config):
+    s = Sample("dino", variant, views=len(groups), side=side, groups=groups, step=step, momentum=True, config=small(
+        prototypes=9, momentum_start=0.8, momentum_end=0.95) | config)
+    norm = config.get("projector_norm", False)
+    sizes = (C, *[7] * (config.get("projector_layers", 3) - 1), 5)
+    g = s.module("projector", mlp(*sizes, norm=norm, activation=nn.GELU))
+    slow = s.module("momentum_projector", mlp(*sizes, norm=norm, activation=nn.GELU), trained=False)
+    c = s.module("prototypes", nn.Linear(5, 9, bias=False))
+    slow_c = s.module("momentum_prototypes", nn.Linear(5, 9, bias=False), trained=False)
+    s.buffers["centre"] = (torch.randn(9) / 5).double()
+    large = [v for v, group in enumerate(groups) if group == groups[0]]
+    for view in set(range(len(groups))) - set(large):
+        del s.slow_features[view, VEC]
+    loss = lightly_loss.DINOLoss(
+        9, student_temp=config.get("student_temperature", 0.1), center_momentum=config.get("centre_momentum", 0.9))
+    loss.center = s.buffers["centre"].clone()[None, None]
+    weight = c.weight.detach() if step < config.get("freeze_prototypes_steps", 195) else c.weight
+    student = [unit(g(s.vector(v))) @ unit(weight).T for v in range(len(groups))]
+    teacher = [unit(slow(s.slow_vector(v))) @ unit(slow_c.weight).T for v in large]
+    assigned = torch.softmax((teacher[0] - s.buffers["centre"]) / temperature, dim=1)
+    entropy = lambda p: -(p * p.log()).sum(-1)
+    value = loss(teacher_out=teacher, student_out=student, teacher_temp=temperature)
+    s.after["centre"] = loss.center.flatten()
+    average(s, g, slow, 0.8, 0.95)
+    average(s, c, slow_c, 0.8, 0.95, "momentum_prototypes")
+    s.write(value, {"prototypes_used": entropy(assigned.mean(0)).exp(), "target_entropy": entropy(assigned).mean()})
+
+
 if __name__ == "__main__":
     nt_xent(None, 1, 0.2, False)
     nt_xent("norm-map", 2, 0.5, True)
@@ -552,3 +583,9 @@ if __name__ == "__main__":
     lejepa(None, 1, {"directions": 16})
     lejepa("few-frequencies-map", 2, {
         "directions": 7, "frequencies": 5, "frequency_limit": 2.0, "sigreg_weight": 0.3})
+    dino(None, 1, [0, 0], 3, 0.3, {
+        "freeze_prototypes_steps": 2, "teacher_temperature": 0.4, "teacher_temperature_start": 0.2,
+        "teacher_temperature_warmup_steps": 6})
+    dino("frozen-multi-crop", 2, [0, 0, 1, 1, 1], 3, 0.2, {
+        "teacher_temperature": 0.2, "teacher_temperature_warmup_steps": 3, "student_temperature": 0.3,
+        "centre_momentum": 0.6, "projector_layers": 2, "projector_norm": True})

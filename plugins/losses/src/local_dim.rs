@@ -18,7 +18,7 @@ use crate::{
     embedding::{Embedding, EmbeddingPlan},
 };
 use infomax_sdk::{
-    Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor,
+    Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
     Representation, Result, Source, Tensor, Terms, named, projected::terms,
 };
 use std::{f64::consts::LN_2, ops::Range};
@@ -35,68 +35,67 @@ pub struct LocalDimLoss {
 
 named!(LocalDimLoss { global as "global_embedding", local as "local_embedding" });
 
-/// The embeddings of global and of local features.
-fn plans(config: &LocalDim, input: &LossInput) -> Result<[EmbeddingPlan; 2]> {
-    let plan = |channels, layer_norm| EmbeddingPlan {
-        channels,
-        hidden: config.embedding_hidden,
-        dim: config.embedding_dim,
-        layer_norm,
-    };
-    let local = i64::from(local_map(config, input)?.channels);
-    Ok([plan(Representation::new(input)?.channels(), false), plan(local, config.layer_norm)])
-}
-
-/// The map of local features.
-fn local_map<'a>(config: &LocalDim, input: &'a LossInput) -> Result<&'a FeatureMap> {
-    let locations = |map: &FeatureMap| u64::from(map.height) * u64::from(map.width);
-    let list = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
-    let given = list.collect::<Vec<_>>().join(", ");
-    if config.local_map.is_empty() {
-        let local = input.maps.iter().filter(|map| locations(map) > 1).min_by_key(|map| locations(map));
-        return local.ok_or_else(|| {
-            Error::config(format!("loss `local-dim` needs a map of more than one location, the encoder gives {given}"))
-                .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`")
-        });
+impl LocalDim {
+    fn embedding(&self, channels: i64, layer_norm: bool) -> EmbeddingPlan {
+        EmbeddingPlan { channels, hidden: self.embedding_hidden, dim: self.embedding_dim, layer_norm }
     }
-    let named = input.map(&config.local_map).filter(|map| locations(map) > 1);
-    named.ok_or_else(|| {
-        let name = &config.local_map;
-        Error::config(format!("`local_map` = `{name}` is no map of more than one location, the encoder gives {given}"))
-            .hint("name one of these in `loss.config.local_map`, or leave it empty")
-    })
+
+    /// The representation and the map of local features, with the plan of each embedding.
+    fn plan<'a>(&self, input: &'a LossInput) -> Result<(Representation, &'a FeatureMap, [EmbeddingPlan; 2])> {
+        let (representation, local) = (Representation::new(input)?, self.local_map(input)?);
+        let global = self.embedding(representation.channels(), false);
+        Ok((representation, local, [global, self.embedding(i64::from(local.channels), self.layer_norm)]))
+    }
+
+    /// The map that is named, or the one of the fewest locations.
+    fn local_map<'a>(&self, input: &'a LossInput) -> Result<&'a FeatureMap> {
+        let locations = |map: &&FeatureMap| u64::from(map.height) * u64::from(map.width);
+        let mut local = input.maps.iter().filter(|map| locations(map) > 1);
+        let found = if self.local_map.is_empty() {
+            local.min_by_key(locations)
+        } else {
+            local.find(|map| map.name == self.local_map)
+        };
+        found.ok_or_else(|| {
+            let list = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
+            let given = list.collect::<Vec<_>>().join(", ");
+            if self.local_map.is_empty() {
+                let wrong = "loss `local-dim` needs a map of more than one location";
+                return Error::config(format!("{wrong}, the encoder gives {given}"))
+                    .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`");
+            }
+            let wrong = format!("`local_map` = `{}` is no map of more than one location", self.local_map);
+            Error::config(format!("{wrong}, the encoder gives {given}"))
+                .hint("name one of these in `loss.config.local_map`, or leave it empty")
+        })
+    }
 }
 
 impl Loss for LocalDimLoss {
     type Config = LocalDim;
 
     fn describe(config: &LocalDim, input: &LossInput) -> Result<LossDescription> {
-        let representation = Representation::new(input)?;
-        let local = local_map(config, input)?;
-        let need = |view| {
-            let mut need = representation.need(view, Source::Encoder);
-            if !need.maps.contains(&local.name) {
-                need.maps.push(local.name.clone());
-            }
-            need
-        };
+        let (representation, local, plans) = config.plan(input)?;
+        let mut need = representation.need(0, Source::Encoder);
+        need.maps.extend(Some(local.name.clone()).filter(|name| !need.maps.contains(name)));
         Ok(LossDescription {
-            needs: (0..input.views.len()).map(need).collect(),
-            parameter_count: plans(config, input)?.iter().map(EmbeddingPlan::parameter_count).sum(),
+            needs: (0..input.views.len()).map(|view| Need { view, ..need.clone() }).collect(),
+            parameter_count: plans.iter().map(EmbeddingPlan::parameter_count).sum(),
             min_batch_size: 2,
             ..terms(["positive", "negative"])
         })
     }
 
     fn create(config: &LocalDim, input: &LossInput, device: Device) -> Result<Self> {
-        let [global, local] = plans(config, input)?;
+        let (representation, local, plans) = config.plan(input)?;
+        let [global, local_embedding] = plans.map(|plan| Embedding::new(&plan, device));
         Ok(Self {
             estimator: config.estimator,
             views: input.views.len(),
-            representation: Representation::new(input)?,
-            local_map: local_map(config, input)?.name.clone(),
-            global: Embedding::new(&global, device),
-            local: Embedding::new(&local, device),
+            representation,
+            local_map: local.name.clone(),
+            global,
+            local: local_embedding,
         })
     }
 
@@ -107,8 +106,7 @@ impl Loss for LocalDimLoss {
             positives.push(positive);
             negatives.push(negative);
         }
-        let mean = |list: &[Tensor]| Tensor::stack(list, 0).mean();
-        let (positive, negative) = (mean(&positives), mean(&negatives));
+        let [positive, negative] = [positives, negatives].map(|list| Tensor::stack(&list, 0).mean());
         Ok(Terms::new(&negative - &positive).with("positive", positive).with("negative", negative))
     }
 

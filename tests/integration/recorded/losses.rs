@@ -11,7 +11,7 @@ use infomax_sdk::{FeatureMap, Momentum, Role, requests::Request};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-pub const LOSSES: [&str; 14] = [
+pub const LOSSES: [&str; 15] = [
     "nt-xent",
     "vicreg",
     "barlow-twins",
@@ -26,6 +26,7 @@ pub const LOSSES: [&str; 14] = [
     "w-mse",
     "mmcr",
     "lejepa",
+    "dino",
 ];
 
 /// Of a value, and of the largest gradient.
@@ -154,6 +155,11 @@ fn recorded_lejepa_agrees() {
 }
 
 #[test]
+fn recorded_dino_agrees() {
+    agrees("dino");
+}
+
+#[test]
 fn recorded_losses_by_row_ranges_sum_to_the_whole() {
     let mut tested = Vec::new();
     for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
@@ -225,9 +231,12 @@ fn losses_on_two_views_refuse_three_in_words() {
         let first = request.loss.views[0].clone();
         request.loss.views.resize(3, first);
         let described = infomax::loss::describe(&file.component(), &request);
-        if ["swav", "local-dim"].contains(&file.loss.as_str()) {
+        if ["swav", "local-dim", "dino"].contains(&file.loss.as_str()) {
             let needs = described.unwrap_or_else(|error| panic!("{}: {}", file.name, error.fault())).needs;
-            assert_eq!(needs.len(), 3, "{}", file.name);
+            // `dino`'s momentum encoder sees the large views.
+            let large = request.loss.views.iter().filter(|view| view.group == request.loss.views[0].group).count();
+            let targets = if file.loss == "dino" { large } else { 0 };
+            assert_eq!(needs.len(), 3 + targets, "{}", file.name);
         } else {
             let message = described.expect_err(&file.name).fault().message.clone();
             let expected = format!("loss `{}` compares 2 views, the augmentation makes 3", file.loss);
@@ -286,7 +295,7 @@ fn simsiam_leaves_its_predictor_out_of_the_schedule() {
 
 #[test]
 fn momentum_losses_ask_for_the_schedule_of_their_config() {
-    for (loss, start, end) in [("byol", 0.99, 1.0), ("moco-v2", 0.8, 0.95)] {
+    for (loss, start, end) in [("byol", 0.99, 1.0), ("moco-v2", 0.8, 0.95), ("dino", 0.8, 0.95)] {
         let own = recorded(loss).pop().unwrap().fresh_loss();
         assert_eq!(own.description().momentum, Some(Momentum { start, end }), "{loss}");
     }

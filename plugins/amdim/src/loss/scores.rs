@@ -31,11 +31,11 @@ impl Scoring {
 }
 
 /// Sources and the map that they look for.
-pub struct Product<'a> {
+pub struct Product {
     /// K × R × D.
-    pub sources_krd: &'a Tensor,
+    pub sources_krd: Tensor,
     /// B·L × D.
-    pub target_md: &'a Tensor,
+    pub target_md: Tensor,
     /// B.
     pub images: i64,
     /// The image of the first source row.
@@ -59,7 +59,7 @@ pub struct ScoredWithGradients {
     pub target_md: Tensor,
 }
 
-impl Product<'_> {
+impl Product {
     fn sizes(&self) -> [i64; 4] {
         let [k, r, _] = self.sources_krd.dims();
         [k, r, self.images, self.target_md.size_of(0) / self.images]
@@ -70,7 +70,7 @@ impl Product<'_> {
         let d = self.target_md.size_of(1);
         let [k, r, ..] = self.sizes();
         let wide = |x: &Tensor| if scoring.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
-        let (sources, targets) = (wide(self.sources_krd), wide(self.target_md));
+        let (sources, targets) = (wide(&self.sources_krd), wide(&self.target_md));
         let product = scoring.multiply(|| sources.reshape([k * r, d]).mm(&targets.t()));
         product.to_kind(Kind::F32).mul_(1.0 / (d as f64).sqrt()).view(self.sizes())
     }
