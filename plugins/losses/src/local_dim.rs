@@ -36,36 +36,29 @@ pub struct LocalDimLoss {
 named!(LocalDimLoss { global as "global_embedding", local as "local_embedding" });
 
 impl LocalDim {
-    fn embedding(&self, channels: i64, layer_norm: bool) -> EmbeddingPlan {
-        EmbeddingPlan { channels, hidden: self.embedding_hidden, dim: self.embedding_dim, layer_norm }
-    }
-
     /// The representation and the map of local features, with the plan of each embedding.
     fn plan<'a>(&self, input: &'a LossInput) -> Result<(Representation, &'a FeatureMap, [EmbeddingPlan; 2])> {
         let (representation, local) = (Representation::new(input)?, self.local_map(input)?);
-        let global = self.embedding(representation.channels(), false);
-        Ok((representation, local, [global, self.embedding(i64::from(local.channels), self.layer_norm)]))
+        let of = [(representation.channels(), false), (i64::from(local.channels), self.layer_norm)];
+        let (hidden, dim) = (self.embedding_hidden, self.embedding_dim);
+        let plans = of.map(|(channels, layer_norm)| EmbeddingPlan { channels, hidden, dim, layer_norm });
+        Ok((representation, local, plans))
     }
 
     /// The map that is named, or the one of the fewest locations.
     fn local_map<'a>(&self, input: &'a LossInput) -> Result<&'a FeatureMap> {
         let locations = |map: &&FeatureMap| u64::from(map.height) * u64::from(map.width);
-        let mut local = input.maps.iter().filter(|map| locations(map) > 1);
-        let found = if self.local_map.is_empty() {
-            local.min_by_key(locations)
-        } else {
-            local.find(|map| map.name == self.local_map)
-        };
+        let asked = |map: &&FeatureMap| self.local_map.is_empty() || map.name == self.local_map;
+        let found = input.maps.iter().filter(|map| locations(map) > 1 && asked(map)).min_by_key(locations);
         found.ok_or_else(|| {
-            let list = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
-            let given = list.collect::<Vec<_>>().join(", ");
+            let given = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
+            let given = given.collect::<Vec<_>>().join(", ");
+            let needed = "map of more than one location, the encoder gives";
             if self.local_map.is_empty() {
-                let wrong = "loss `local-dim` needs a map of more than one location";
-                return Error::config(format!("{wrong}, the encoder gives {given}"))
+                return Error::config(format!("loss `local-dim` needs a {needed} {given}"))
                     .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`");
             }
-            let wrong = format!("`local_map` = `{}` is no map of more than one location", self.local_map);
-            Error::config(format!("{wrong}, the encoder gives {given}"))
+            Error::config(format!("`local_map` = `{}` is no {needed} {given}", self.local_map))
                 .hint("name one of these in `loss.config.local_map`, or leave it empty")
         })
     }
@@ -100,12 +93,9 @@ impl Loss for LocalDimLoss {
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let (mut positives, mut negatives) = (Vec::new(), Vec::new());
-        for view in 0..self.views {
-            let (positive, negative) = self.estimate(&self.scores(features, view)?);
-            positives.push(positive);
-            negatives.push(negative);
-        }
+        let estimate = |view| self.scores(features, view).map(|scores_bbl| self.estimate(&scores_bbl));
+        let (positives, negatives): (Vec<_>, Vec<_>) =
+            (0..self.views).map(estimate).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let [positive, negative] = [positives, negatives].map(|list| Tensor::stack(&list, 0).mean());
         Ok(Terms::new(&negative - &positive).with("positive", positive).with("negative", negative))
     }
@@ -128,23 +118,14 @@ impl LocalDimLoss {
     /// E_positive and E_negative.
     fn estimate(&self, scores_bbl: &Tensor) -> (Tensor, Tensor) {
         let [b, _, l] = scores_bbl.dims();
-        let own_bb1 = Tensor::eye(b, b, Kind::Bool, scores_bbl.device()).unsqueeze(2);
-        let positive_lb = scores_bbl.diagonal(0, 0, 1);
         let pairs = (b * (b - 1) * l) as f64;
+        let own_bb1 = Tensor::eye(b, b, Kind::Bool, scores_bbl.device()).unsqueeze(2);
+        let others_bbl = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY);
+        let own_lb = scores_bbl.diagonal(0, 0, 1);
         match self.estimator {
-            Estimator::Nce => {
-                let others_b = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY).logsumexp([1, 2], false);
-                (positive_lb.mean(), positive_lb.logaddexp(&others_b).mean())
-            }
-            Estimator::Jsd => {
-                let positive_lb = -(-positive_lb).softplus() + LN_2;
-                let others_bbl = scores_bbl.softplus().masked_fill(&own_bb1, 0.0);
-                (positive_lb.mean(), others_bbl.sum() / pairs - LN_2)
-            }
-            Estimator::Dv => {
-                let others_bbl = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY);
-                (positive_lb.mean(), others_bbl.logsumexp([0, 1, 2], false) - pairs.ln())
-            }
+            Estimator::Nce => (own_lb.mean(), own_lb.logaddexp(&others_bbl.logsumexp([1, 2], false)).mean()),
+            Estimator::Jsd => ((-(-own_lb).softplus() + LN_2).mean(), others_bbl.softplus().sum() / pairs - LN_2),
+            Estimator::Dv => (own_lb.mean(), others_bbl.logsumexp([0, 1, 2], false) - pairs.ln()),
         }
     }
 }

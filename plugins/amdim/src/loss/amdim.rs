@@ -3,21 +3,24 @@
 //! Shapes: B images · R source rows · D rkhs · L locations · M = B·L · K sources that share a target · N places of sources,
 //! one or all locations of each row.
 
-use super::scores::{Product, Scored, Scoring};
+use super::scores::{Product, Scored};
 use crate::config::loss::{Directions, LossConfig, Pair, SourceLocation};
 use infomax_sdk::{
     Device, Error, Facts, FeatureMap, Features, Gradients, Kind, Loss, LossDescription, LossInput, Need, Result,
     Source, Tensor, Terms, no_grad, representation::two_views,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 /// AMDIM's objective (Bachman et al. 2019, section 3, and the published code).
 pub struct AmdimLoss {
     config: LossConfig,
     groups: Vec<Group>,
     /// The names of the maps with sides 1, 5 and 7.
-    maps: Vec<(u32, String)>,
+    maps: BTreeMap<u32, String>,
     /// Recorded source locations of each view, in place of drawn ones: replays a recorded step.
     replayed: Option<Vec<Vec<i64>>>,
 }
@@ -33,7 +36,7 @@ impl Loss for AmdimLoss {
     type Config = LossConfig;
 
     fn describe(config: &LossConfig, input: &LossInput) -> Result<LossDescription> {
-        let maps: Vec<String> = find_maps(config, input)?.into_iter().map(|(_, name)| name).collect();
+        let maps: Vec<String> = find_maps(config, input)?.into_values().collect();
         two_views("amdim", input)?;
         Ok(LossDescription {
             needs: [0, 1].map(|view| Need { view, source: Source::Encoder, maps: maps.clone() }).into(),
@@ -52,30 +55,27 @@ impl Loss for AmdimLoss {
     }
 
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
-        let mut scored = Vec::new();
-        for group in &self.groups {
-            scored.push(self.product(group, features, facts, &rows)?.0.scored(&self.scoring(facts)));
-        }
-        Ok(self.terms(&scored))
+        let scored = |group| self.product(group, features, facts, &rows).map(|product| product.scored());
+        Ok(self.terms(&self.groups.iter().map(scored).collect::<Result<Vec<_>>>()?))
     }
 
     fn forward_backward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Gradients> {
         no_grad(|| {
             let (mut scored, mut sums_md) = (Vec::new(), vec![None; features.items().len()]);
             for group in &self.groups {
-                let (product, places_n) = self.product(group, features, facts, &rows)?;
-                let done = product.with_gradients(&self.scoring(facts));
+                let product = self.product(group, features, facts, &rows)?;
+                let (scored_k, sources_krd, target_md) = product.with_gradients();
                 let target = self.position(features, 1 - group.source_view, group.target_side)?;
-                sum_of(&mut sums_md, features, target).add_(&done.target_md * self.weight());
+                sum_of(&mut sums_md, features, target).add_(&target_md * self.weight());
                 for (k, pair) in group.pairs.iter().enumerate() {
                     let source = self.position(features, group.source_view, pair.sides().0)?;
                     let sum_md = sum_of(&mut sums_md, features, source);
                     let averaged = self.averaged(pair.sides().0);
-                    let gradient_rd = done.sources_krd.select(0, k as i64) * self.weight() / averaged as f64;
+                    let gradient_rd = sources_krd.select(0, k as i64) * self.weight() / averaged as f64;
                     let gradient_nd = gradient_rd.to_kind(sum_md.kind()).repeat_interleave(averaged, 0);
-                    sum_md.index_add_(0, &places_n[k], &gradient_nd);
+                    sum_md.index_add_(0, &product.places_n[k], &gradient_nd);
                 }
-                scored.push(done.scored);
+                scored.push(scored_k);
             }
             let as_maps = sums_md.iter().zip(features.items()).map(|(sum_md, feature)| {
                 let [b, d, h, w] = feature.tensor.dims();
@@ -98,33 +98,17 @@ impl Loss for AmdimLoss {
 }
 
 impl AmdimLoss {
-    fn scoring(&self, facts: &Facts) -> Scoring {
-        Scoring {
-            clip: self.config.clip.then_some(self.config.tclip),
-            regulariser: self.config.regulariser,
-            f32_products: self.config.f32_products,
-            autocast: facts.dtype,
-        }
-    }
-
     /// Of a direction.
     fn weight(&self) -> f64 {
         if self.config.directions == Directions::Both { 0.5 } else { 1.0 }
     }
 
     fn position(&self, features: &Features, view: usize, side: u32) -> Result<usize> {
-        let name = self.maps.iter().find(|(s, _)| *s == side).map(|(_, name)| name.as_str()).unwrap_or_default();
-        features.position(view, Source::Encoder, name)
+        features.position(view, Source::Encoder, &self.maps[&side])
     }
 
-    /// A group's sources and target, and where in their maps of M × D the sources lie, N each.
-    fn product(
-        &self,
-        group: &Group,
-        features: &Features,
-        facts: &Facts,
-        rows: &Range<i64>,
-    ) -> Result<(Product, Vec<Tensor>)> {
+    /// A group's sources and target.
+    fn product(&self, group: &Group, features: &Features, facts: &Facts, rows: &Range<i64>) -> Result<Product<'_>> {
         let map = |view, side| self.position(features, view, side).map(|i| &features.items()[i].tensor);
         let target_bchw = map(1 - group.source_view, group.target_side)?;
         let images = target_bchw.size_of(0);
@@ -141,8 +125,15 @@ impl AmdimLoss {
             sources_rd.push(map_md.index_select(0, &index_n).view(shape).mean_dim(1, false));
             places_n.push(index_n);
         }
-        let sources_krd = Tensor::stack(&sources_rd, 0);
-        Ok((Product { sources_krd, target_md: as_rows(target_bchw), images, offset: rows.start }, places_n))
+        Ok(Product {
+            config: &self.config,
+            autocast: facts.dtype,
+            sources_krd: Tensor::stack(&sources_rd, 0),
+            places_n,
+            target_md: as_rows(target_bchw),
+            images,
+            offset: rows.start,
+        })
     }
 
     /// Of how many locations a source is the mean.
@@ -206,7 +197,7 @@ fn groups(config: &LossConfig) -> Vec<Group> {
 ///
 /// # Errors
 /// Sides without a map, maps of different widths.
-fn find_maps(config: &LossConfig, input: &LossInput) -> Result<Vec<(u32, String)>> {
+fn find_maps(config: &LossConfig, input: &LossInput) -> Result<BTreeMap<u32, String>> {
     let sides: BTreeSet<u32> = config.pairs.iter().flat_map(|pair| <[u32; 2]>::from(pair.sides())).collect();
     let of_side = |side: &u32| {
         let fits = |map: &&FeatureMap| map.height == *side && map.width == *side;
