@@ -28,8 +28,9 @@ impl OnProjections for WMse {
         MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
     }
 
+    /// A batch below a part is refused: by fewer images than twice the channels it is noise that is whitened.
     fn offers(&self) -> LossDescription {
-        terms(["spread"])
+        LossDescription { min_batch_size: u64::from(self.whitening_batch), ..terms(["spread"]) }
     }
 
     fn check(&self, d: i64) -> Result<()> {
@@ -61,7 +62,7 @@ impl OnProjections for WMse {
 }
 
 impl WMse {
-    /// How many parts a batch gives; a batch that is too small for one is one.
+    /// How many parts a batch gives; one of a smaller batch, which training has not, is that batch.
     fn parts_of(&self, b: i64) -> i64 {
         (b / i64::from(self.whitening_batch)).max(1)
     }
