@@ -1,6 +1,7 @@
 //! Losses on vectors as a plugin: contrastive, decorrelating, self-distilling and clustering ones, each with its heads.
 //!
-//! One file per loss, most of them an objective on two projections; `similarity.rs` is what the contrastive ones share.
+//! One file per loss, most of them an objective on projections of two views, or on targets without gradient;
+//! `similarity.rs` is what the contrastive ones share.
 
 mod align_uniform;
 mod barlow_twins;
