@@ -29,10 +29,14 @@ LOSSES = {
     "supcon": MLP,
     "swav": MLP + ", prototypes = 100, freeze_prototypes_steps = 30",
     "local-dim": "",
+    "w-mse": "projector_hidden = 256, projector_dim = 32, whitening_batch = 64",
+    "mmcr": MLP,
+    "lejepa": MLP,
+    "dino": MLP + ", prototypes = 100, freeze_prototypes_steps = 30, momentum_start = 0.96",
 }
 NEEDS_HEADS = {"amdim", "local-dim"}
 ENCODERS = ["amdim", "resnet18"]
-MORE_SEEDS = ["amdim", "nt-xent", "vicreg"]
+MORE_SEEDS = ["amdim", "nt-xent", "vicreg", "w-mse", "mmcr", "lejepa", "dino"]
 COLUMNS = ["linear_top1", "knn_top1", "feature_std", "rankme", "alignment", "uniformity"]
 
 

@@ -27,6 +27,7 @@ fn main() {
         .loss::<config::LocalDim>("local-dim", "Deep InfoMax: a global feature knows its image's local features", &[])
         .loss::<config::WMse>("w-mse", "W-MSE: views agree in a whitened space", &[])
         .loss::<config::Mmcr>("mmcr", "MMCR: the centroids of images span as much as they can", &[])
+        .loss::<config::Dino>("dino", "DINO: views predict the momentum encoder's assignment to prototypes", &[])
         .loss::<config::LeJepa>("lejepa", "LeJEPA: views agree, projections become an isotropic Gaussian", &[])
         .write();
 }

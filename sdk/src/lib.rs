@@ -27,6 +27,7 @@ pub mod projected;
 pub mod representation;
 pub mod requests;
 pub mod state;
+pub mod targets;
 pub mod tensor;
 #[cfg(feature = "views")]
 pub mod views;

@@ -2,7 +2,7 @@
 //!
 //! A loss is written for one batch. Gathering over devices is the host's job, so a loss can't forget it.
 
-use crate::{Device, Error, FeatureMap, Key, Kind, NamedTensor, Result, Tensor, View};
+use crate::{Device, Error, FeatureMap, Key, Kind, NamedTensor, Result, Tensor, View, no_grad};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::ops::Range;
@@ -157,6 +157,11 @@ impl Momentum {
         }
         let done = step.min(total_steps) as f64 / total_steps as f64;
         self.end - (self.end - self.start) * ((std::f64::consts::PI * done).cos() + 1.0) / 2.0
+    }
+
+    /// Moves a slow copy towards the trained numbers, after a step's update: m·copy + (1 − m)·own.
+    pub fn follow(&self, slow: &Tensor, own: &Tensor, facts: &Facts) {
+        no_grad(|| slow.lerp_(own, 1.0 - self.at(facts.step, facts.total_steps)));
     }
 }
 

@@ -19,8 +19,17 @@ pub trait OnProjections: DeserializeOwned + Clone + Send + 'static {
     /// The projector, for a representation of so many channels.
     fn projector(&self, channels: i64) -> MlpPlan;
 
-    /// What the loss offers and needs beyond two representations: names of terms, row ranges, labels.
+    /// What the loss offers and needs beyond two representations: names of terms, row ranges, labels, and the smallest batch,
+    /// which is 2 if nothing else is said.
     fn offers(&self) -> LossDescription;
+
+    /// Refuses settings that don't fit projections of `dim` numbers.
+    ///
+    /// # Errors
+    /// What does not fit and what to set, in words.
+    fn check(&self, _dim: i64) -> Result<()> {
+        Ok(())
+    }
 
     /// The loss of some source rows; autocast is off, so that nothing is rounded below f32.
     ///
@@ -44,11 +53,14 @@ impl<L: OnProjections> Loss for Projected<L> {
     fn describe(config: &L, input: &LossInput) -> Result<LossDescription> {
         two_views(L::NAME, input)?;
         let representation = Representation::new(input)?;
+        let projector = config.projector(representation.channels());
+        config.check(projector.output)?;
+        let offered = config.offers();
         Ok(LossDescription {
             needs: representation.needs(2),
-            parameter_count: config.projector(representation.channels()).parameter_count(),
-            min_batch_size: 2,
-            ..config.offers()
+            parameter_count: projector.parameter_count(),
+            min_batch_size: if offered.min_batch_size == 0 { 2 } else { offered.min_batch_size },
+            ..offered
         })
     }
 

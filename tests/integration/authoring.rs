@@ -10,20 +10,25 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 const KINDS: [&str; 4] = ["dataset", "augmentation", "encoder", "loss"];
 
-/// Builds a crate as an author does, with the workspace's intermediate files, so that dependencies are not built again.
-fn build(folder: &Path) -> PathBuf {
+/// Runs cargo on a crate as an author does, with the workspace's intermediate files, so that dependencies are not built again.
+pub fn cargo(folder: &Path, command: &str) -> Output {
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--release", "--offline"]).current_dir(folder);
+    cargo.args([command, "--quiet", "--release", "--offline"]).current_dir(folder);
     // Neither libtorch nor what a config of the workspace says of it.
     cargo.env_remove("LIBTORCH").env("CARGO_TARGET_DIR", folder.join("target"));
     cargo.env("CARGO_BUILD_BUILD_DIR", built().parent().expect("a profile lies in target"));
-    let output = cargo.output().expect("cargo runs");
+    cargo.output().expect("cargo runs")
+}
+
+/// Builds it, and says where the library lies.
+pub fn build(folder: &Path) -> PathBuf {
+    let output = cargo(folder, "build");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     folder.join("target/release")
 }

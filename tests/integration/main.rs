@@ -1,6 +1,7 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
 mod authoring;
+mod book;
 mod checkpoint_faults;
 mod comparison;
 mod config_commands;

@@ -2,8 +2,8 @@
 
 use crate::{
     support::{
-        binary::{errors, infomax, run},
-        faulty::fixture,
+        binary::{errors, infomax},
+        faulty::{self, training},
         figures::figure,
         image_tree::{ImageTree, fixture as photograph},
         workspace::built,
@@ -21,49 +21,15 @@ use std::{
 
 /// A run of ten steps whose loss and encoder are the faulty ones.
 fn faulty(folder: &Path, name: &str, loss: &str, more: &[&str]) -> Output {
-    let path = toml::Value::from(fixture("faulty").to_string_lossy().into_owned());
-    let text = format!(
+    let changes = format!(
         r#"
-[dataset]
-name = "shapes"
-config = {{ train_length = 64, test_length = 16 }}
-[augmentation]
-name = "amdim"
-config = {{ size = 32 }}
-[encoder]
-name = "faulty"
-path = {path}
-[loss]
-name = "faulty"
-path = {path}
-config = {{ {loss} }}
-[optimizer]
-lr = 1e-3
-warmup_steps = 0
-milestones = []
-[train]
-steps = 10
-batch_size = 8
-threads = 1
-device = "cpu"
-log_every_steps = 5
-max_skipped_steps_in_a_row = 2
-[evaluation]
-linear = false
-mlp = false
-[checkpoint]
-every_steps = 1
-keep = 100
-[record]
-plot = false
-contact_sheet = false
+loss.config = {{ {loss} }}
+train = {{ log_every_steps = 5, max_skipped_steps_in_a_row = 2 }}
+evaluation.linear = false
 "#
     );
-    fs::write(folder.join("experiment.toml"), text).unwrap();
-    let record = format!("record.name={name}");
-    let mut arguments = vec!["train", "experiment.toml", "--set", &record];
-    more.iter().for_each(|value| arguments.extend(["--set", value]));
-    run(folder, &arguments)
+    faulty::experiment(folder, &changes);
+    training(folder, name, more).output().unwrap()
 }
 
 fn encoder_after(run: &Path, step: u64) -> Vec<u8> {

@@ -1,7 +1,7 @@
 """Records losses, terms, gradients and state changes of the losses in plugins/losses.
 
 Each loss is restated here from its paper's equation, in plain loops and without a look at the Rust code, so that the two
-agree only if both say what the paper says. W-MSE, MMCR and LeJEPA are the package lightly's own. Heads are PyTorch modules
+agree only if both say what the paper says. W-MSE, MMCR, LeJEPA and DINO are the package lightly's own. Heads are PyTorch modules
 whose parameter names are the plugin's.
 
     python tests/recorded/record_losses.py
@@ -125,13 +125,13 @@ def cosine(a, b):
     return (a * b).sum() / (a.norm() * b.norm())
 
 
-def mlp(*sizes, norm=True):
-    """Linear, norm, relu, …, linear."""
+def mlp(*sizes, norm=True, activation=nn.ReLU):
+    """Linear, norm, activation, …, linear."""
     parts = []
     for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
         parts.append(nn.Linear(a, b))
         if i < len(sizes) - 2:
-            parts += [Norm(b), nn.ReLU()] if norm else [nn.ReLU()]
+            parts += [Norm(b), activation()] if norm else [activation()]
     return nn.Sequential(*parts)
 
 
@@ -143,12 +143,12 @@ def spread(z):
     return unit(z.detach()).var(0, unbiased=False).sqrt().mean()
 
 
-def average(sample, own, slow, start, end):
+def average(sample, own, slow, start, end, name="momentum_projector"):
     """BYOL section 3.1, with an end that need not be 1."""
     k = sample.step / sample.total_steps
     m = end - (end - start) * (math.cos(math.pi * k) + 1) / 2
-    for (name, a), b in zip(own.named_parameters(), slow.parameters()):
-        sample.after[f"momentum_projector.{name}"] = m * b + (1 - m) * a.detach()
+    for (key, a), b in zip(own.named_parameters(), slow.parameters()):
+        sample.after[f"{name}.{key}"] = m * b + (1 - m) * a.detach()
 
 
 # SimCLR, equation 1 and algorithm 1 -----------------------------------------------------------------------------------
@@ -406,7 +406,7 @@ def local_dim(variant, estimator, maps, local, views, config):
 
 # Random draws: the SDK's keys and ChaCha8, restated from the definitions of SplitMix64 and ChaCha -----------------------
 
-WORD, LONG = 2**32 - 1, 2**64 - 1
+LONG = 2**64 - 1
 
 
 def mix(x):
@@ -430,47 +430,9 @@ def purpose(key, name):
 KEY = mix(1), mix(1 ^ 0x6A09E667F3BCC908)  # of the step: the tests' `Key::new(1)`
 
 
-def numbers(key):
-    """64-bit numbers of ChaCha8 with a 64-bit counter, the key in the first 16 bytes."""
-    seed = [part >> shift & WORD for part in key for shift in (0, 32)] + [0] * 4
-    counter = 0
-    while True:
-        start = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *seed, counter & WORD, counter >> 32, 0, 0]
-        x = list(start)
-
-        def quarter(a, b, c, d):
-            for to, by, turned, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
-                x[to] = (x[to] + x[by]) & WORD
-                y = x[turned] ^ x[to]
-                x[turned] = ((y << bits) | (y >> (32 - bits))) & WORD
-
-        for _ in range(4):
-            for i in range(4):
-                quarter(i, 4 + i, 8 + i, 12 + i)
-            for i in range(4):
-                quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
-        words = [(one + two) & WORD for one, two in zip(x, start)]
-        yield from (low | high << 32 for low, high in zip(words[::2], words[1::2]))
-        counter += 1
-
-
-def shuffled(count, key):
-    order, draws = list(range(count)), numbers(key)
-    for i in range(count - 1, 0, -1):
-        j = (next(draws) * (i + 1)) >> 64
-        order[i], order[j] = order[j], order[i]
-    return torch.tensor(order)
-
-
-def normals(rows, columns, key):
-    draws = numbers(key)
-    uniform = lambda: (next(draws) >> 11) / 2**53
-    drawn = []
-    while len(drawn) < rows * columns:
-        radius = math.sqrt(-2 * math.log(1 - uniform()))
-        angle = 2 * math.pi * uniform()
-        drawn += [radius * math.cos(angle), radius * math.sin(angle)]
-    return torch.tensor(drawn[: rows * columns], dtype=torch.float64).reshape(rows, columns)
+def generator(key):
+    """What `Key::permutation` and `Key::normal` draw from on a CPU."""
+    return torch.Generator().manual_seed(key[0] >> 1)
 
 
 # W-MSE, lightly's ------------------------------------------------------------------------------------------------------
@@ -483,7 +445,8 @@ def w_mse(variant, side, part, rounds, epsilon, batch):
     za, zb = g(s.vector(0)), g(s.vector(1))
     loss = lightly_loss.WMSELoss(
         embedding_dim=3, eps=epsilon, track_running_stats=False, w_iter=rounds, w_size=part).double()
-    orders = (shuffled(batch, fold(purpose(KEY, "whitening"), i)) for i in range(rounds))
+    orders = [torch.randperm(batch, generator=generator(fold(purpose(KEY, "whitening"), i))) for i in range(rounds)]
+    orders = iter(orders)
     with mock.patch("torch.randperm", lambda count: next(orders)):  # the one draw of lightly's
         s.write(loss(torch.cat([za, zb])), {"spread": spread(za)})
 
@@ -512,11 +475,42 @@ def lejepa(variant, side, config):
     count, weight = config["directions"], config.get("sigreg_weight", 0.05)
     sigreg = lightly_loss.SIGReg(
         knots=config.get("frequencies", 17), t_max=config.get("frequency_limit", 3.0), num_vectors=count).double()
-    drawn = normals(count, 5, purpose(KEY, "directions")).T.contiguous()
+    drawn = torch.randn(count, 5, generator=generator(purpose(KEY, "directions"))).double().T.contiguous()
     with mock.patch("torch.randn", lambda *shape, **_: drawn.clone()):  # the one draw of lightly's
         gaussian = sigreg(z)
     invariance = lejepa_loss.lejepa_invariance_loss(all_proj=z, global_proj=z)  # both views are global
     s.write(weight * gaussian + (1 - weight) * invariance, {"invariance": invariance, "sigreg": gaussian})
+
+
+# DINO, lightly's -------------------------------------------------------------------------------------------------------
+
+
+def dino(variant, side, groups, step, temperature, config):
+    s = Sample("dino", variant, views=len(groups), side=side, groups=groups, step=step, momentum=True, config=small(
+        prototypes=9, momentum_start=0.8, momentum_end=0.95) | config)
+    norm = config.get("projector_norm", False)
+    sizes = (C, *[7] * (config.get("projector_layers", 3) - 1), 5)
+    g = s.module("projector", mlp(*sizes, norm=norm, activation=nn.GELU))
+    slow = s.module("momentum_projector", mlp(*sizes, norm=norm, activation=nn.GELU), trained=False)
+    c = s.module("prototypes", nn.Linear(5, 9, bias=False))
+    slow_c = s.module("momentum_prototypes", nn.Linear(5, 9, bias=False), trained=False)
+    s.buffers["centre"] = (torch.randn(9) / 5).double()
+    large = [v for v, group in enumerate(groups) if group == groups[0]]
+    for view in set(range(len(groups))) - set(large):
+        del s.slow_features[view, VEC]
+    loss = lightly_loss.DINOLoss(
+        9, student_temp=config.get("student_temperature", 0.1), center_momentum=config.get("centre_momentum", 0.9))
+    loss.center = s.buffers["centre"].clone()[None, None]
+    weight = c.weight.detach() if step < config.get("freeze_prototypes_steps", 195) else c.weight
+    student = [unit(g(s.vector(v))) @ unit(weight).T for v in range(len(groups))]
+    teacher = [unit(slow(s.slow_vector(v))) @ unit(slow_c.weight).T for v in large]
+    assigned = torch.softmax((teacher[0] - s.buffers["centre"]) / temperature, dim=1)
+    entropy = lambda p: -(p * p.log()).sum(-1)
+    value = loss(teacher_out=teacher, student_out=student, teacher_temp=temperature)
+    s.after["centre"] = loss.center.flatten()
+    average(s, g, slow, 0.8, 0.95)
+    average(s, c, slow_c, 0.8, 0.95, "momentum_prototypes")
+    s.write(value, {"prototypes_used": entropy(assigned.mean(0)).exp(), "target_entropy": entropy(assigned).mean()})
 
 
 if __name__ == "__main__":
@@ -552,3 +546,9 @@ if __name__ == "__main__":
     lejepa(None, 1, {"directions": 16})
     lejepa("few-frequencies-map", 2, {
         "directions": 7, "frequencies": 5, "frequency_limit": 2.0, "sigreg_weight": 0.3})
+    dino(None, 1, [0, 0], 3, 0.3, {
+        "freeze_prototypes_steps": 2, "teacher_temperature": 0.4, "teacher_temperature_start": 0.2,
+        "teacher_temperature_warmup_steps": 6})
+    dino("frozen-multi-crop", 2, [0, 0, 1, 1, 1], 3, 0.2, {
+        "teacher_temperature": 0.2, "teacher_temperature_warmup_steps": 3, "student_temperature": 0.3,
+        "centre_momentum": 0.6, "projector_layers": 2, "projector_norm": True})

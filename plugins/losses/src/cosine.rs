@@ -1,6 +1,9 @@
 //! What the losses that predict share: cosines, and how far apart vectors lie.
 
-use infomax_sdk::Tensor;
+use infomax_sdk::{
+    Tensor,
+    targets::{Online, Target},
+};
 
 /// The mean cosine of two lists of vectors, row by row.
 ///
@@ -9,6 +12,13 @@ use infomax_sdk::Tensor;
 #[track_caller]
 pub fn mean_cosine(a_bd: &Tensor, b_bd: &Tensor) -> Tensor {
     (a_bd.normalize(-1) * b_bd.normalize(-1)).sum_dim(1, false).mean()
+}
+
+/// cos(p, z′) + cos(p′, z): what is predicted from each of two views with the other's target, the means over the batch.
+#[track_caller]
+pub fn crossed_cosines(views: &[Online], targets: &[Target]) -> Tensor {
+    let cosine = |from: usize, to: usize| mean_cosine(&views[from].prediction, &targets[to].projection);
+    cosine(0, 1) + cosine(1, 0)
 }
 
 /// Standard deviation over the batch of the normalised vectors, the mean over channels: 1/√D where they fill the sphere

@@ -18,7 +18,7 @@ use crate::{
     embedding::{Embedding, EmbeddingPlan},
 };
 use infomax_sdk::{
-    Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor,
+    Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
     Representation, Result, Source, Tensor, Terms, named, projected::terms,
 };
 use std::{f64::consts::LN_2, ops::Range};
@@ -35,80 +35,68 @@ pub struct LocalDimLoss {
 
 named!(LocalDimLoss { global as "global_embedding", local as "local_embedding" });
 
-/// The embeddings of global and of local features.
-fn plans(config: &LocalDim, input: &LossInput) -> Result<[EmbeddingPlan; 2]> {
-    let plan = |channels, layer_norm| EmbeddingPlan {
-        channels,
-        hidden: config.embedding_hidden,
-        dim: config.embedding_dim,
-        layer_norm,
-    };
-    let local = i64::from(local_map(config, input)?.channels);
-    Ok([plan(Representation::new(input)?.channels(), false), plan(local, config.layer_norm)])
-}
-
-/// The map of local features.
-fn local_map<'a>(config: &LocalDim, input: &'a LossInput) -> Result<&'a FeatureMap> {
-    let locations = |map: &FeatureMap| u64::from(map.height) * u64::from(map.width);
-    let list = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
-    let given = list.collect::<Vec<_>>().join(", ");
-    if config.local_map.is_empty() {
-        let local = input.maps.iter().filter(|map| locations(map) > 1).min_by_key(|map| locations(map));
-        return local.ok_or_else(|| {
-            Error::config(format!("loss `local-dim` needs a map of more than one location, the encoder gives {given}"))
-                .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`")
-        });
+impl LocalDim {
+    /// The representation and the map of local features, with the plan of each embedding.
+    fn plan<'a>(&self, input: &'a LossInput) -> Result<(Representation, &'a FeatureMap, [EmbeddingPlan; 2])> {
+        let (representation, local) = (Representation::new(input)?, self.local_map(input)?);
+        let of = [(representation.channels(), false), (i64::from(local.channels), self.layer_norm)];
+        let (hidden, dim) = (self.embedding_hidden, self.embedding_dim);
+        let plans = of.map(|(channels, layer_norm)| EmbeddingPlan { channels, hidden, dim, layer_norm });
+        Ok((representation, local, plans))
     }
-    let named = input.map(&config.local_map).filter(|map| locations(map) > 1);
-    named.ok_or_else(|| {
-        let name = &config.local_map;
-        Error::config(format!("`local_map` = `{name}` is no map of more than one location, the encoder gives {given}"))
-            .hint("name one of these in `loss.config.local_map`, or leave it empty")
-    })
+
+    /// The map that is named, or the one of the fewest locations.
+    fn local_map<'a>(&self, input: &'a LossInput) -> Result<&'a FeatureMap> {
+        let locations = |map: &&FeatureMap| u64::from(map.height) * u64::from(map.width);
+        let asked = |map: &&FeatureMap| self.local_map.is_empty() || map.name == self.local_map;
+        let found = input.maps.iter().filter(|map| locations(map) > 1 && asked(map)).min_by_key(locations);
+        found.ok_or_else(|| {
+            let given = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
+            let given = given.collect::<Vec<_>>().join(", ");
+            let needed = "map of more than one location, the encoder gives";
+            if self.local_map.is_empty() {
+                return Error::config(format!("loss `local-dim` needs a {needed} {given}"))
+                    .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`");
+            }
+            Error::config(format!("`local_map` = `{}` is no {needed} {given}", self.local_map))
+                .hint("name one of these in `loss.config.local_map`, or leave it empty")
+        })
+    }
 }
 
 impl Loss for LocalDimLoss {
     type Config = LocalDim;
 
     fn describe(config: &LocalDim, input: &LossInput) -> Result<LossDescription> {
-        let representation = Representation::new(input)?;
-        let local = local_map(config, input)?;
-        let need = |view| {
-            let mut need = representation.need(view, Source::Encoder);
-            if !need.maps.contains(&local.name) {
-                need.maps.push(local.name.clone());
-            }
-            need
-        };
+        let (representation, local, plans) = config.plan(input)?;
+        let mut need = representation.need(0, Source::Encoder);
+        need.maps.extend(Some(local.name.clone()).filter(|name| !need.maps.contains(name)));
         Ok(LossDescription {
-            needs: (0..input.views.len()).map(need).collect(),
-            parameter_count: plans(config, input)?.iter().map(EmbeddingPlan::parameter_count).sum(),
+            needs: (0..input.views.len()).map(|view| Need { view, ..need.clone() }).collect(),
+            parameter_count: plans.iter().map(EmbeddingPlan::parameter_count).sum(),
             min_batch_size: 2,
             ..terms(["positive", "negative"])
         })
     }
 
     fn create(config: &LocalDim, input: &LossInput, device: Device) -> Result<Self> {
-        let [global, local] = plans(config, input)?;
+        let (representation, local, plans) = config.plan(input)?;
+        let [global, local_embedding] = plans.map(|plan| Embedding::new(&plan, device));
         Ok(Self {
             estimator: config.estimator,
             views: input.views.len(),
-            representation: Representation::new(input)?,
-            local_map: local_map(config, input)?.name.clone(),
-            global: Embedding::new(&global, device),
-            local: Embedding::new(&local, device),
+            representation,
+            local_map: local.name.clone(),
+            global,
+            local: local_embedding,
         })
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let (mut positives, mut negatives) = (Vec::new(), Vec::new());
-        for view in 0..self.views {
-            let (positive, negative) = self.estimate(&self.scores(features, view)?);
-            positives.push(positive);
-            negatives.push(negative);
-        }
-        let mean = |list: &[Tensor]| Tensor::stack(list, 0).mean();
-        let (positive, negative) = (mean(&positives), mean(&negatives));
+        let estimate = |view| self.scores(features, view).map(|scores_bbl| self.estimate(&scores_bbl));
+        let (positives, negatives): (Vec<_>, Vec<_>) =
+            (0..self.views).map(estimate).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let [positive, negative] = [positives, negatives].map(|list| Tensor::stack(&list, 0).mean());
         Ok(Terms::new(&negative - &positive).with("positive", positive).with("negative", negative))
     }
 
@@ -130,23 +118,14 @@ impl LocalDimLoss {
     /// E_positive and E_negative.
     fn estimate(&self, scores_bbl: &Tensor) -> (Tensor, Tensor) {
         let [b, _, l] = scores_bbl.dims();
-        let own_bb1 = Tensor::eye(b, b, Kind::Bool, scores_bbl.device()).unsqueeze(2);
-        let positive_lb = scores_bbl.diagonal(0, 0, 1);
         let pairs = (b * (b - 1) * l) as f64;
+        let own_bb1 = Tensor::eye(b, b, Kind::Bool, scores_bbl.device()).unsqueeze(2);
+        let others_bbl = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY);
+        let own_lb = scores_bbl.diagonal(0, 0, 1);
         match self.estimator {
-            Estimator::Nce => {
-                let others_b = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY).logsumexp([1, 2], false);
-                (positive_lb.mean(), positive_lb.logaddexp(&others_b).mean())
-            }
-            Estimator::Jsd => {
-                let positive_lb = -(-positive_lb).softplus() + LN_2;
-                let others_bbl = scores_bbl.softplus().masked_fill(&own_bb1, 0.0);
-                (positive_lb.mean(), others_bbl.sum() / pairs - LN_2)
-            }
-            Estimator::Dv => {
-                let others_bbl = scores_bbl.masked_fill(&own_bb1, f64::NEG_INFINITY);
-                (positive_lb.mean(), others_bbl.logsumexp([0, 1, 2], false) - pairs.ln())
-            }
+            Estimator::Nce => (own_lb.mean(), own_lb.logaddexp(&others_bbl.logsumexp([1, 2], false)).mean()),
+            Estimator::Jsd => ((-(-own_lb).softplus() + LN_2).mean(), others_bbl.softplus().sum() / pairs - LN_2),
+            Estimator::Dv => (own_lb.mean(), others_bbl.logsumexp([0, 1, 2], false) - pairs.ln()),
         }
     }
 }

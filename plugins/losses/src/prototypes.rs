@@ -1,4 +1,4 @@
-//! SwAV's prototypes and the codes that they give.
+//! Prototypes that images are assigned to, and SwAV's codes.
 //!
 //! Shapes: B images · D numbers of a projection · K prototypes.
 
@@ -6,6 +6,7 @@ use infomax_sdk::{
     Device, Parameter, Tensor, named,
     nn::{init, linear},
     no_grad,
+    targets::{Online, Target},
 };
 
 /// Unit vectors that images are assigned to.
@@ -14,7 +15,7 @@ pub struct Prototypes {
     weight: Parameter,
 }
 
-named!(Prototypes { weight });
+named!(Prototypes { weight as "prototypes.weight" });
 
 impl Prototypes {
     /// Fresh prototypes, as PyTorch draws a linear layer, normalised.
@@ -58,4 +59,28 @@ pub fn codes(scores_bk: &Tensor, epsilon: f64, iterations: u32) -> Tensor {
         }
         log_bk.exp()
     })
+}
+
+/// −Σ_k q_k·log p_k, the mean over the batch and over all pairs of a target, assigned by q, and another view, predicted by p.
+///
+/// # Shapes
+/// B × K for each view and each target.
+#[track_caller]
+pub fn cross_entropy(views: &[Online], log_p_bk: &[Tensor], targets: &[Target], q_bk: &[Tensor]) -> Tensor {
+    let mut losses = Vec::new();
+    for (target, q_bk) in targets.iter().zip(q_bk) {
+        for (_, log_p_bk) in views.iter().zip(log_p_bk).filter(|(view, _)| view.view != target.view) {
+            losses.push(-(q_bk * log_p_bk).sum_dim(1, false).mean());
+        }
+    }
+    Tensor::stack(&losses, 0).mean()
+}
+
+/// e to the entropy of the mean assignment: K where all prototypes are used alike, 1 where one takes all.
+///
+/// # Shapes
+/// From assignments B × K.
+#[track_caller]
+pub fn prototypes_used(assigned_bk: &Tensor) -> Tensor {
+    assigned_bk.mean_dim(0, false).special_entr().sum().exp()
 }

@@ -11,77 +11,53 @@
 
 use crate::{
     config::SimSiam,
-    cosine::{mean_cosine, spread},
+    cosine::{crossed_cosines, spread},
 };
 use infomax_sdk::{
-    Device, Facts, Features, Loss, LossDescription, LossInput, Module, NamedTensor, Representation, Result, Tags,
-    Terms,
+    Device, Facts, LossDescription, Module, NamedTensor, Result, Tags, Tensor, Terms,
     nn::{Mlp, MlpPlan},
-    projected::{Projection, terms},
-    representation::two_views,
-    without_autocast,
+    projected::terms,
+    targets::{OnTargets, Online, Target},
 };
 use std::ops::Range;
 
-/// SimSiam's loss.
-pub struct SimSiamLoss {
-    projection: Projection,
-    predictor: Mlp,
-    predictor_lr_fixed: bool,
+impl OnTargets for SimSiam {
+    const NAME: &'static str = "simsiam";
+    /// The predictor.
+    type Heads = Mlp;
+
+    fn projector(&self, channels: i64) -> MlpPlan {
+        let plan = MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers);
+        MlpPlan { output_norm: true, bias_before_norm: false, ..plan }
+    }
+
+    fn offers(&self, dim: i64) -> LossDescription {
+        LossDescription { parameter_count: self.predictor(dim).parameter_count(), ..terms(["spread"]) }
+    }
+
+    fn heads(&self, dim: i64, device: Device) -> Mlp {
+        Mlp::new(&self.predictor(dim), device)
+    }
+
+    fn predict(&self, predictor: &Mlp, z_bd: &Tensor) -> Tensor {
+        predictor.forward(z_bd)
+    }
+
+    fn loss(&self, _: &Mlp, views: &[Online], targets: &[Target], _: &Facts, _: Range<i64>) -> Result<Terms> {
+        let loss = crossed_cosines(views, targets) * -0.5;
+        Ok(Terms::new(loss).with("spread", spread(&views[0].projection)))
+    }
+
+    fn tensors(&self, predictor: &Mlp) -> Vec<NamedTensor> {
+        let tags = Tags { lr_fixed: self.predictor_lr_fixed, ..Tags::default() };
+        let tensors = predictor.tensors_below("predictor").into_iter();
+        tensors.map(|named| NamedTensor { tags: tags.clone(), ..named }).collect()
+    }
 }
 
 impl SimSiam {
-    fn projector(&self, channels: i64) -> MlpPlan {
-        MlpPlan {
-            output_norm: true,
-            bias_before_norm: false,
-            ..MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
-        }
-    }
-
-    fn predictor(&self) -> MlpPlan {
-        let plan = MlpPlan::predictor(i64::from(self.projector_dim), self.predictor_hidden, self.predictor_layers);
+    fn predictor(&self, dim: i64) -> MlpPlan {
+        let plan = MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers);
         MlpPlan { bias_before_norm: false, ..plan }
-    }
-}
-
-impl Loss for SimSiamLoss {
-    type Config = SimSiam;
-
-    fn describe(config: &SimSiam, input: &LossInput) -> Result<LossDescription> {
-        two_views("simsiam", input)?;
-        let representation = Representation::new(input)?;
-        let projector = config.projector(representation.channels());
-        Ok(LossDescription {
-            needs: representation.needs(2),
-            parameter_count: projector.parameter_count() + config.predictor().parameter_count(),
-            min_batch_size: 2,
-            ..terms(["spread"])
-        })
-    }
-
-    fn create(config: &SimSiam, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self {
-            projection: Projection::new(input, |channels| config.projector(channels), device)?,
-            predictor: Mlp::new(&config.predictor(), device),
-            predictor_lr_fixed: config.predictor_lr_fixed,
-        })
-    }
-
-    fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {
-        let [z0_bd, z1_bd] = self.projection.of(features)?;
-        let (p0_bd, p1_bd) = (self.predictor.forward(&z0_bd), self.predictor.forward(&z1_bd));
-        without_autocast(|| {
-            let cosines = mean_cosine(&p0_bd, &z1_bd.detach()) + mean_cosine(&p1_bd, &z0_bd.detach());
-            Ok(Terms::new(cosines * -0.5).with("spread", spread(&z0_bd)))
-        })
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        let tags = Tags { lr_fixed: self.predictor_lr_fixed, ..Tags::default() };
-        let predictor = self.predictor.tensors_below("predictor");
-        let tagged = predictor.into_iter().map(|named| NamedTensor { tags: tags.clone(), ..named });
-        self.projection.tensors_below("").into_iter().chain(tagged).collect()
     }
 }

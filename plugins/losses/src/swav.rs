@@ -13,103 +13,49 @@
 
 use crate::{
     config::SwAv,
-    prototypes::{Prototypes, codes},
+    prototypes::{Prototypes, codes, cross_entropy, prototypes_used},
 };
 use infomax_sdk::{
-    Device, Error, Facts, Features, Loss, LossDescription, LossInput, Module, NamedTensor, Representation, Result,
-    Tensor, Terms, named,
-    nn::{Mlp, MlpPlan},
+    Device, Facts, LossDescription, LossInput, Result, Tensor, Terms,
+    nn::MlpPlan,
     projected::terms,
-    without_autocast,
+    targets::{OnTargets, Online, Sides, Target},
 };
 use std::ops::Range;
 
-/// SwAV's loss.
-pub struct SwAvLoss {
-    config: SwAv,
-    representation: Representation,
-    projector: Mlp,
-    prototypes: Prototypes,
-    /// Whether each view gives codes.
-    gives_codes: Vec<bool>,
-}
+impl OnTargets for SwAv {
+    const NAME: &'static str = "swav";
+    type Heads = Prototypes;
 
-named!(SwAvLoss { projector, prototypes });
-
-impl SwAv {
     fn projector(&self, channels: i64) -> MlpPlan {
         MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
     }
-}
 
-impl Loss for SwAvLoss {
-    type Config = SwAv;
-
-    fn describe(config: &SwAv, input: &LossInput) -> Result<LossDescription> {
-        let views = input.views.len();
-        if views < 2 {
-            return Err(Error::config(format!(
-                "loss `swav` compares at least 2 views, the augmentation makes {views}"
-            ))
-            .hint("choose another `augmentation.name` or `augmentation.config`"));
-        }
-        let representation = Representation::new(input)?;
-        let plan = config.projector(representation.channels());
-        Ok(LossDescription {
-            needs: representation.needs(views),
-            parameter_count: plan.parameter_count() + u64::from(config.prototypes) * plan.output as u64,
-            min_batch_size: 2,
-            ..terms(["prototypes_used"])
-        })
+    fn sides(&self, input: &LossInput) -> Result<Sides> {
+        Sides::multi_crop(Self::NAME, input)
     }
 
-    fn create(config: &SwAv, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        let representation = Representation::new(input)?;
-        let plan = config.projector(representation.channels());
-        Ok(Self {
-            projector: Mlp::new(&plan, device),
-            prototypes: Prototypes::new(i64::from(config.prototypes), plan.output, device),
-            gives_codes: input.views.iter().map(|view| view.group == input.views[0].group).collect(),
-            config: config.clone(),
-            representation,
-        })
+    fn offers(&self, dim: i64) -> LossDescription {
+        let parameter_count = u64::from(self.prototypes) * dim as u64;
+        LossDescription { parameter_count, ..terms(["prototypes_used"]) }
     }
 
-    fn forward(&self, features: &Features, facts: &Facts, _: Range<i64>) -> Result<Terms> {
-        let project = |view| Ok(self.projector.forward(&self.representation.of(features, view)?));
-        let projections_bd: Vec<Tensor> = (0..self.gives_codes.len()).map(project).collect::<Result<_>>()?;
-        let frozen = facts.step < self.config.freeze_prototypes_steps;
-        without_autocast(|| {
-            let mut scores_bk = Vec::new();
-            for z_bd in &projections_bd {
-                scores_bk.push(self.prototypes.scores(z_bd, frozen));
-            }
-            let predicted_bk: Vec<Tensor> =
-                scores_bk.iter().map(|scores_bk| (scores_bk / self.config.temperature).log_softmax(1)).collect();
-            let mut losses = Vec::new();
-            for (view, scores_bk) in scores_bk.iter().enumerate().filter(|(view, _)| self.gives_codes[*view]) {
-                let code_bk = codes(scores_bk, self.config.sinkhorn_epsilon, self.config.sinkhorn_iterations);
-                for (_, predicted_bk) in predicted_bk.iter().enumerate().filter(|(other, _)| *other != view) {
-                    losses.push(-(&code_bk * predicted_bk).sum_dim(1, false).mean());
-                }
-            }
-            let total = Tensor::stack(&losses, 0).mean();
-            Ok(Terms::new(total).with("prototypes_used", prototypes_used(&predicted_bk[0])))
-        })
+    fn heads(&self, dim: i64, device: Device) -> Prototypes {
+        Prototypes::new(i64::from(self.prototypes), dim, device)
     }
 
-    fn before_step(&mut self, _: &Facts) -> Result<()> {
-        self.prototypes.normalise();
-        Ok(())
+    fn before_step(&self, prototypes: &mut Prototypes) {
+        prototypes.normalise();
     }
 
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.tensors_below("")
+    fn loss(&self, c: &Prototypes, views: &[Online], others: &[Target], facts: &Facts, _: Range<i64>) -> Result<Terms> {
+        let frozen = facts.step < self.freeze_prototypes_steps;
+        let predict = |z: &Online| (c.scores(&z.projection, frozen) / self.temperature).log_softmax(1);
+        let predicted_bk: Vec<Tensor> = views.iter().map(predict).collect();
+        let code =
+            |other: &Target| codes(&c.scores(&other.projection, true), self.sinkhorn_epsilon, self.sinkhorn_iterations);
+        let codes_bk: Vec<Tensor> = others.iter().map(code).collect();
+        let used = prototypes_used(&predicted_bk[0].detach().exp());
+        Ok(Terms::new(cross_entropy(views, &predicted_bk, others, &codes_bk)).with("prototypes_used", used))
     }
-}
-
-/// e to the entropy of the mean assignment: K where all prototypes are used alike, 1 where one takes all.
-fn prototypes_used(predicted_bk: &Tensor) -> Tensor {
-    predicted_bk.detach().exp().mean_dim(0, false).special_entr().sum().exp()
 }

@@ -15,45 +15,11 @@ use crate::{
     cosine::{mean_cosine, spread},
 };
 use infomax_sdk::{
-    Device, Error, Facts, Features, Kind, Loss, LossDescription, LossInput, NamedTensor, Representation, Result,
-    Tensor, Terms,
+    Device, Error, Facts, Kind, LossDescription, Result, Tensor, Terms,
     nn::MlpPlan,
-    projected::{OnProjections, Projected, terms},
+    projected::{OnProjections, terms},
 };
 use std::ops::Range;
-
-/// W-MSE's loss.
-pub struct WMseLoss(Projected<WMse>);
-
-impl Loss for WMseLoss {
-    type Config = WMse;
-
-    fn describe(config: &WMse, input: &LossInput) -> Result<LossDescription> {
-        let description = Projected::describe(config, input)?;
-        let d = config.projector(Representation::new(input)?.channels()).output;
-        let n = i64::from(config.whitening_batch);
-        if n < 2 * d {
-            return Err(Error::config(format!(
-                "loss `w-mse` whitens {d} channels by `whitening_batch` = {n} images, which must be twice as many"
-            ))
-            .hint(format!("set `whitening_batch` to at least {}, or a smaller `projector_dim`", 2 * d)));
-        }
-        Ok(description)
-    }
-
-    fn create(config: &WMse, input: &LossInput, device: Device) -> Result<Self> {
-        Self::describe(config, input)?;
-        Ok(Self(Projected::create(config, input, device)?))
-    }
-
-    fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
-        self.0.forward(features, facts, rows)
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        self.0.tensors()
-    }
-}
 
 impl OnProjections for WMse {
     const NAME: &'static str = "w-mse";
@@ -62,8 +28,20 @@ impl OnProjections for WMse {
         MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
     }
 
+    /// A batch below a part is refused: by fewer images than twice the channels it is noise that is whitened.
     fn offers(&self) -> LossDescription {
-        terms(["spread"])
+        LossDescription { min_batch_size: u64::from(self.whitening_batch), ..terms(["spread"]) }
+    }
+
+    fn check(&self, d: i64) -> Result<()> {
+        let n = i64::from(self.whitening_batch);
+        if n < 2 * d {
+            return Err(Error::config(format!(
+                "loss `w-mse` whitens {d} channels by `whitening_batch` = {n} images, which must be twice as many"
+            ))
+            .hint(format!("set `whitening_batch` to at least {}, or a smaller `projector_dim`", 2 * d)));
+        }
+        Ok(())
     }
 
     fn loss(&self, views_bd: [&Tensor; 2], facts: &Facts, _: Range<i64>) -> Result<Terms> {
@@ -83,7 +61,7 @@ impl OnProjections for WMse {
 }
 
 impl WMse {
-    /// How many parts a batch gives; a batch that is too small for one is one.
+    /// How many parts a batch gives; one of a smaller batch, which training has not, is that batch.
     fn parts_of(&self, b: i64) -> i64 {
         (b / i64::from(self.whitening_batch)).max(1)
     }

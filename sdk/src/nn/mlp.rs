@@ -26,6 +26,17 @@ pub struct MlpPlan {
     pub output_norm: bool,
     /// Whether a linear layer in front of a BatchNorm has a bias, which the BatchNorm takes away again.
     pub bias_before_norm: bool,
+    /// What is between the layers.
+    pub activation: Activation,
+}
+
+/// A function between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// x·Φ(x), exact.
+    Gelu,
 }
 
 impl MlpPlan {
@@ -39,6 +50,7 @@ impl MlpPlan {
             hidden_norm: true,
             output_norm: false,
             bias_before_norm: true,
+            activation: Activation::Relu,
         }
     }
 
@@ -58,7 +70,7 @@ impl MlpPlan {
         let count = |part: Planned| match part {
             Planned::Linear { input, output, bias } => (input + i64::from(bias)) * output,
             Planned::Norm { size, affine: true } => 2 * size,
-            Planned::Norm { affine: false, .. } | Planned::Relu => 0,
+            Planned::Norm { affine: false, .. } | Planned::Activation(_) => 0,
         };
         self.parts().into_iter().map(count).sum::<i64>() as u64
     }
@@ -75,7 +87,7 @@ impl MlpPlan {
                 parts.push(Planned::Norm { size: output, affine: !last });
             }
             if !last {
-                parts.push(Planned::Relu);
+                parts.push(Planned::Activation(self.activation));
             }
         }
         parts
@@ -86,7 +98,7 @@ impl MlpPlan {
 enum Planned {
     Linear { input: i64, output: i64, bias: bool },
     Norm { size: i64, affine: bool },
-    Relu,
+    Activation(Activation),
 }
 
 /// A perceptron; its tensors are trained, or, in a slow copy, [`Buffer`]s.
@@ -106,7 +118,7 @@ enum Part<T> {
     Norm {
         affine: Option<(T, T)>,
     },
-    Relu,
+    Activation(Activation),
 }
 
 impl<T> Part<T> {
@@ -114,7 +126,7 @@ impl<T> Part<T> {
         match self {
             Self::Linear { weight, bias } => (Some(weight), bias.as_ref()),
             Self::Norm { affine } => affine.as_ref().map(|(scale, shift)| (scale, shift)).unzip(),
-            Self::Relu => (None, None),
+            Self::Activation(_) => (None, None),
         }
     }
 
@@ -124,7 +136,7 @@ impl<T> Part<T> {
             Self::Norm { affine } => {
                 Part::Norm { affine: affine.as_ref().map(|(scale, shift)| (each(scale), each(shift))) }
             }
-            Self::Relu => Part::Relu,
+            Self::Activation(activation) => Part::Activation(*activation),
         }
     }
 }
@@ -145,7 +157,7 @@ impl Mlp {
                     let filled = |value| Parameter::new(init::constant(&[size], value, device));
                     Part::Norm { affine: affine.then(|| (filled(1.0), filled(0.0))) }
                 }
-                Planned::Relu => Part::Relu,
+                Planned::Activation(activation) => Part::Activation(activation),
             });
         }
         Self { parts }
@@ -168,7 +180,8 @@ impl<T: Deref<Target = Tensor>> Mlp<T> {
             x = match part {
                 Part::Linear { weight, bias } => linear(&x, weight, bias.as_deref()),
                 Part::Norm { affine } => batch_norm(&x, affine.as_ref().map(|(scale, shift)| (&**scale, &**shift))),
-                Part::Relu => x.relu(),
+                Part::Activation(Activation::Relu) => x.relu(),
+                Part::Activation(Activation::Gelu) => x.gelu(),
             };
         }
         x.at_least_f32()

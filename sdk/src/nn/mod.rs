@@ -11,7 +11,7 @@ mod norm;
 
 pub use convolution::Conv2d;
 pub use linear::Linear;
-pub use mlp::{Mlp, MlpPlan};
+pub use mlp::{Activation, Mlp, MlpPlan};
 pub use norm::{BatchNorm, LayerNorm, batch_norm};
 
 use crate::{Kind, Tensor};

@@ -10,7 +10,7 @@ use infomax_sdk::{
 use std::sync::Once;
 
 /// Connects this binary's own copy of the SDK, as a library's entry does.
-fn connect() {
+pub fn connect() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // A library's hook is its own; in this binary it would silence every test that fails.

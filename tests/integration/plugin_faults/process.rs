@@ -3,8 +3,8 @@
 
 use crate::{
     support::{
-        binary::{errors, infomax, run},
-        faulty::{Made, fault, faulty, fixture, request},
+        binary::{errors, run},
+        faulty::{self, Made, fault, faulty, fixture, request, training},
         figures::figure,
     },
     training::{assert_ok, metrics},
@@ -22,60 +22,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes an experiment on the faulty encoder and the faulty loss.
+/// An experiment on the faulty encoder and the faulty loss with these configs.
 fn experiment(folder: &Path, encoder: &str, loss: &str) {
-    let path = toml::Value::from(fixture("faulty").to_string_lossy().into_owned());
-    let text = format!(
-        r#"
-[dataset]
-name = "shapes"
-config = {{ train_length = 64, test_length = 16 }}
-[augmentation]
-name = "amdim"
-config = {{ size = 32 }}
-[encoder]
-name = "faulty"
-path = {path}
-config = {{ {encoder} }}
-[loss]
-name = "faulty"
-path = {path}
-config = {{ {loss} }}
-[optimizer]
-lr = 1e-3
-warmup_steps = 0
-milestones = []
-[train]
-steps = 10
-batch_size = 8
-threads = 1
-workers = 1
-device = "cpu"
-log_every_steps = 1
-[evaluation]
-mlp = false
-untrained = false
-[checkpoint]
-every_steps = 1
-keep = 100
-[record]
-plot = false
-contact_sheet = false
-report = false
-"#
-    );
-    fs::write(folder.join("experiment.toml"), text).unwrap();
-}
-
-fn command(folder: &Path, name: &str, more: &[&str]) -> Command {
-    let record = format!("record.name={name}");
-    let mut arguments = vec!["train", "experiment.toml", "--set", &record];
-    more.iter().for_each(|value| arguments.extend(["--set", value]));
-    infomax(folder, &arguments)
+    let configs = format!("encoder.config = {{ {encoder} }}\nloss.config = {{ {loss} }}\n");
+    faulty::experiment(folder, &(configs + "train.workers = 1\n"));
 }
 
 fn train(folder: &Path, name: &str, more: &[&str]) -> Output {
-    command(folder, name, more).output().unwrap()
+    training(folder, name, more).output().unwrap()
 }
 
 #[test]
@@ -90,7 +44,7 @@ fn p13_a_call_that_hangs_ends_the_run_with_a_word_on_where() {
         let (encoder, loss) = if kind == "encoder" { (config.as_str(), "") } else { ("", config.as_str()) };
         experiment(folder, encoder, loss);
         let began = Instant::now();
-        let mut child = command(folder, "run", &["plugins.call_timeout_seconds=1"]);
+        let mut child = training(folder, "run", &["plugins.call_timeout_seconds=1"]);
         let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // From the last checkpoint on nothing happens: the limit, and at most two seconds more.
         let newest = folder.join("runs/run/checkpoints/step-000000003");
@@ -286,7 +240,7 @@ fn p17_a_signal_is_heard_though_a_plugin_ignores_it() {
     let folder = folder.path();
     experiment(folder, "", "callback = \"before_step\", fault = \"globals\"");
     let more = ["train.steps=100000", "checkpoint.every_steps=100000", "evaluation.every_steps=100000"];
-    let mut child = command(folder, "run", &more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = training(folder, "run", &more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !folder.join("runs/run/metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before the signal");
         thread::sleep(Duration::from_millis(5));

@@ -5,7 +5,7 @@ use crate::{
     support::{
         binary::{errors, experiment, infomax, run},
         ended,
-        faulty::fixture,
+        faulty::{self, fixture, training},
         figures::figure,
         workspace::built,
     },
@@ -32,40 +32,16 @@ fn two_builds(folder: &Path) -> [String; 2] {
 
 /// Four updates with the faulty encoder and the faulty loss of these builds.
 fn both(folder: &Path, name: &str, encoder: &str, loss: &str, more: &[&str]) -> Output {
-    let text = format!(
+    let changes = format!(
         r#"
-[dataset]
-name = "shapes"
-config = {{ train_length = 64, test_length = 16 }}
-[augmentation]
-name = "amdim"
-config = {{ size = 32 }}
-[encoder]
-name = "{encoder}"
-[loss]
-name = "{loss}"
-[optimizer]
-warmup_steps = 0
-milestones = []
-[train]
-steps = 4
-batch_size = 8
-threads = 1
-device = "cpu"
-[evaluation]
-mlp = false
-untrained = false
-[record]
-plot = false
-contact_sheet = false
-report = false
-[plugins]
-search = ["a", "b"]
+encoder = {{ name = "{encoder}", path = "" }}
+loss = {{ name = "{loss}", path = "" }}
+train.steps = 4
+plugins.search = ["a", "b"]
 "#
     );
-    fs::write(folder.join("both.toml"), text).unwrap();
-    let record = format!("record.name={name}");
-    run(folder, &[&["train", "both.toml", "--set", &record], more].concat())
+    faulty::experiment(folder, &changes);
+    training(folder, name, more).output().unwrap()
 }
 
 fn told(output: &Output, folder: &Path) -> String {
@@ -162,10 +138,10 @@ fn p07_a_lock_beside_the_config_counts_in_every_process() {
     let folder = folder.path();
     let name = |build: &str| format!("faulty@sha256:{build}");
     let [a, _] = two_builds(folder);
-    let text = both(folder, "unused", &name(&a), &name(&a), &["--set", "train.steps=1"]);
+    let text = both(folder, "unused", &name(&a), &name(&a), &["train.steps=1"]);
     assert_ok(&text);
     fs::create_dir(folder.join("own")).unwrap();
-    fs::copy(folder.join("both.toml"), folder.join("own/both.toml")).unwrap();
+    fs::copy(folder.join("experiment.toml"), folder.join("own/experiment.toml")).unwrap();
     for build in ["a", "b"] {
         fs::create_dir_all(folder.join("own").join(build)).unwrap();
         let file = format!("{build}/libinfomax_faulty.so");
@@ -173,7 +149,7 @@ fn p07_a_lock_beside_the_config_counts_in_every_process() {
     }
     let lock = run(&folder.join("own"), &["plugin", "lock"]);
     assert_ok(&lock);
-    let only = ["train", "own/both.toml", "--locked", "--nproc", "2"];
+    let only = ["train", "own/experiment.toml", "--locked", "--nproc", "2"];
     // The faulty plugin is in folders that the config adds, which `plugin lock` does not know.
     let output = run(folder, &only);
     assert_eq!(output.status.code(), Some(3), "{}", told(&output, folder));

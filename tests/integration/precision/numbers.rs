@@ -193,6 +193,7 @@ fn every_reference_loss_under_16_bits_has_f32_totals_and_gradients_near_f32s() {
 
 #[test]
 fn without_autocast_keeps_dtypes_and_autocast_comes_back_after_a_panic() {
+    crate::operators::connect();
     let product = || {
         let x = Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
         x.mm(&x).kind()

@@ -3,7 +3,7 @@
 use crate::{
     support::{
         binary::{errors, run},
-        faulty::fixture,
+        faulty::{self, training},
     },
     training::{assert_ok, assert_same, metrics, train},
 };
@@ -23,47 +23,15 @@ struct Overflows {
 impl Overflows {
     fn at(steps: &[u64], more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = toml::Value::from(fixture("faulty").to_string_lossy().into_owned());
-        let text = format!(
+        let changes = format!(
             r#"
-[dataset]
-name = "shapes"
-config = {{ train_length = 64, test_length = 16 }}
-[augmentation]
-name = "amdim"
-config = {{ size = 32 }}
-[encoder]
-name = "faulty"
-path = {path}
-[loss]
-name = "faulty"
-path = {path}
-config = {{ by_hand = true, overflow_steps = {steps:?} }}
-[optimizer]
-lr = 1e-3
-warmup_steps = 0
-milestones = []
-[train]
-steps = 12
-batch_size = 8
-threads = 1
-device = "cpu"
-precision = "f16"
-log_every_steps = 1
-max_skipped_steps_in_a_row = 2
-[evaluation]
-linear = false
-mlp = false
-[record]
-name = "run"
-plot = false
-contact_sheet = false
+loss.config = {{ by_hand = true, overflow_steps = {steps:?} }}
+train = {{ steps = 12, precision = "f16", max_skipped_steps_in_a_row = 2 }}
+evaluation.linear = false
 "#
         );
-        fs::write(folder.path().join("experiment.toml"), text).unwrap();
-        let mut arguments = vec!["train", "experiment.toml"];
-        more.iter().for_each(|value| arguments.extend(["--set", value]));
-        let output = run(folder.path(), &arguments);
+        faulty::experiment(folder.path(), &changes);
+        let output = training(folder.path(), "run", more).output().unwrap();
         Self { folder, output }
     }
 

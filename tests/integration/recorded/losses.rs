@@ -11,7 +11,7 @@ use infomax_sdk::{FeatureMap, Momentum, Role, requests::Request};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-pub const LOSSES: [&str; 14] = [
+pub const LOSSES: [&str; 15] = [
     "nt-xent",
     "vicreg",
     "barlow-twins",
@@ -26,6 +26,7 @@ pub const LOSSES: [&str; 14] = [
     "w-mse",
     "mmcr",
     "lejepa",
+    "dino",
 ];
 
 /// Of a value, and of the largest gradient.
@@ -154,6 +155,11 @@ fn recorded_lejepa_agrees() {
 }
 
 #[test]
+fn recorded_dino_agrees() {
+    agrees("dino");
+}
+
+#[test]
 fn recorded_losses_by_row_ranges_sum_to_the_whole() {
     let mut tested = Vec::new();
     for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
@@ -225,9 +231,12 @@ fn losses_on_two_views_refuse_three_in_words() {
         let first = request.loss.views[0].clone();
         request.loss.views.resize(3, first);
         let described = infomax::loss::describe(&file.component(), &request);
-        if ["swav", "local-dim"].contains(&file.loss.as_str()) {
+        if ["swav", "local-dim", "dino"].contains(&file.loss.as_str()) {
             let needs = described.unwrap_or_else(|error| panic!("{}: {}", file.name, error.fault())).needs;
-            assert_eq!(needs.len(), 3, "{}", file.name);
+            // `dino`'s momentum encoder sees the large views.
+            let large = request.loss.views.iter().filter(|view| view.group == request.loss.views[0].group).count();
+            let targets = if file.loss == "dino" { large } else { 0 };
+            assert_eq!(needs.len(), 3 + targets, "{}", file.name);
         } else {
             let message = described.expect_err(&file.name).fault().message.clone();
             let expected = format!("loss `{}` compares 2 views, the augmentation makes 3", file.loss);
@@ -243,6 +252,22 @@ fn w_mse_refuses_to_whiten_by_too_few_images_in_words() {
     let refused = infomax::loss::describe(&component(PluginKind::Loss, "w-mse"), &request).unwrap_err();
     let message = refused.fault().message.clone();
     assert!(message.contains("whitens 5 channels by `whitening_batch` = 9 images"), "{message}");
+}
+
+/// Whatever the batch is, so many images are whitened together: training of a smaller one is refused before it starts.
+#[test]
+fn w_mse_refuses_a_batch_below_its_parts_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |images: u32| {
+        let config = "loss.config={ whitening_batch = 12, projector_dim = 6 }";
+        let batch = format!("train.batch_size={images}");
+        crate::training::train(folder.path(), &format!("of-{images}"), &["loss.name=w-mse", config, &batch])
+    };
+    let refused = train(11);
+    let text = crate::support::binary::errors(&refused, folder.path());
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(text.contains("`train.batch_size` is 11, but `loss.name` = `w-mse` needs at least 12"), "{text}");
+    crate::training::assert_ok(&train(12));
 }
 
 #[test]
@@ -286,7 +311,7 @@ fn simsiam_leaves_its_predictor_out_of_the_schedule() {
 
 #[test]
 fn momentum_losses_ask_for_the_schedule_of_their_config() {
-    for (loss, start, end) in [("byol", 0.99, 1.0), ("moco-v2", 0.8, 0.95)] {
+    for (loss, start, end) in [("byol", 0.99, 1.0), ("moco-v2", 0.8, 0.95), ("dino", 0.8, 0.95)] {
         let own = recorded(loss).pop().unwrap().fresh_loss();
         assert_eq!(own.description().momentum, Some(Momentum { start, end }), "{loss}");
     }
@@ -305,7 +330,8 @@ fn t04_degenerate_batches_give_finite_losses_and_gradients() {
     for file in LOSSES.iter().flat_map(|loss| recorded(loss)) {
         for (case, change) in cases {
             let mut own = file.loss();
-            assert!(own.description().min_batch_size <= 2);
+            let least = own.description().min_batch_size;
+            assert!(least <= 2 || (file.loss == "w-mse" && least == 6), "{}: {least}", file.name);
             let features = file.features(&own, change);
             assert_finite(&file, case, &mut own, &features, &file.facts(two));
         }

@@ -63,7 +63,7 @@ fn plans(registry: &Registry, method: &str, dataset: &str, settings: &[&str]) {
 fn every_method_plans_with_its_own_encoder_and_others() {
     let registry = registry();
     let methods = shipped("methods");
-    assert_eq!(methods.len(), 15);
+    assert_eq!(methods.len(), 16);
     for method in &methods {
         let multiscale = MULTISCALE.contains(&method.as_str());
         let heads = if multiscale { "encoder.config={ n_rkhs = 128 }" } else { "encoder.config={ width = 16 }" };

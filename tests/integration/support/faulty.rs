@@ -1,6 +1,9 @@
 //! The misbehaving fixture plugins: built once per test run, found by path, made with a fault.
 
-use super::workspace::{built, root};
+use super::{
+    binary::infomax,
+    workspace::{built, root},
+};
 use infomax::{
     augmentation::{self, ForeignAugmentation},
     dataset::ForeignDataset,
@@ -11,6 +14,7 @@ use infomax::{
 use infomax_sdk::{EncoderInput, FeatureMap, LossInput, View, requests::Request};
 use serde_json::{Value, json};
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::LazyLock,
@@ -61,6 +65,70 @@ pub fn request(config: Value) -> Request {
 /// A request for the faulty component with one fault.
 pub fn fault(callback: &str, fault: &str) -> Request {
     request(json!({ "callback": callback, "fault": fault, "by_hand": callback == "forward_backward" }))
+}
+
+/// Ten updates on the faulty encoder and the faulty loss, found by their path.
+const EXPERIMENT: &str = r#"
+[dataset]
+name = "shapes"
+config = { train_length = 64, test_length = 16 }
+[augmentation]
+name = "amdim"
+config = { size = 32 }
+[encoder]
+name = "faulty"
+[loss]
+name = "faulty"
+[optimizer]
+lr = 1e-3
+warmup_steps = 0
+milestones = []
+[train]
+steps = 10
+batch_size = 8
+threads = 1
+device = "cpu"
+log_every_steps = 1
+[evaluation]
+mlp = false
+untrained = false
+[checkpoint]
+every_steps = 1
+keep = 100
+[record]
+plot = false
+contact_sheet = false
+report = false
+"#;
+
+/// Writes [`EXPERIMENT`] into `experiment.toml`, with TOML laid over its tables; an empty text takes a key away.
+pub fn experiment(folder: &Path, changes: &str) {
+    let mut tables: toml::Table = EXPERIMENT.parse().expect("TOML");
+    for kind in ["encoder", "loss"] {
+        let path = fixture("faulty").to_string_lossy().into_owned();
+        tables[kind].as_table_mut().expect("a table").insert("path".to_owned(), path.into());
+    }
+    let changes = changes.parse().unwrap_or_else(|error| panic!("{changes}: {error}"));
+    lay_over(&mut tables, changes);
+    fs::write(folder.join("experiment.toml"), tables.to_string()).expect("the experiment is written");
+}
+
+fn lay_over(tables: &mut toml::Table, changes: toml::Table) {
+    for (key, value) in changes {
+        match (tables.get_mut(&key), value) {
+            (Some(toml::Value::Table(table)), toml::Value::Table(changes)) => lay_over(table, changes),
+            (_, toml::Value::String(text)) if text.is_empty() => drop(tables.remove(&key)),
+            (_, value) => drop(tables.insert(key, value)),
+        }
+    }
+}
+
+/// Training on `experiment.toml`, with settings beside it.
+pub fn training(folder: &Path, name: &str, more: &[&str]) -> Command {
+    let record = format!("record.name={name}");
+    let settings = std::iter::once(record.as_str()).chain(more.iter().copied());
+    let arguments: Vec<&str> = settings.flat_map(|setting| ["--set", setting]).collect();
+    infomax(folder, &[&["train", "experiment.toml"], &arguments[..]].concat())
 }
 
 /// A made component of any kind.

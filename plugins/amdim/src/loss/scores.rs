@@ -5,37 +5,24 @@
 //!
 //! Shapes: K sources that share a target · R source rows, of images `offset`.. · B images · L locations · D rkhs.
 
+use crate::config::loss::LossConfig;
 use infomax_sdk::{Kind, Tensor, without_autocast};
 
 /// Above this clip the sum of exponentials could overflow f32 without a shift: e^40 · 10^9 scores stay below 10^27.
 const LARGEST_CLIP_WITHOUT_SHIFT: f64 = 40.0;
 
-/// How scores are made of products.
-#[derive(Clone, Copy, Debug)]
-pub struct Scoring {
-    /// c; none switches the squashing off.
-    pub clip: Option<f64>,
-    /// Weight of the mean squared raw score.
-    pub regulariser: f64,
-    /// Whether products are made in f32 under mixed precision too.
-    pub f32_products: bool,
-    /// The autocast dtype; f32 without mixed precision.
-    pub autocast: Kind,
-}
-
-impl Scoring {
-    /// Runs products in the autocast dtype, or in f32 where that is asked for.
-    fn multiply<T>(&self, products: impl FnOnce() -> T) -> T {
-        if self.f32_products { without_autocast(products) } else { products() }
-    }
-}
-
 /// Sources and the map that they look for.
 pub struct Product<'a> {
+    /// How scores are made of products.
+    pub config: &'a LossConfig,
+    /// The autocast dtype; f32 without mixed precision.
+    pub autocast: Kind,
     /// K × R × D.
-    pub sources_krd: &'a Tensor,
+    pub sources_krd: Tensor,
+    /// Where in their maps each of the K lies, R.
+    pub places_r: Vec<Option<Tensor>>,
     /// B·L × D.
-    pub target_md: &'a Tensor,
+    pub target_md: Tensor,
     /// B.
     pub images: i64,
     /// The image of the first source row.
@@ -50,28 +37,24 @@ pub struct Scored {
     pub regularisers_k: Tensor,
 }
 
-/// A result with the gradients of Σ losses + Σ regularisers.
-pub struct ScoredWithGradients {
-    pub scored: Scored,
-    /// K × R × D.
-    pub sources_krd: Tensor,
-    /// B·L × D.
-    pub target_md: Tensor,
-}
-
 impl Product<'_> {
+    /// Runs products in the autocast dtype, or in f32 where that is asked for.
+    fn multiply<T>(&self, products: impl FnOnce() -> T) -> T {
+        if self.config.f32_products { without_autocast(products) } else { products() }
+    }
+
     fn sizes(&self) -> [i64; 4] {
         let [k, r, _] = self.sources_krd.dims();
         [k, r, self.images, self.target_md.size_of(0) / self.images]
     }
 
     /// K × R × B × L, in f32.
-    fn raw(&self, scoring: &Scoring) -> Tensor {
+    fn raw(&self) -> Tensor {
         let d = self.target_md.size_of(1);
         let [k, r, ..] = self.sizes();
-        let wide = |x: &Tensor| if scoring.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
-        let (sources, targets) = (wide(self.sources_krd), wide(self.target_md));
-        let product = scoring.multiply(|| sources.reshape([k * r, d]).mm(&targets.t()));
+        let wide = |x: &Tensor| if self.config.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
+        let (sources, targets) = (wide(&self.sources_krd), wide(&self.target_md));
+        let product = self.multiply(|| sources.reshape([k * r, d]).mm(&targets.t()));
         product.to_kind(Kind::F32).mul_(1.0 / (d as f64).sqrt()).view(self.sizes())
     }
 
@@ -81,14 +64,12 @@ impl Product<'_> {
     }
 
     /// The result by operations that autograd follows.
-    pub fn scored(&self, scoring: &Scoring) -> Scored {
+    pub fn scored(&self) -> Scored {
         let [k, r, b, l] = self.sizes();
-        let raw = self.raw(scoring);
+        let raw = self.raw();
         let sum_of_squares = raw.square().sum_dim([1, 2, 3], false);
-        let score = match scoring.clip {
-            Some(c) => (raw * (1.0 / c)).tanh() * c,
-            None => raw,
-        };
+        let c = self.config.tclip;
+        let score = if self.config.clip { (raw * (1.0 / c)).tanh() * c } else { raw };
         let positive_klr = self.positives(&score);
         let own = Tensor::eye(b, b, Kind::Bool, score.device()).narrow(0, self.offset, r);
         let negatives = score.masked_fill(&own.view([1, r, b, 1]), f64::NEG_INFINITY);
@@ -96,26 +77,24 @@ impl Product<'_> {
         let loss = positive_klr.logaddexp(&negative_k1r) - positive_klr;
         Scored {
             losses_k: loss.sum_dim([1, 2], false) / (b * l) as f64,
-            regularisers_k: sum_of_squares * (scoring.regulariser / (b * b * l) as f64),
+            regularisers_k: sum_of_squares * (self.config.regulariser / (b * b * l) as f64),
         }
     }
 
-    /// The result with gradients by hand: two buffers of K·R·B·L numbers, each passed over as rarely as may be.
-    /// Call it without gradient tracking.
-    pub fn with_gradients(&self, scoring: &Scoring) -> ScoredWithGradients {
+    /// The result by hand, with the gradients of Σ losses + Σ regularisers for sources, K × R × D, and target, B·L × D: two
+    /// buffers of K·R·B·L numbers, each passed over as rarely as may be. Call it without gradient tracking.
+    pub fn with_gradients(&self) -> (Scored, Tensor, Tensor) {
         let [k, r, b, l] = self.sizes();
         let count = (b * l) as f64;
-        let raw = self.raw(scoring);
+        let raw = self.raw();
         let norm_k = raw.view([k, -1]).linalg_norm(2.0, 1, false);
-        let regularisers_k = norm_k.square() * (scoring.regulariser / (b as f64 * count));
+        let regularisers_k = norm_k.square() * (self.config.regulariser / (b as f64 * count));
 
         // t = tanh(raw / c), the score is c·t; without a clip the score is raw itself.
-        let t = scoring.clip.map(|c| (&raw * (1.0 / c)).tanh_());
-        let exp = match (&t, scoring.clip) {
-            (Some(t), Some(c)) => t * c,
-            _ => raw.alias_copy(),
-        };
-        if scoring.clip.is_none_or(|c| c > LARGEST_CLIP_WITHOUT_SHIFT) {
+        let c = self.config.tclip;
+        let t = self.config.clip.then(|| (&raw * (1.0 / c)).tanh_());
+        let exp = t.as_ref().map_or_else(|| raw.alias_copy(), |t| t * c);
+        if t.is_none() || c > LARGEST_CLIP_WITHOUT_SHIFT {
             exp.sub_(exp.amax([2, 3], true));
         }
         let positive_klr = self.positives(&exp).alias_copy();
@@ -137,13 +116,13 @@ impl Product<'_> {
             t.square_();
             gradient.addcmul_(&gradient, &t.neg_());
         }
-        if scoring.regulariser != 0.0 {
-            gradient.add_(raw * (2.0 * scoring.regulariser / (b as f64 * count)));
+        if self.config.regulariser != 0.0 {
+            gradient.add_(raw * (2.0 * self.config.regulariser / (b as f64 * count)));
         }
 
         let d = self.target_md.size_of(1);
-        let kind = match scoring.autocast {
-            _ if scoring.f32_products => Kind::F32,
+        let kind = match self.autocast {
+            _ if self.config.f32_products => Kind::F32,
             Kind::F32 => self.target_md.kind(),
             autocast => autocast,
         };
@@ -156,11 +135,11 @@ impl Product<'_> {
         let scale = 1.0 / ((d as f64).sqrt() * raise);
         let sources = self.sources_krd.reshape([k * r, d]).to_kind(kind);
         let targets = self.target_md.to_kind(kind);
-        let (sources_krd, target_md) = scoring.multiply(|| {
+        let (sources_krd, target_md) = self.multiply(|| {
             let of_sources = gradient.mm(&targets).at_least_f32().mul_(scale);
             let of_target = gradient.t().mm(&sources).at_least_f32().mul_(scale);
             (of_sources.view([k, r, d]), of_target)
         });
-        ScoredWithGradients { scored: Scored { losses_k, regularisers_k }, sources_krd, target_md }
+        (Scored { losses_k, regularisers_k }, sources_krd, target_md)
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WMse {
-    /// Images that are whitened together, at least twice `projector_dim`; a batch below twice as many is one part.
+    /// Images that are whitened together, at least twice `projector_dim` and at most `train.batch_size`; a batch below twice as
+    /// many is one part.
     #[schemars(range(min = 2, max = 1048576), extend("unit" = "images"))]
     pub whitening_batch: u32,
     /// How often a step deals its images out to parts and takes the mean: more makes the gradient steadier.
