@@ -89,11 +89,14 @@ char* infomax_lars(at::Tensor* const* parameters, at::Tensor* const* gradients, 
     at::NoGradGuard no_grad;
     auto parameter_list = list(parameters, count), gradient_list = list(gradients, count);
     auto momentum_list = list(momenta, momentum == 0 ? 0 : count);
-    auto weights = at::stack(at::_foreach_norm(parameter_list));
-    auto slopes = at::stack(at::_foreach_norm(gradient_list));
+    auto both = parameter_list;
+    both.insert(both.end(), gradient_list.begin(), gradient_list.end());
+    const auto norms = at::stack(at::_foreach_norm(both));
+    const auto length = static_cast<int64_t>(count);
+    const auto weights = norms.narrow(0, 0, length), slopes = norms.narrow(0, length, length);
     auto factors = trust * weights / (slopes + weight_decay * weights + 1e-8);  // solo-learn's eps
     if (clip) factors = (factors / lr).clamp_max(1.0);
-    factors = at::where((weights > 0).logical_and(slopes > 0), factors, at::ones_like(factors));
+    factors = factors.masked_fill(at::minimum(weights, slopes).le(0), 1.0);
     auto decayed = at::_foreach_add(gradient_list, parameter_list, weight_decay);
     auto factor_list = factors.unbind();
     at::_foreach_mul_(decayed, factor_list);
@@ -129,11 +132,12 @@ char* infomax_copy(at::Tensor* const* to, at::Tensor* const* from, size_t count)
   });
 }
 
-// Puts back what a tensor was, where `withheld` is 1.
-char* infomax_restore(at::Tensor* tensor, at::Tensor* before, at::Tensor* withheld) {
+// Puts back what tensors were, where `withheld` is 1.
+char* infomax_restore(at::Tensor* const* tensors, at::Tensor* const* before, size_t count, at::Tensor* withheld) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    tensor->copy_(at::where(withheld->gt(0), *before, *tensor));
+    const auto is_withheld = withheld->gt(0);
+    for (size_t i = 0; i < count; ++i) tensors[i]->copy_(at::where(is_withheld, *before[i], *tensors[i]));
   });
 }
 

@@ -32,15 +32,19 @@ c10::Stream stream_of_copies(const c10::impl::VirtualGuardImpl& guard, c10::Devi
 
 extern "C" {
 
-// Copies pieces of host memory to a CUDA device; `made` gets a tensor of bytes for each, parts of one allocation. Work that
-// is given to the device's current stream from now on comes after the copy.
-char* infomax_upload(int index, const void* const* pieces, const size_t* lengths, size_t count, at::Tensor** made) {
+// Copies pieces of host memory to a CUDA device; `made` gets a tensor of bytes for each, parts of one allocation; of the first
+// `joined` ones, which lie one after the other, one tensor. Work that is given to the device's current stream from now on comes
+// after the copy.
+char* infomax_upload(int index, const void* const* pieces, const size_t* lengths, size_t count, size_t joined,
+                     at::Tensor** made) {
   return guarded([&] {
     std::vector<size_t> starts;
-    size_t total = 0;
+    size_t total = 0, end_of_joined = 0;
     for (size_t i = 0; i < count; ++i) {
       starts.push_back(total);
-      total += (lengths[i] + kAlignment - 1) / kAlignment * kAlignment;
+      total += lengths[i];
+      if (i + 1 == joined) end_of_joined = total;
+      if (i + 1 >= joined) total = (total + kAlignment - 1) / kAlignment * kAlignment;
     }
     const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
     const c10::impl::VirtualGuardImpl guard(c10::kCUDA);
@@ -61,9 +65,12 @@ char* infomax_upload(int index, const void* const* pieces, const size_t* lengths
     done.record(copies);
     done.block(computes);
     there.record_stream(computes);
-    for (size_t i = 0; i < count; ++i) {
-      made[i] = new at::Tensor(there.narrow(0, static_cast<int64_t>(starts[i]), static_cast<int64_t>(lengths[i])));
-    }
+    const auto part = [&](size_t start, size_t length) {
+      return new at::Tensor(there.narrow(0, static_cast<int64_t>(start), static_cast<int64_t>(length)));
+    };
+    size_t next = 0;
+    if (joined > 0) made[next++] = part(0, end_of_joined);
+    for (size_t i = joined; i < count; ++i) made[next++] = part(starts[i], lengths[i]);
   });
 }
 

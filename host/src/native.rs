@@ -63,7 +63,8 @@ unsafe extern "C" {
         withheld: Pointer,
     ) -> *mut c_char;
     fn infomax_copy(to: *const Pointer, from: *const Pointer, count: usize) -> *mut c_char;
-    fn infomax_restore(tensor: Pointer, before: Pointer, withheld: Pointer) -> *mut c_char;
+    fn infomax_restore(tensors: *const Pointer, before: *const Pointer, count: usize, withheld: Pointer)
+    -> *mut c_char;
     fn infomax_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
     fn infomax_set_gradient(tensor: Pointer, gradient: Pointer) -> *mut c_char;
     fn infomax_norm(tensors: *const Pointer, count: usize, norm: *mut Pointer) -> *mut c_char;
@@ -252,13 +253,15 @@ pub fn copy(to: &[Tensor], from: &[Tensor]) -> NativeResult<()> {
     check(unsafe { infomax_copy(to.as_ptr(), from.as_ptr(), to.len()) })
 }
 
-/// Puts back what a tensor was where an update is withheld.
+/// Puts back what tensors were where an update is withheld.
 ///
 /// # Errors
 /// libtorch's message.
-pub fn restore(tensor: &Tensor, before: &Tensor, withheld: &Tensor) -> NativeResult<()> {
-    // SAFETY: the tensors are live.
-    check(unsafe { infomax_restore(tensor.as_ptr().cast(), before.as_ptr().cast(), withheld.as_ptr().cast()) })
+pub fn restore(tensors: &[Tensor], before: &[Tensor], withheld: &Tensor) -> NativeResult<()> {
+    assert_eq!(tensors.len(), before.len());
+    let (tensors, before) = (pointers(tensors), pointers(before));
+    // SAFETY: both lists hold `len` live tensors, and `withheld` is live.
+    check(unsafe { infomax_restore(tensors.as_ptr(), before.as_ptr(), tensors.len(), withheld.as_ptr().cast()) })
 }
 
 /// Leaves the tensors without a gradient.

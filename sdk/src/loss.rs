@@ -2,7 +2,10 @@
 //!
 //! A loss is written for one batch. Gathering over devices is the host's job, so a loss can't forget it.
 
-use crate::{Device, Error, FeatureMap, Key, Kind, NamedTensor, Result, Tensor, View, no_grad};
+use crate::{
+    Device, Error, FeatureMap, Key, Kind, NamedTensor, Result, Tensor, View, no_grad,
+    tensor::{Argument, Operator, Tensors},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::ops::Range;
@@ -161,7 +164,15 @@ impl Momentum {
 
     /// Moves a slow copy towards the trained numbers, after a step's update: m·copy + (1 − m)·own.
     pub fn follow(&self, slow: &Tensor, own: &Tensor, facts: &Facts) {
-        no_grad(|| slow.lerp_(own, 1.0 - self.at(facts.step, facts.total_steps)));
+        self.follow_all(&[slow], &[own], facts);
+    }
+
+    /// The same of several, by one operator.
+    pub fn follow_all(&self, slow: &[&Tensor], own: &[&Tensor], facts: &Facts) {
+        static OPERATOR: Operator = Operator::new("aten::_foreach_lerp_", "Scalar");
+        let weight = 1.0 - self.at(facts.step, facts.total_steps);
+        let [] =
+            no_grad(|| OPERATOR.several(&[Tensors::lend(slow).value(), Tensors::lend(own).value(), weight.value()]));
     }
 }
 

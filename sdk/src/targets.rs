@@ -210,9 +210,7 @@ impl<L: OnTargets> Loss for Targeted<L> {
         };
         let targets = || slow_targets(slow, &self.representation, &self.sides, features);
         self.objective.after_update(&mut self.heads, targets, facts)?;
-        for (slow, own) in slow.tensors().into_iter().zip(self.projector.tensors()) {
-            momentum.follow(slow, own, facts);
-        }
+        momentum.follow_all(&slow.tensors(), &self.projector.tensors(), facts);
         Ok(())
     }
 

@@ -45,11 +45,13 @@ impl Held {
     /// libtorch's message.
     pub fn restore(&self, withheld: &Tensor) -> Result<()> {
         let now = native::versions(&self.tensors);
-        for (at, _) in self.versions.iter().zip(&now).enumerate().filter(|(_, (before, now))| before != now) {
-            let restored = native::restore(&self.tensors[at], &self.before[at], withheld);
-            restored.map_err(Error::native("put the loss's tensors back"))?;
+        let changed: Vec<usize> = (0..now.len()).filter(|&at| self.versions[at] != now[at]).collect();
+        if changed.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let of = |list: &[Tensor]| changed.iter().map(|&at| list[at].shallow_clone()).collect::<Vec<_>>();
+        let restored = native::restore(&of(&self.tensors), &of(&self.before), withheld);
+        restored.map_err(Error::native("put the loss's tensors back"))
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Input {
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
-    /// For each view, R × H × W × 3 bytes.
+    /// Bytes of views, R × H × W × 3 each; views of one size are one tensor, one after the other.
     pub views: Vec<Tensor>,
     /// R, on the device.
     pub labels: Tensor,
@@ -51,14 +51,21 @@ impl Input {
             return Err(Error::Dataset { fault: fault.hint(hint) });
         }
         let by_rows = alone && !all_known;
+        let alike = batch.views.windows(2).all(|pair| pair[0].len() == pair[1].len());
+        let joined = if alike { batch.views.len() } else { 1 };
         let mut pieces: Vec<&[u8]> = batch.views.iter().map(Vec::as_slice).collect();
         pieces.extend([bytes_of(&batch.labels), bytes_of(&batch.indices)]);
         pieces.extend(by_rows.then(|| bytes_of(&known)));
         let mut tensors = match device {
-            Device::Cuda(index) => upload(index, &pieces).map_err(Error::native("bring a batch to the device"))?,
+            Device::Cuda(index) => {
+                upload(index, &pieces, joined).map_err(Error::native("bring a batch to the device"))?
+            }
             _ => {
                 let copies: Result<Vec<_>, _> = pieces.iter().map(|piece| Tensor::f_from_slice(piece)).collect();
-                copies.map_err(Error::torch("prepare a batch"))?
+                let mut copies = copies.map_err(Error::torch("prepare a batch"))?;
+                let rest = copies.split_off(joined);
+                let views = Tensor::f_cat(&copies, 0).map_err(Error::torch("prepare a batch"))?;
+                std::iter::once(views).chain(rest).collect()
             }
         };
         let mut numbers = || {

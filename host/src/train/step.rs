@@ -159,17 +159,23 @@ impl Stepper {
         Input::of(batch, device, self.group.size() == 1)
     }
 
-    /// This rank's views of a batch, normalised.
+    /// This rank's views of a batch, normalised: those that lie together by one pass over them.
     pub(super) fn views(&self, input: &Input) -> Result<Vec<Tensor>> {
-        let view =
+        let normalised =
             |(bytes, &[height, width]): (&Tensor, &[u32; 2])| self.normalisation.apply_there(bytes, height, width);
-        input.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
+        let views: Result<Vec<Tensor>, TchError> = match &input.views[..] {
+            [together] => normalised((together, &self.views[0])).map(|all| all.chunk(self.views.len() as i64, 0)),
+            apart => apart.iter().zip(&self.views).map(normalised).collect(),
+        };
+        views.map_err(Error::torch("prepare views"))
     }
 
     /// The first of them alone.
     pub(super) fn first_view(&self, input: &Input) -> Result<Vec<Tensor>> {
-        let [height, width] = self.views[0];
-        let view = self.normalisation.apply_there(&input.views[0], height, width);
+        let ([height, width], rows) = (self.views[0], input.labels.size()[0]);
+        let bytes = rows * i64::from(height) * i64::from(width) * 3;
+        let first = input.views[0].f_narrow(0, 0, bytes);
+        let view = first.and_then(|first| self.normalisation.apply_there(&first, height, width));
         Ok(vec![view.map_err(Error::torch("prepare views"))?])
     }
 

@@ -42,3 +42,27 @@ pub fn checked(view: &Tensor) -> Result<Tensor> {
     }
     Ok(channels_last(view))
 }
+
+/// Runs a network on views: those of one size that follow one another in one pass, in which each has BatchNorm statistics of its
+/// own; `network` is told how many they are. Gives the maps of each view.
+///
+/// # Errors
+/// A tensor that is no batch of RGB images.
+pub fn in_few_passes(
+    views: &[Tensor],
+    mut network: impl FnMut(&Tensor, i64) -> Vec<Tensor>,
+) -> Result<Vec<Vec<Tensor>>> {
+    let checked = views.iter().map(checked).collect::<Result<Vec<_>>>()?;
+    let mut maps = Vec::with_capacity(views.len());
+    for alike in checked.chunk_by(|one, other| one.size() == other.size()) {
+        let count = alike.len() as i64;
+        let mut of_views: Vec<Vec<Tensor>> = alike.iter().map(|_| Vec::new()).collect();
+        let together = if count == 1 { alike[0].clone() } else { channels_last(&Tensor::join(alike)) };
+        for map in network(&together, count) {
+            let parts = if count == 1 { vec![map] } else { map.chunk(count, 0) };
+            of_views.iter_mut().zip(parts).for_each(|(view, part)| view.push(part));
+        }
+        maps.extend(of_views);
+    }
+    Ok(maps)
+}

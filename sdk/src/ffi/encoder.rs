@@ -5,7 +5,7 @@ use super::{
     module::{config, device, from_json, to_json},
     tensor::{borrow, give, give_named},
 };
-use crate::{Encoder, Error, Mode, Result, requests::Request};
+use crate::{Encoder, Error, Mode, Result, nn::raised_after, requests::Request};
 use infomax_abi::{
     EncoderVTable, EncoderVTableRef, Extension, FfiEncoder, FfiNamedTensor, FfiResult, FfiTensor, Instance, TensorPtr,
     abi_stable::{
@@ -75,7 +75,8 @@ impl<T: Encoder> Provider<T> {
             with_mut(instance, |encoder: &mut T| {
                 let views: Option<Vec<_>> = views.iter().map(|&view| borrow(view)).collect();
                 let views = views.ok_or_else(|| Error::new("the host passed no tensor for a view"))?;
-                let maps = encoder.forward(&views, mode(code)?)?;
+                let mode = mode(code)?;
+                let maps = raised_after(|| encoder.forward(&views, mode))?;
                 Ok(maps.into_iter().flatten().map(give).collect())
             })
         }

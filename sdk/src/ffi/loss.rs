@@ -6,7 +6,8 @@ use super::{
     tensor::{borrow, give, give_named, give_none},
 };
 use crate::{
-    Error, Facts, Feature, Features, Gradients, Key, Kind, Loss, Result, Source, Tensor, Terms, requests::Request,
+    Error, Facts, Feature, Features, Gradients, Key, Kind, Loss, Result, Source, Tensor, Terms, nn::raised_after,
+    requests::Request,
 };
 use infomax_abi::{
     Extension, FfiFacts, FfiFeature, FfiGradients, FfiLoss, FfiNamedTensor, FfiResult, FfiTerm, FfiTerms, Instance,
@@ -76,7 +77,8 @@ impl<T: Loss> Provider<T> {
         unsafe {
             with(instance, |named: &Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
-                let terms = named.loss.forward(&features, &own_facts(facts), from as i64..to as i64)?;
+                let facts = own_facts(facts);
+                let terms = raised_after(|| named.loss.forward(&features, &facts, from as i64..to as i64))?;
                 Ok(give_terms(terms))
             })
         }
@@ -93,8 +95,9 @@ impl<T: Loss> Provider<T> {
         unsafe {
             with(instance, |named: &Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
+                let facts = own_facts(facts);
                 let Gradients { terms, features, parameters } =
-                    named.loss.forward_backward(&features, &own_facts(facts), from as i64..to as i64)?;
+                    raised_after(|| named.loss.forward_backward(&features, &facts, from as i64..to as i64))?;
                 Ok(FfiGradients {
                     terms: give_terms(terms),
                     features: features.into_iter().map(|g| g.map_or_else(give_none, give)).collect(),
@@ -118,7 +121,7 @@ impl<T: Loss> Provider<T> {
         unsafe {
             with_mut(instance, |named: &mut Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
-                named.loss.after_update(&features, &own_facts(facts))
+                raised_after(|| named.loss.after_update(&features, &own_facts(facts)))
             })
         }
     }

@@ -1,7 +1,10 @@
 //! Normalisations.
 
-use super::{as_wide, init};
-use crate::{Buffer, Device, Kind, Mode, Parameter, Tensor, named, no_grad};
+use super::{as_wide, init, tracked::count};
+use crate::{
+    Buffer, Device, Kind, Mode, Parameter, Tensor, named,
+    tensor::{Argument, Operator},
+};
 
 const MOMENTUM: f64 = 0.1; // PyTorch's default for BatchNorm
 const EPS: f64 = 1e-5; // PyTorch's default for BatchNorm and LayerNorm
@@ -61,13 +64,12 @@ impl BatchNorm {
             Mode::TrainFrozenStatistics => false,
             Mode::Train | Mode::RefreshStatistics => true,
         };
-        let y = if self.centred {
-            self.centred_forward(x, keep)
-        } else {
-            self.normalise(x, keep.then_some((&*self.running_mean, &*self.running_var)), true)
-        };
+        if self.centred {
+            return self.views_forward(x, 1, keep);
+        }
+        let y = self.normalise(x, keep.then_some((&*self.running_mean, &*self.running_var)), true);
         if keep {
-            let _ = self.num_batches_tracked.add_(1);
+            count(&self.num_batches_tracked);
         }
         y
     }
@@ -82,25 +84,28 @@ impl BatchNorm {
         if mode == Mode::Evaluate || views == 1 {
             return self.forward(x, mode);
         }
-        let mut parts = Vec::with_capacity(views as usize);
-        for part in x.chunk(views, 0) {
-            parts.push(self.forward(&part, mode));
-        }
-        Tensor::cat(&parts, 0)
+        self.views_forward(x, views, mode != Mode::TrainFrozenStatistics)
     }
 
-    /// The running mean is shifted alike, also where the result is not kept: processes that share statistics know the shift
-    /// from it.
+    /// By the host's own operator, which neither cuts nor joins.
     #[track_caller]
-    fn centred_forward(&self, x_nc: &Tensor, keep: bool) -> Tensor {
-        let shift = no_grad(|| x_nc.mean_dim(0, false));
-        let centred = x_nc - &shift;
-        let moved = &*self.running_mean - &shift;
-        if !keep {
-            return self.normalise(&centred, Some((&moved, &self.running_var.detach().copy())), true);
+    fn views_forward(&self, x: &Tensor, views: i64, keep: bool) -> Tensor {
+        static OPERATOR: Operator = Operator::new("infomax::batch_norm_views", "");
+        let y = OPERATOR.one(&[
+            x.value(),
+            self.weight.value(),
+            self.bias.value(),
+            self.running_mean.value(),
+            self.running_var.value(),
+            views.value(),
+            keep.value(),
+            MOMENTUM.value(),
+            EPS.value(),
+            self.centred.value(),
+        ]);
+        if keep {
+            (0..views).for_each(|_| count(&self.num_batches_tracked));
         }
-        let y = self.normalise(&centred, Some((&moved, &self.running_var)), true);
-        no_grad(|| self.running_mean.copy_(&(moved + shift)));
         y
     }
 

@@ -170,7 +170,7 @@ impl Argument for Tensors {
 
 impl Tensors {
     /// Lends several tensors; they must live for the call.
-    pub(super) fn lend<T: Borrow<Tensor>>(tensors: &[T]) -> Self {
+    pub(crate) fn lend<T: Borrow<Tensor>>(tensors: &[T]) -> Self {
         Self(tensors.iter().map(|tensor| tensor.borrow().handle()).collect())
     }
 }

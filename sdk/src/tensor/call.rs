@@ -33,7 +33,7 @@ const MOST_RESULTS: usize = 16;
 const EMPTY: FfiValue = FfiValue { tag: abi::VALUE_NONE, count: 0, bits: 0 };
 
 /// An operator of libtorch, looked up on first use.
-pub(super) struct Operator {
+pub(crate) struct Operator {
     name: &'static str,
     overload: &'static str,
     resolved: OnceLock<Resolved>,

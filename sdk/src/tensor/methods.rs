@@ -317,6 +317,10 @@ operators! {
     copy_(source: &Tensor) = "aten::copy_" "";
     /// self + a·b, in place.
     addcmul_(a: &Tensor, b: &Tensor) = "aten::addcmul_" "";
+    /// self + value·a·b, in place.
+    addcmul_value_(a: &Tensor, b: &Tensor, value: f64) = "aten::addcmul_" "";
+    /// self + alpha·other, in place.
+    add_alpha_(other: &Tensor, alpha: f64) = "aten::add_" "Tensor";
     /// self + weight·(end − self).
     lerp(end: &Tensor, weight: f64) = "aten::lerp" "Scalar";
     /// self + weight·(end − self), in place.
@@ -410,6 +414,14 @@ impl Tensor {
         OPERATOR.one(&[condition.value(), self.value(), other.value()])
     }
 
+    /// Tensors one after the other along the first dimension, as `cat` gives; without a copy where they lie so in memory
+    /// already, as views of one size that the host hands to an encoder do.
+    #[track_caller]
+    pub fn join<T: Borrow<Tensor>>(parts: &[T]) -> Tensor {
+        static OPERATOR: Operator = Operator::new("infomax::join", "");
+        OPERATOR.one(&[Tensors::lend(parts).value()])
+    }
+
     /// So many parts of a dimension, without a copy.
     #[track_caller]
     pub fn chunk(&self, parts: i64, dim: i64) -> Vec<Tensor> {
@@ -492,11 +504,15 @@ impl Tensor {
 
 /// Every operator behind a method, name and overload: what a host must have.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
-    const SEVERAL: [(&str, &str); 6] = [
+    const SEVERAL: [(&str, &str); 10] = [
         ("aten::where", "self"),
         ("aten::max", "dim"),
         ("aten::topk", ""),
         ("aten::linalg_cholesky_ex", ""),
+        ("aten::_foreach_add_", "Scalar"),
+        ("infomax::batch_norm_views", ""),
+        ("infomax::join", ""),
+        ("aten::_foreach_lerp_", "Scalar"),
         ("aten::linalg_eigh", ""),
         ("aten::einsum", ""),
     ];

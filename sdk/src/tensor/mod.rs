@@ -21,6 +21,7 @@ mod modes;
 mod tch;
 
 pub use argument::{Argument, Dims, Number, Operand, Tensors, Value};
+pub(crate) use call::Operator;
 pub use call::{Outputs, call};
 pub use failure::attempt;
 pub(crate) use host::connect;

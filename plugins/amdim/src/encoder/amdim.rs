@@ -7,7 +7,7 @@ use super::{
 use crate::config::encoder::EncoderConfig;
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, Module, NamedTensor, Result, Tensor,
-    named,
+    named, nn::channels_last,
 };
 
 /// AMDIM's encoder (Bachman et al. 2019, section 4.2 and the published code).
@@ -66,11 +66,10 @@ impl Encoder for AmdimEncoder {
             }
         }
         let count = views.len() as i64;
-        let x_nhwc = Tensor::cat(views, 0).permute([0, 2, 3, 1]).contiguous();
-        let maps = self.maps(x_nhwc, count, mode);
+        let maps = self.maps(channels_last(&Tensor::join(views)), count, mode);
         let mut split: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
         for map in maps {
-            let parts = map.permute([0, 3, 1, 2]).chunk(count, 0);
+            let parts = map.chunk(count, 0);
             split.iter_mut().zip(parts).for_each(|(view, part)| view.push(part));
         }
         Ok(split)
@@ -106,18 +105,18 @@ fn size(config: &EncoderConfig, input: &EncoderInput) -> Result<u32> {
 }
 
 impl AmdimEncoder {
-    /// r1, r5 and r7 of all views together, N × H × W × D.
-    fn maps(&self, mut x_nhwc: Tensor, views: i64, mode: Mode) -> [Tensor; 3] {
+    /// r1, r5 and r7 of all views together, N × D × H × W.
+    fn maps(&self, mut x_nchw: Tensor, views: i64, mode: Mode) -> [Tensor; 3] {
         let (mut at_5, mut at_7) = (None, None);
         for layer in &self.layers {
-            x_nhwc = layer.forward(x_nhwc, views, mode);
-            match x_nhwc.size_of(1) {
-                5 => at_5 = Some(x_nhwc.clone()),
-                7 => at_7 = Some(x_nhwc.clone()),
+            x_nchw = layer.forward(x_nchw, views, mode);
+            match x_nchw.size_of(2) {
+                5 => at_5 = Some(x_nchw.clone()),
+                7 => at_7 = Some(x_nchw.clone()),
                 _ => {}
             }
         }
         let (at_5, at_7) = (at_5.expect("the plan passes 5×5"), at_7.expect("the plan passes 7×7"));
-        [x_nhwc, self.head_5.forward(&at_5, views, mode), self.head_7.forward(&at_7, views, mode)]
+        [x_nchw, self.head_5.forward(&at_5, views, mode), self.head_7.forward(&at_7, views, mode)]
     }
 }

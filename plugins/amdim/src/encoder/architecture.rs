@@ -118,12 +118,12 @@ impl Layer {
         }
     }
 
-    pub fn forward(&self, x_nhwc: Tensor, views: i64, mode: Mode) -> Tensor {
+    pub fn forward(&self, x_nchw: Tensor, views: i64, mode: Mode) -> Tensor {
         match self {
-            Self::Stem(stem) => stem.forward(&x_nhwc),
-            Self::Residual(residual) => residual.forward(&x_nhwc, views, mode),
-            Self::Stack(stack) => stack.forward(&x_nhwc, views, mode),
-            Self::Norm(norm) => norm.forward(x_nhwc, views, mode),
+            Self::Stem(stem) => stem.forward(&x_nchw),
+            Self::Residual(residual) => residual.forward(&x_nchw, views, mode),
+            Self::Stack(stack) => stack.forward(&x_nchw, views, mode),
+            Self::Norm(norm) => norm.forward(x_nchw, views, mode),
         }
     }
 }

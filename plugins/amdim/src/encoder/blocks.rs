@@ -2,7 +2,7 @@
 //!
 //! Shapes: N views times images · H, W sides · C channels · D rkhs.
 
-use super::rows::{as_image, as_rows, average_pool, convolution};
+use super::rows::{average_pool, on_rows};
 use infomax_sdk::{
     Device, Mode, Module, Names, Parameter, Tensor, named,
     nn::{BatchNorm, Conv2d, init},
@@ -21,13 +21,18 @@ impl Norm {
         Self { bn: BatchNorm::new(channels, device).centred(), active }
     }
 
-    /// Normalises each view with its own statistics, in order; x is N × H × W × C with the views one after the other.
-    pub fn forward(&self, x_nhwc: Tensor, views: i64, mode: Mode) -> Tensor {
+    /// Normalises each view with its own statistics, in order; the views lie one after the other.
+    pub fn forward(&self, x_nchw: Tensor, views: i64, mode: Mode) -> Tensor {
         if !self.active {
-            return x_nhwc;
+            return x_nchw;
         }
-        let [n, h, w, c] = x_nhwc.dims();
-        self.bn.forward_views(&x_nhwc.view([n * h * w, c]), views, mode).view([n, h, w, c])
+        on_rows(&x_nchw, |rows| self.bn.forward_views(rows, views, mode))
+    }
+
+    /// The same, then ReLU.
+    pub fn forward_relu(&self, x_nchw: Tensor, views: i64, mode: Mode) -> Tensor {
+        // What the normalisation gives is a view.
+        if self.active { self.forward(x_nchw, views, mode).relu() } else { x_nchw.relu_() }
     }
 }
 
@@ -44,13 +49,10 @@ impl Stem {
         Self { conv, bias: Parameter::new(init::default_bias(o, c * width * width, device)), pad }
     }
 
-    pub fn forward(&self, x_nhwc: &Tensor) -> Tensor {
-        let mut x_nchw = as_image(x_nhwc);
-        if self.pad > 0 {
-            x_nchw = x_nchw.reflection_pad2d([self.pad; 4]);
-        }
+    pub fn forward(&self, x_nchw: &Tensor) -> Tensor {
+        let x_nchw = if self.pad > 0 { x_nchw.reflection_pad2d([self.pad; 4]) } else { x_nchw.clone() };
         // The bias apart from the convolution, whose own sum for the bias's gradient is several times less exact.
-        as_rows(&self.conv.forward(&x_nchw)).add_(&*self.bias).relu_()
+        self.conv.forward(&x_nchw).add_(self.bias.view([1, -1, 1, 1])).relu_()
     }
 }
 
@@ -83,16 +85,12 @@ impl ResidualConv {
         }
     }
 
-    pub fn forward(&self, x_nhwc: &Tensor, views: i64, mode: Mode) -> Tensor {
-        let hidden = self.bn1.forward(convolution(x_nhwc, &self.conv1), views, mode).relu_();
-        let skip = average_pool(x_nhwc, self.width, self.stride);
-        let y_nhwc = convolution(&hidden, &self.conv2);
-        let c = skip.size_of(3);
-        if c == y_nhwc.size_of(3) {
-            return y_nhwc.add_(skip);
-        }
-        y_nhwc.narrow(3, 0, c).add_(skip);
-        y_nhwc
+    pub fn forward(&self, x_nchw: &Tensor, views: i64, mode: Mode) -> Tensor {
+        let hidden = self.bn1.forward_relu(self.conv1.forward(x_nchw), views, mode);
+        let skip = average_pool(x_nchw, self.width, self.stride);
+        let y_nchw = self.conv2.forward(&hidden);
+        let missing = y_nchw.size_of(1) - skip.size_of(1);
+        y_nchw.add_(if missing == 0 { skip } else { skip.constant_pad([0, 0, 0, 0, 0, missing], 0.0) })
     }
 }
 
@@ -111,8 +109,8 @@ impl Stack {
         Self(layers)
     }
 
-    pub fn forward(&self, x_nhwc: &Tensor, views: i64, mode: Mode) -> Tensor {
-        self.0.iter().fold(x_nhwc.clone(), |x, layer| layer.forward(&x, views, mode))
+    pub fn forward(&self, x_nchw: &Tensor, views: i64, mode: Mode) -> Tensor {
+        self.0.iter().fold(x_nchw.clone(), |x, layer| layer.forward(&x, views, mode))
     }
 }
 
@@ -151,10 +149,10 @@ impl RkhsHead {
         }
     }
 
-    pub fn forward(&self, x_nhwc: &Tensor, views: i64, mode: Mode) -> Tensor {
-        let hidden = self.bn_hid.forward(convolution(x_nhwc, &self.conv1), views, mode).relu_();
-        let shortcut = convolution(x_nhwc, &self.shortcut).add_(&*self.shortcut_bias);
-        self.bn_out.forward(shortcut.add_(convolution(&hidden, &self.conv2)), views, mode)
+    pub fn forward(&self, x_nchw: &Tensor, views: i64, mode: Mode) -> Tensor {
+        let hidden = self.bn_hid.forward_relu(self.conv1.forward(x_nchw), views, mode);
+        let shortcut = self.shortcut.forward(x_nchw).add_(self.shortcut_bias.view([1, -1, 1, 1]));
+        self.bn_out.forward(shortcut.add_(self.conv2.forward(&hidden)), views, mode)
     }
 }
 

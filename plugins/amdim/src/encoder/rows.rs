@@ -1,34 +1,27 @@
-//! Convolution and pooling on activations kept as N × H × W × C, which libtorch's convolutions take as channels-last
-//! images without a copy. Matrix products for the 1×1 ones were measured too: on an AMD processor libtorch's f32 product
-//! (MKL) is half as fast as its convolution (oneDNN), so convolutions they stay.
+//! Pooling, and an image's pixels as rows. Activations are N × C × H × W with the channels last in memory, whose rows N·H·W × C
+//! are a view. Nothing is computed in place on a view: autograd would copy the whole of it, forward and backward. Matrix
+//! products for the 1×1 convolutions were measured too: on an AMD processor libtorch's f32 product (MKL) is half as fast as its
+//! convolution (oneDNN), so convolutions they stay.
 //!
-//! Shapes: N views times images · H, W sides · C, O channels in and out · K width of a convolution.
+//! Shapes: N views times images · H, W sides · C channels.
 
-use infomax_sdk::{Tensor, nn::Conv2d};
-
-/// A convolution without padding.
-pub fn convolution(x_nhwc: &Tensor, convolution: &Conv2d) -> Tensor {
-    as_rows(&convolution.forward(&as_image(x_nhwc)))
-}
+use infomax_sdk::Tensor;
 
 /// Average pooling without padding.
-pub fn average_pool(x_nhwc: &Tensor, width: i64, stride: i64) -> Tensor {
+pub fn average_pool(x_nchw: &Tensor, width: i64, stride: i64) -> Tensor {
     if width == 1 && stride == 1 {
-        return x_nhwc.clone();
+        return x_nchw.clone();
     }
-    let [_, height, across, _] = x_nhwc.dims();
+    let [_, _, height, across] = x_nchw.dims();
     if width == height && width == across {
-        return x_nhwc.mean_dim([1, 2], true);
+        return x_nchw.mean_dim([2, 3], true);
     }
-    as_rows(&as_image(x_nhwc).avg_pool2d(width, stride))
+    x_nchw.avg_pool2d(width, stride)
 }
 
-/// N × C × H × W, channels-last in memory: a view.
-pub fn as_image(x_nhwc: &Tensor) -> Tensor {
-    x_nhwc.permute([0, 3, 1, 2])
-}
-
-/// N × H × W × C: a view where the image is channels-last in memory.
-pub fn as_rows(x_nchw: &Tensor) -> Tensor {
-    x_nchw.permute([0, 2, 3, 1]).contiguous()
+/// Runs a function of N·H·W × C on an image's pixels.
+pub fn on_rows(x_nchw: &Tensor, function: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    let [n, c, h, w] = x_nchw.dims();
+    let rows = x_nchw.permute([0, 2, 3, 1]).reshape([n * h * w, c]);
+    function(&rows).view([n, h, w, c]).permute([0, 3, 1, 2])
 }

@@ -25,9 +25,9 @@ pub struct AmdimLoss {
     replayed: Option<Vec<Vec<i64>>>,
 }
 
-/// Sources of a view that look for the same map of the other.
+/// Sources that look for the same map of the other view: of one view, or of each.
 struct Group {
-    source_view: usize,
+    source_views: Vec<usize>,
     target_side: u32,
     pairs: Vec<Pair>,
 }
@@ -48,10 +48,10 @@ impl Loss for AmdimLoss {
         })
     }
 
-    fn create(config: &LossConfig, input: &LossInput, _device: Device) -> Result<Self> {
+    fn create(config: &LossConfig, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let maps = find_maps(config, input)?;
-        Ok(Self { groups: groups(config), config: config.clone(), maps, replayed: None })
+        Ok(Self { groups: groups(config, device), config: config.clone(), maps, replayed: None })
     }
 
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
@@ -64,15 +64,15 @@ impl Loss for AmdimLoss {
             let (mut scored, mut sums_md) = (Vec::new(), vec![None; features.items().len()]);
             for group in &self.groups {
                 let product = self.product(group, features, facts, &rows)?;
-                let (scored_k, sources_krd, target_md) = product.with_gradients();
-                let target = self.position(features, 1 - group.source_view, group.target_side)?;
-                sum_of(&mut sums_md, features, target).add_(&target_md * self.weight());
-                for (k, pair) in group.pairs.iter().enumerate() {
-                    let source = self.position(features, group.source_view, pair.sides().0)?;
-                    let sum_md = sum_of(&mut sums_md, features, source);
-                    let gradient_rd = sources_krd.select(0, k as i64) * self.weight();
-                    let gradient_rd = gradient_rd.to_kind(sum_md.kind());
-                    scatter(sum_md, &gradient_rd, product.images, &rows, product.places_r[k].as_ref());
+                let (scored_k, sources_krd, target_vmd) = product.with_gradients(self.weight());
+                for (v, target_md) in target_vmd.unbind(0).into_iter().enumerate() {
+                    let target = self.position(features, 1 - group.source_views[v], group.target_side)?;
+                    add(&mut sums_md[target], target_md);
+                }
+                for (at, (view, pair)) in group.sources().enumerate() {
+                    let source = self.position(features, view, pair.sides().0)?;
+                    let (map_bchw, sum_md) = (&features.items()[source].tensor, &mut sums_md[source]);
+                    scatter(sum_md, map_bchw, sources_krd.select(0, at as i64), &rows, product.places_r[at].as_ref());
                 }
                 scored.push(scored_k);
             }
@@ -106,28 +106,31 @@ impl AmdimLoss {
         features.position(view, Source::Encoder, &self.maps[&side])
     }
 
-    /// A group's sources and target.
+    /// A group's sources and targets.
     fn product(&self, group: &Group, features: &Features, facts: &Facts, rows: &Range<i64>) -> Result<Product<'_>> {
         let map = |view, side| self.position(features, view, side).map(|i| &features.items()[i].tensor);
-        let target_bchw = map(1 - group.source_view, group.target_side)?;
-        let images = target_bchw.size_of(0);
+        let targets: Result<Vec<&Tensor>> =
+            group.source_views.iter().map(|view| map(1 - view, group.target_side)).collect();
+        let targets_bchw = targets?;
+        let images = targets_bchw[0].size_of(0);
         if rows.start < 0 || rows.end > images {
             return Err(Error::new(format!("rows {rows:?} of a batch of {images} images")));
         }
         let (mut sources_rd, mut places_r) = (Vec::new(), Vec::new());
-        for pair in &group.pairs {
+        for (view, pair) in group.sources() {
             let side = pair.sides().0;
-            let map_bchw = map(group.source_view, side)?;
-            let place_r = self.places(side, map_bchw, group.source_view, facts, rows)?;
+            let map_bchw = map(view, side)?;
+            let place_r = self.places(side, map_bchw, view, facts, rows)?;
             sources_rd.push(gather(map_bchw, rows, place_r.as_ref()));
             places_r.push(place_r);
         }
+        let targets_md: Vec<Tensor> = targets_bchw.into_iter().map(as_rows).collect();
         Ok(Product {
             config: &self.config,
             autocast: facts.dtype,
             sources_krd: Tensor::stack(&sources_rd, 0),
             places_r,
-            target_md: as_rows(target_bchw),
+            target_vmd: if let [only] = &targets_md[..] { only.unsqueeze(0) } else { Tensor::stack(&targets_md, 0) },
             images,
             offset: rows.start,
         })
@@ -164,35 +167,47 @@ impl AmdimLoss {
 
     /// Sums over directions, the regularisers over pairs too.
     fn terms(&self, scored: &[Scored]) -> Terms {
-        let sum = |values: &mut dyn Iterator<Item = Tensor>| {
-            values.map(|value| value * self.weight()).reduce(|sum, value| sum + value).expect("every pair has a group")
+        let sum = |values: Vec<Tensor>| {
+            let sum = values.into_iter().reduce(|sum, value| sum + value).expect("every pair has a group");
+            sum * self.weight()
         };
         let of_pair = |pair: &Pair| {
-            let scores = self.groups.iter().zip(scored).filter_map(|(group, scored)| {
+            let of_group = |(group, scored): (&Group, &Scored)| {
                 let k = group.pairs.iter().position(|other| other == pair)?;
-                Some(scored.losses_k.select(0, k as i64))
-            });
-            (term_name(*pair), sum(&mut { scores }))
+                let losses_vk = scored.losses_k.view([group.source_views.len() as i64, -1]);
+                let of_pair_v = losses_vk.select(1, k as i64);
+                Some(if group.source_views.len() == 1 { of_pair_v.squeeze(0) } else { of_pair_v.sum() })
+            };
+            (term_name(*pair), sum(self.groups.iter().zip(scored).filter_map(of_group).collect()))
         };
         let mut terms: Vec<(String, Tensor)> = self.config.pairs.iter().map(of_pair).collect();
-        terms.push(("lgt_reg".to_owned(), sum(&mut scored.iter().map(|scored| scored.regularisers_k.sum()))));
+        terms.push(("lgt_reg".to_owned(), sum(scored.iter().map(|scored| scored.regularisers_k.sum()).collect())));
         let values: Vec<&Tensor> = terms.iter().map(|(_, value)| value).collect();
         Terms { total: Tensor::stack(&values, 0).sum(), terms }
     }
 }
 
-/// The groups of all directions.
-fn groups(config: &LossConfig) -> Vec<Group> {
+impl Group {
+    /// Views and pairs, in the order of a product's sources.
+    fn sources(&self) -> impl Iterator<Item = (usize, &Pair)> {
+        self.source_views.iter().flat_map(|&view| self.pairs.iter().map(move |pair| (view, pair)))
+    }
+}
+
+/// The groups of all directions. On a GPU both directions are one group: half as many operators, each on twice as much. On a CPU
+/// each is one, so that scores stay in the cache.
+fn groups(config: &LossConfig, device: Device) -> Vec<Group> {
     let source_views = match config.directions {
-        Directions::Both => 0..2,
-        Directions::OneToTwo => 0..1,
-        Directions::TwoToOne => 1..2,
+        Directions::Both if device == Device::Cpu => vec![vec![0], vec![1]],
+        Directions::Both => vec![vec![0, 1]],
+        Directions::OneToTwo => vec![vec![0]],
+        Directions::TwoToOne => vec![vec![1]],
     };
-    let group = |source_view, target_side| {
+    let group = |source_views: &Vec<usize>, target_side| {
         let pairs = config.pairs.iter().copied().filter(|pair| pair.sides().1 == target_side).collect();
-        Group { source_view, target_side, pairs }
+        Group { source_views: source_views.clone(), target_side, pairs }
     };
-    let all = source_views.flat_map(|view| [1, 5, 7].map(|side| group(view, side)));
+    let all = source_views.iter().flat_map(|views| [1, 5, 7].map(|side| group(views, side)));
     all.filter(|group| !group.pairs.is_empty()).collect()
 }
 
@@ -245,27 +260,37 @@ fn gather(map_bchw: &Tensor, rows: &Range<i64>, place_r: Option<&Tensor>) -> Ten
     }
 }
 
-/// Adds the gradient of [`gather`] to a sum of B·L × D.
-fn scatter(sum_md: &Tensor, gradient_rd: &Tensor, images: i64, rows: &Range<i64>, place_r: Option<&Tensor>) {
-    let [r, d] = gradient_rd.dims();
+/// Adds the gradient of [`gather`] of a map to a sum of B·L × D.
+fn scatter(
+    sum_md: &mut Option<Tensor>,
+    map_bchw: &Tensor,
+    gradient_rd: Tensor,
+    rows: &Range<i64>,
+    place_r: Option<&Tensor>,
+) {
+    let [b, d, h, w] = map_bchw.dims();
+    let (r, count) = (gradient_rd.size_of(0), h * w);
+    if place_r.is_none() && count == 1 && r == b {
+        return add(sum_md, gradient_rd);
+    }
+    let sum_md = sum_md.get_or_insert_with(|| Tensor::zeros([b * count, d], gradient_rd.kind(), map_bchw.device()));
     match place_r {
         Some(place_r) => {
-            sum_md.index_add_(0, place_r, gradient_rd);
+            sum_md.index_add_(0, place_r, &gradient_rd);
         }
         None => {
-            let count = sum_md.size_of(0) / images;
-            let share = if count == 1 { gradient_rd.clone() } else { gradient_rd / count as f64 };
-            sum_md.view([-1, count, d]).narrow(0, rows.start, r).add_(share.view([r, 1, d]));
+            let share = if count == 1 { gradient_rd } else { gradient_rd / count as f64 };
+            sum_md.view([b, count, d]).narrow(0, rows.start, r).add_(share.view([r, 1, d]));
         }
     }
 }
 
-/// The sum of a feature's gradients, B·L × D, zeros on first use.
-fn sum_of<'a>(sums_md: &'a mut [Option<Tensor>], features: &Features, position: usize) -> &'a Tensor {
-    let feature_bchw = &features.items()[position].tensor;
-    sums_md[position].get_or_insert_with(|| {
-        let [b, d, h, w] = feature_bchw.dims();
-        let kind = if feature_bchw.kind() == Kind::F64 { Kind::F64 } else { Kind::F32 };
-        Tensor::zeros([b * h * w, d], kind, feature_bchw.device())
-    })
+/// Adds to a sum, which begins with what comes first.
+fn add(sum_md: &mut Option<Tensor>, more_md: Tensor) {
+    match sum_md {
+        Some(sum_md) => {
+            sum_md.add_(more_md);
+        }
+        None => *sum_md = Some(more_md),
+    }
 }

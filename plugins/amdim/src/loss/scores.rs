@@ -3,7 +3,7 @@
 //! raw = ⟨source, target⟩ / √D; score = c·tanh(raw / c); for image b and location l the loss is −log softmax of the
 //! positive (b, l) against itself and all locations of all other images; mean over b and l.
 //!
-//! Shapes: K sources that share a target · R source rows, of images `offset`.. · B images · L locations · D rkhs.
+//! Shapes: V directions · K sources that share a target · R source rows, of images `offset`.. · B images · L locations · D rkhs.
 
 use crate::config::loss::LossConfig;
 use infomax_sdk::{Kind, Tensor, without_autocast};
@@ -17,12 +17,12 @@ pub struct Product<'a> {
     pub config: &'a LossConfig,
     /// The autocast dtype; f32 without mixed precision.
     pub autocast: Kind,
-    /// K × R × D.
+    /// V·K × R × D.
     pub sources_krd: Tensor,
-    /// Where in their maps each of the K lies, R.
+    /// Where in their maps each of the V·K lies, R.
     pub places_r: Vec<Option<Tensor>>,
-    /// B·L × D.
-    pub target_md: Tensor,
+    /// V × B·L × D.
+    pub target_vmd: Tensor,
     /// B.
     pub images: i64,
     /// The image of the first source row.
@@ -43,19 +43,29 @@ impl Product<'_> {
         if self.config.f32_products { without_autocast(products) } else { products() }
     }
 
+    /// Of the scores: V·K, R, B, L.
     fn sizes(&self) -> [i64; 4] {
         let [k, r, _] = self.sources_krd.dims();
-        [k, r, self.images, self.target_md.size_of(0) / self.images]
+        [k, r, self.images, self.target_vmd.size_of(1) / self.images]
     }
 
-    /// K × R × B × L, in f32.
-    fn raw(&self) -> Tensor {
-        let d = self.target_md.size_of(1);
-        let [k, r, ..] = self.sizes();
+    /// V × K·R × D.
+    fn by_direction(&self, x_krd: &Tensor) -> Tensor {
+        let [v, _, d] = self.target_vmd.dims();
+        x_krd.reshape([v, -1, d])
+    }
+
+    /// Sources over √D.
+    fn scaled(&self) -> Tensor {
+        self.by_direction(&self.sources_krd) * (1.0 / (self.target_vmd.size_of(2) as f64).sqrt())
+    }
+
+    /// V·K × R × B × L, in f32.
+    fn raw(&self, sources_vnd: &Tensor) -> Tensor {
         let wide = |x: &Tensor| if self.config.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
-        let (sources, targets) = (wide(&self.sources_krd), wide(&self.target_md));
-        let product = self.multiply(|| sources.reshape([k * r, d]).mm(&targets.t()));
-        product.to_kind(Kind::F32).mul_(1.0 / (d as f64).sqrt()).view(self.sizes())
+        let (sources, targets) = (wide(sources_vnd), wide(&self.target_vmd));
+        let product = self.multiply(|| product(&sources, &targets.transpose(1, 2)));
+        product.to_kind(Kind::F32).view(self.sizes())
     }
 
     /// The positives of a K × R × B × L tensor: K × L × R, a view.
@@ -66,7 +76,7 @@ impl Product<'_> {
     /// The result by operations that autograd follows.
     pub fn scored(&self) -> Scored {
         let [k, r, b, l] = self.sizes();
-        let raw = self.raw();
+        let raw = self.raw(&self.scaled());
         let sum_of_squares = raw.square().sum_dim([1, 2, 3], false);
         let c = self.config.tclip;
         let score = if self.config.clip { (raw * (1.0 / c)).tanh() * c } else { raw };
@@ -81,12 +91,13 @@ impl Product<'_> {
         }
     }
 
-    /// The result by hand, with the gradients of Σ losses + Σ regularisers for sources, K × R × D, and target, B·L × D: two
-    /// buffers of K·R·B·L numbers, each passed over as rarely as may be. Call it without gradient tracking.
-    pub fn with_gradients(&self) -> (Scored, Tensor, Tensor) {
+    /// The result by hand, with the gradients of weight · (Σ losses + Σ regularisers) for sources, V·K × R × D, and targets,
+    /// V × B·L × D: two buffers of V·K·R·B·L numbers, each passed over as rarely as may be. Call it without gradient tracking.
+    pub fn with_gradients(&self, weight: f64) -> (Scored, Tensor, Tensor) {
         let [k, r, b, l] = self.sizes();
         let count = (b * l) as f64;
-        let raw = self.raw();
+        let sources_vnd = self.scaled();
+        let raw = self.raw(&sources_vnd);
         let norm_k = raw.view([k, -1]).linalg_norm(2.0, 1, false);
         let regularisers_k = norm_k.square() * (self.config.regulariser / (b as f64 * count));
 
@@ -108,22 +119,20 @@ impl Product<'_> {
         // d loss / d score: −share/n at a positive; (Σ_l share)/n · e^score / Σ e^score at a negative, with
         // share = Σ e^negatives / (e^positive + Σ e^negatives).
         let share_klr = negative_k1r / &both_klr;
-        let factor_kr = both_klr.reciprocal().sum_dim(1, false) / count;
+        let factor_kr = both_klr.reciprocal().sum_dim(1, false) * (weight / count);
         let gradient = exp.mul_(factor_kr.view([k, r, 1, 1]));
-        self.positives(&gradient).copy_(&(share_klr * (-1.0 / count)));
+        self.positives(&gradient).copy_(&(share_klr * (-weight / count)));
         if let Some(t) = t {
             // 1 − tanh², in place.
-            t.square_();
-            gradient.addcmul_(&gradient, &t.neg_());
+            gradient.addcmul_value_(&gradient, &t.square_(), -1.0);
         }
         if self.config.regulariser != 0.0 {
-            gradient.add_(raw * (2.0 * self.config.regulariser / (b as f64 * count)));
+            gradient.add_alpha_(&raw, 2.0 * weight * self.config.regulariser / (b as f64 * count));
         }
 
-        let d = self.target_md.size_of(1);
         let kind = match self.autocast {
             _ if self.config.f32_products => Kind::F32,
-            Kind::F32 => self.target_md.kind(),
+            Kind::F32 => self.target_vmd.kind(),
             autocast => autocast,
         };
         // The gradients of most scores lie below the smallest f16, those of positives at 1 / count.
@@ -131,15 +140,22 @@ impl Product<'_> {
         if raise != 1.0 {
             gradient.mul_(raise);
         }
-        let gradient = gradient.view([k * r, b * l]).to_kind(kind);
-        let scale = 1.0 / ((d as f64).sqrt() * raise);
-        let sources = self.sources_krd.reshape([k * r, d]).to_kind(kind);
-        let targets = self.target_md.to_kind(kind);
-        let (sources_krd, target_md) = self.multiply(|| {
-            let of_sources = gradient.mm(&targets).at_least_f32().mul_(scale);
-            let of_target = gradient.t().mm(&sources).at_least_f32().mul_(scale);
-            (of_sources.view([k, r, d]), of_target)
+        let gradient_vnm = gradient.view([self.target_vmd.size_of(0), -1, b * l]).to_kind(kind);
+        let (sources_vnd, target_vmd) = (sources_vnd.to_kind(kind), self.target_vmd.to_kind(kind));
+        let scale = 1.0 / ((target_vmd.size_of(2) as f64).sqrt() * raise);
+        let (of_sources, of_target) = self.multiply(|| {
+            let of_sources = product(&gradient_vnm, &target_vmd).at_least_f32().mul_(scale);
+            let of_target = product(&gradient_vnm.transpose(1, 2), &sources_vnd).at_least_f32();
+            (of_sources, if raise == 1.0 { of_target } else { of_target.mul_(1.0 / raise) })
         });
-        (Scored { losses_k, regularisers_k }, sources_krd, target_md)
+        (Scored { losses_k, regularisers_k }, of_sources.view(self.sources_krd.size()), of_target)
+    }
+}
+
+/// V × N × D by V × D × M.
+fn product(one_vnd: &Tensor, two_vdm: &Tensor) -> Tensor {
+    match one_vnd.size_of(0) {
+        1 => one_vnd.squeeze(0).mm(&two_vdm.squeeze(0)).unsqueeze(0),
+        _ => one_vnd.bmm(two_vdm),
     }
 }

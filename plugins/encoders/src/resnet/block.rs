@@ -25,16 +25,17 @@ impl Block {
         }
     }
 
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    /// Each view is normalised by its own statistics.
+    pub fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
         let mut y = x.clone();
         for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            y = norm.forward(&conv.forward(&y), mode);
+            y = norm.forward_views(&conv.forward(&y), views, mode);
             if i + 1 < self.layers.len() {
                 y = y.relu_();
             }
         }
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(&conv.forward(x), mode),
+            Some((conv, norm)) => norm.forward_views(&conv.forward(x), views, mode),
             None => x.clone(),
         };
         y.add_(&shortcut).relu_()

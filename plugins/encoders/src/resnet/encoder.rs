@@ -1,5 +1,4 @@
-//! The encoder as the host sees it. Views pass one after the other: each has its own BatchNorm statistics anyway, may
-//! have its own size, and nothing has to be joined or cut.
+//! The encoder as the host sees it. Views of one size pass together, each with BatchNorm statistics of its own.
 
 use super::{
     block::Block,
@@ -8,7 +7,7 @@ use super::{
 };
 use crate::{
     config::resnet::ResNetConfig,
-    views::{checked, map, mean_bytes, pooled, sizes},
+    views::{in_few_passes, map, mean_bytes, pooled, sizes},
 };
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, Mode, Module, NamedTensor, Names, Result, Tensor,
@@ -64,7 +63,7 @@ impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(self.maps(&checked(view)?, mode))).collect()
+        in_few_passes(views, |x, count| self.maps(x, count, mode))
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
@@ -84,21 +83,21 @@ impl<const DEPTH: u32> Module for ResNet<DEPTH> {
 }
 
 impl<const DEPTH: u32> ResNet<DEPTH> {
-    /// `pool`, then the heads' maps, of one view.
-    fn maps(&self, view: &Tensor, mode: Mode) -> Vec<Tensor> {
-        let mut x = self.bn1.forward(&self.conv1.forward(view), mode).relu_();
+    /// `pool`, then the heads' maps, of views that lie one after the other.
+    fn maps(&self, x: &Tensor, views: i64, mode: Mode) -> Vec<Tensor> {
+        let mut x = self.bn1.forward_views(&self.conv1.forward(x), views, mode).relu_();
         if self.max_pool {
             let (width, stride, padding) = MAX_POOL;
             x = x.max_pool2d(width, stride, padding);
         }
         let mut outputs = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
-            x = stage.iter().fold(x, |x, block| block.forward(&x, mode));
+            x = stage.iter().fold(x, |x, block| block.forward(&x, views, mode));
             outputs.push(x.clone());
         }
         let mut maps = vec![x.adaptive_avg_pool2d(1)];
         if let Some(heads) = &self.heads {
-            maps.extend(heads.forward(&outputs, mode));
+            maps.extend(heads.forward(&outputs, views, mode));
         }
         maps
     }

@@ -56,11 +56,11 @@ impl Heads {
     }
 
     /// r1, r5 and r7 of the stages' outputs.
-    pub fn forward(&self, stages: &[Tensor], mode: Mode) -> Vec<Tensor> {
+    pub fn forward(&self, stages: &[Tensor], views: i64, mode: Mode) -> Vec<Tensor> {
         let map = |(&(stage, ref head), (_, side)): (&(usize, Head), (&str, i64))| {
             let x = &stages[stage];
             let small = if x.size()[2..] == [side; 2] { x.clone() } else { x.adaptive_avg_pool2d(side) };
-            head.forward(&small, mode)
+            head.forward(&small, views, mode)
         };
         self.0.iter().zip(MAPS).map(map).collect()
     }
@@ -104,12 +104,12 @@ impl Head {
         }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
         let mut hidden = self.conv1.forward(x);
         if let Some(norm) = &self.bn_hid {
-            hidden = norm.forward(&hidden, mode);
+            hidden = norm.forward_views(&hidden, views, mode);
         }
         let y = self.shortcut.forward(x).add_(self.conv2.forward(&hidden.relu_()));
-        self.bn_out.forward(&y, mode)
+        self.bn_out.forward_views(&y, views, mode)
     }
 }

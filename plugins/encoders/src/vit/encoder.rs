@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::vit::{Pool, VitConfig},
-    views::{checked, mean_bytes, pooled, sizes},
+    views::{in_few_passes, mean_bytes, pooled, sizes},
 };
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, Error, Mode, Module, NamedTensor, Names, Parameter, Result,
@@ -55,7 +55,7 @@ impl Encoder for Vit {
     }
 
     fn forward(&mut self, views: &[Tensor], _: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(vec![self.representation(&checked(view)?)])).collect()
+        in_few_passes(views, |x, _| vec![self.representation(x)])
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {

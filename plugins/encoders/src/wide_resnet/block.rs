@@ -62,9 +62,9 @@ impl Block {
         }
     }
 
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let activated = self.bn1.forward(x, mode).relu_();
-        let hidden = self.bn2.forward(&self.conv1.forward(&activated), mode).relu_();
+    pub fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
+        let activated = self.bn1.forward_views(x, views, mode).relu_();
+        let hidden = self.bn2.forward_views(&self.conv1.forward(&activated), views, mode).relu_();
         let shortcut = match &self.shortcut {
             Some(conv) => conv.forward(&activated),
             None => x.clone(),

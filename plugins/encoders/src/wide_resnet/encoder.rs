@@ -4,7 +4,7 @@ use super::block::{Block, BlockPlan};
 use crate::{
     config::wide_resnet::WideResNetConfig,
     convolution::ConvolutionPlan,
-    views::{checked, mean_bytes, pooled},
+    views::{in_few_passes, mean_bytes, pooled},
 };
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, Error, Mode, Module, NamedTensor, Names, Result, Tensor,
@@ -50,7 +50,7 @@ impl Encoder for WideResNet {
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| Ok(vec![self.pool(&checked(view)?, mode)])).collect()
+        in_few_passes(views, |x, count| vec![self.pool(x, count, mode)])
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
@@ -69,10 +69,10 @@ impl Module for WideResNet {
 }
 
 impl WideResNet {
-    fn pool(&self, view: &Tensor, mode: Mode) -> Tensor {
+    fn pool(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
         let blocks = self.stages.iter().flatten();
-        let x = blocks.fold(self.conv1.forward(view), |x, block| block.forward(&x, mode));
-        self.bn1.forward(&x, mode).relu_().adaptive_avg_pool2d(1)
+        let x = blocks.fold(self.conv1.forward(x), |x, block| block.forward(&x, views, mode));
+        self.bn1.forward_views(&x, views, mode).relu_().adaptive_avg_pool2d(1)
     }
 }
 
