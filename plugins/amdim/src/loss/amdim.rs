@@ -125,15 +125,9 @@ impl AmdimLoss {
             sources_rd.push(map_md.index_select(0, &index_n).view(shape).mean_dim(1, false));
             places_n.push(index_n);
         }
-        Ok(Product {
-            config: &self.config,
-            autocast: facts.dtype,
-            sources_krd: Tensor::stack(&sources_rd, 0),
-            places_n,
-            target_md: as_rows(target_bchw),
-            images,
-            offset: rows.start,
-        })
+        let (sources_krd, target_md) = (Tensor::stack(&sources_rd, 0), as_rows(target_bchw));
+        let (config, autocast, offset) = (&self.config, facts.dtype, rows.start);
+        Ok(Product { config, autocast, sources_krd, places_n, target_md, images, offset })
     }
 
     /// Of how many locations a source is the mean.

@@ -127,10 +127,7 @@ impl Product<'_> {
             autocast => autocast,
         };
         // The gradients of most scores lie below the smallest f16, those of positives at 1 / count.
-        let raise = if kind == Kind::F16 { count } else { 1.0 };
-        if raise != 1.0 {
-            gradient.mul_(raise);
-        }
+        let (raise, gradient) = if kind == Kind::F16 { (count, gradient.mul_(count)) } else { (1.0, gradient) };
         let gradient = gradient.view([k * r, b * l]).to_kind(kind);
         let scale = 1.0 / ((d as f64).sqrt() * raise);
         let sources = self.sources_krd.reshape([k * r, d]).to_kind(kind);
