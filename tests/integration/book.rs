@@ -69,7 +69,8 @@ fn the_books_examples_build_outside_and_train() {
     ];
     for (kind, place, name, config, component) in cases {
         let own = new(folder, kind, name);
-        let export = format!("{kind}s: {{ \"{name}\" => {component} }}");
+        let kinds = if kind == "loss" { "losses".to_owned() } else { format!("{kind}s") };
+        let export = format!("{kinds}: {{ \"{name}\" => {component} }}");
         put(&own, &examples(kind, "")[place], config, &export);
         let manifest = fs::read_to_string(own.join("build.rs")).unwrap();
         let given = manifest.split("config::").nth(1).and_then(|rest| rest.split('>').next()).expect("a type");

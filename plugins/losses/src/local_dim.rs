@@ -80,16 +80,10 @@ impl Loss for LocalDimLoss {
     }
 
     fn create(config: &LocalDim, input: &LossInput, device: Device) -> Result<Self> {
-        let (representation, local, plans) = config.plan(input)?;
-        let [global, local_embedding] = plans.map(|plan| Embedding::new(&plan, device));
-        Ok(Self {
-            estimator: config.estimator,
-            views: input.views.len(),
-            representation,
-            local_map: local.name.clone(),
-            global,
-            local: local_embedding,
-        })
+        let (representation, map, plans) = config.plan(input)?;
+        let [global, local] = plans.map(|plan| Embedding::new(&plan, device));
+        let (estimator, views, local_map) = (config.estimator, input.views.len(), map.name.clone());
+        Ok(Self { estimator, views, representation, local_map, global, local })
     }
 
     fn forward(&self, features: &Features, _: &Facts, _: Range<i64>) -> Result<Terms> {

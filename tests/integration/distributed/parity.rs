@@ -74,6 +74,10 @@ fn losses() -> Vec<(&'static str, Value, bool)> {
         ("align-uniform", heads.clone(), false),
         ("swav", with(json!({ "prototypes": 20, "freeze_prototypes_steps": 0 })), false),
         ("local-dim", json!({}), false),
+        ("w-mse", with(json!({ "whitening_batch": 32, "whitening_rounds": 2 })), false),
+        ("mmcr", heads.clone(), false),
+        ("lejepa", with(json!({ "directions": 64 })), false),
+        ("dino", with(json!({ "prototypes": 20, "freeze_prototypes_steps": 0 })), false),
     ]
 }
 

@@ -78,6 +78,26 @@ fn swav_with_multi_crop_trains_a_resnet_on_views_of_two_sizes() {
 }
 
 #[test]
+fn dino_with_multi_crop_trains_a_resnet_on_views_of_two_sizes() {
+    let run = Trained::new(
+        "dino",
+        &[
+            "augmentation.name=multi-crop",
+            "augmentation.config={ local_crops = 3, local_size = 16 }",
+            RESNET,
+            &format!("loss.config={{ {HEAD}, prototypes = 12, freeze_prototypes_steps = 2 }}"),
+        ],
+    );
+    for (term, most) in [("prototypes_used", 12.0), ("target_entropy", f64::ln(12.0))] {
+        let values = run.term(term);
+        assert!(values.len() == 4 && values.iter().all(|&value| (0.0..=most).contains(&value)), "{term}: {values:?}");
+    }
+    for part in ["prototypes.weight", "momentum_prototypes.weight", "momentum_projector.0.weight", "centre"] {
+        assert!(run.moved(&format!("loss.{part}")), "`{part}` stands still");
+    }
+}
+
+#[test]
 fn moco_v2_trains_a_resnet_with_its_queue_and_slow_copies() {
     let run = Trained::new("moco-v2", &[RESNET, &format!("loss.config={{ {HEAD}, queue_size = 64 }}")]);
     let names: Vec<String> = run.training(4).into_iter().map(|(name, _)| name).collect();

@@ -65,6 +65,17 @@ fn byol_resumes_bit_exactly_with_its_predictor_and_slow_copies() {
 }
 
 #[test]
+fn dino_resumes_bit_exactly_with_its_centre_and_slow_copies() {
+    let head = "projector_hidden = 32, projector_dim = 16, prototypes = 12";
+    let warmup = "freeze_prototypes_steps = 1, teacher_temperature_warmup_steps = 5";
+    let state = resumes("dino", &[&format!("loss.config={{ {head}, {warmup} }}")]);
+    assert!(state.tensors["loss.centre"].abs().min().double_value(&[]) > 0.0);
+    for part in ["projector.0.weight", "prototypes.weight"] {
+        assert!(distance(&state, &format!("loss.momentum_{part}"), &format!("loss.{part}")) > 0.0, "{part}");
+    }
+}
+
+#[test]
 fn byol_keeps_its_momentums_place_under_milestones_or_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
