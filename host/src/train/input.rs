@@ -33,7 +33,15 @@ impl Normalisation {
     /// libtorch's.
     pub fn apply(&self, bytes: &[u8], height: u32, width: u32) -> Result<Tensor, TchError> {
         let pixels_bhwc = Tensor::f_from_slice(bytes)?.f_view([-1, height.into(), width.into(), 3])?;
-        let mut x_bhwc = pixels_bhwc.f_to_device(self.device)?.f_to_kind(Kind::Float)?;
+        self.normalised(&pixels_bhwc.f_to_device(self.device)?)
+    }
+
+    /// The same of bytes that lie on the device.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn normalised(&self, pixels_bhwc: &Tensor) -> Result<Tensor, TchError> {
+        let mut x_bhwc = pixels_bhwc.f_to_kind(Kind::Float)?;
         x_bhwc.f_mul_(&self.scale_c)?.f_sub_(&self.shift_c)?.f_permute([0, 3, 1, 2])
     }
 }

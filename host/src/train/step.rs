@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Experiment, LossSharing, Protocol, Stage},
-    dataset::TrainBatch,
+    dataset::{TrainBatch, Views},
     distributed::{BatchNormPolicy, Group, Reducer},
     error::{Error, Fault, Result},
     evaluator::Classifiers,
@@ -121,14 +121,27 @@ impl Stepper {
 
     /// This rank's views of a batch on the device, normalised.
     pub(super) fn views(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
-        let view = |(bytes, &[height, width]): (&Vec<u8>, &[u32; 2])| self.normalisation.apply(bytes, height, width);
-        batch.views.iter().zip(&self.views).map(view).collect::<Result<_, _>>().map_err(Error::torch("prepare views"))
+        let views: Result<Vec<Tensor>, TchError> = match &batch.views {
+            Views::Bytes(views) => {
+                let sized = views.iter().zip(&self.views);
+                sized.map(|(bytes, &[height, width])| self.normalisation.apply(bytes, height, width)).collect()
+            }
+            Views::Drawn(drawn) => {
+                drawn.views(&batch.indices)?.iter().map(|view| self.normalisation.normalised(view)).collect()
+            }
+        };
+        views.map_err(Error::torch("prepare views"))
     }
 
     /// The first of them alone.
     pub(super) fn first_view(&self, batch: &TrainBatch) -> Result<Vec<Tensor>> {
+        let Views::Bytes(views) = &batch.views else {
+            let mut views = self.views(batch)?;
+            views.truncate(1);
+            return Ok(views);
+        };
         let [height, width] = self.views[0];
-        let view = self.normalisation.apply(&batch.views[0], height, width);
+        let view = self.normalisation.apply(&views[0], height, width);
         Ok(vec![view.map_err(Error::torch("prepare views"))?])
     }
 

@@ -14,6 +14,19 @@ pub enum OnBad {
     Skip,
 }
 
+/// Whether the images of training stay in the memory of the device that trains, decoded, where views are made of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDevice {
+    /// On a GPU, where they fit into a quarter of its free memory and the augmentation makes views in batch.
+    #[default]
+    Auto,
+    /// In any case; a set that can't is an error. On the CPU they stay in the process's memory.
+    Always,
+    /// Each image is read again whenever it is used.
+    Never,
+}
+
 /// How gray of 16 bits without alpha becomes gray of 8 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
