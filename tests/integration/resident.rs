@@ -232,7 +232,6 @@ fn what_can_t_stay_in_memory_is_refused_in_words() {
     let refused = tree.run(&["train"], &["--set", "dataset.on_device=always"]);
     let expected = "error: `dataset.on_device` is `always`, but the images can't stay in memory: they differ in size";
     assert!(refused.code == 2 && refused.err.contains(expected), "{}", refused.seen());
-    assert!(!tree.path("runs").exists(), "nothing is written");
     assert_eq!(tree.run(&["train"], &["--set", "dataset.on_device=auto"]).code, 0, "a CPU reads them as they are used");
 }
 

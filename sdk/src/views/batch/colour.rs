@@ -30,7 +30,9 @@ pub(super) fn write_jitter(jitter: Option<&Jitter>, hue: bool, numbers: &mut [f3
     blends.chunks_exact_mut(OF_BLEND).for_each(|blend| blend.copy_from_slice(&NO_BLEND));
     shifts.fill(-1.0);
     let Some(jitter) = jitter else { return };
-    let at = jitter.order.iter().position(|&quality| quality == Quality::Hue).unwrap_or_default();
+    // A hue that stays is as good as last: only three blends are made then.
+    let last = jitter.order.len() - 1;
+    let at = jitter.order.iter().position(|&quality| hue && quality == Quality::Hue).unwrap_or(last);
     // With one blend at most before the hue, it has the first place.
     let first = at < 2;
     if let (true, Some(turns)) = (hue, jitter.turns) {
