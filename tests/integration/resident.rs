@@ -4,14 +4,17 @@
 use crate::{
     support::{
         image_tree::{ImageTree, open},
-        workspace::component,
+        workspace::{component, registry},
     },
     training::{assert_ok, assert_same, train},
 };
 use infomax::{
     augmentation::{ForeignAugmentation, ForeignBatch, describe},
+    config::Experiment,
     dataset::{BatchMaker, Drawn, Order, Resident, ResidentReading, Room, Source, TrainBatch, Views},
+    distributed::Group,
     plugin::{Component, Kind},
+    train::{Model, Setup, Stepper},
 };
 use infomax_sdk::{AugmentationDescription, ImageRef, Key, ViewMut, requests::Request};
 use serde_json::{Value, json};
@@ -139,6 +142,7 @@ fn published_views_in_batch_are_those_of_an_image_to_the_byte() {
         ("amdim", json!({ "size": 64, "crop": false }), vec![[64, 64], [96, 80]]),
         ("simclr", json!({ "size": 32 }), vec![[32, 32]]),
         ("simclr", json!({ "size": 64 }), vec![[96, 96], [64, 64], [30, 200]]),
+        ("simclr", json!({ "size": 72 }), vec![[72, 72], [100, 80]]),
         ("asymmetric", json!({ "size": 48 }), vec![[64, 64]]),
         ("multi-crop", json!({ "size": 48, "local_size": 24 }), vec![[64, 64]]),
         ("none", json!({ "size": 20, "views": 3 }), vec![[20, 20], [33, 21]]),
@@ -210,6 +214,40 @@ fn batches_of_images_in_memory_are_those_of_images_that_are_read() {
     let batch = maker.train_from(&residents[1], &order, Key::new(2), 0, 0..20).unwrap();
     let Views::Drawn(Drawn { numbers, images }) = batch.views else { panic!("views of images on a device are drawn") };
     assert_eq!(numbers.len(), 20 * images.numbers());
+}
+
+#[test]
+fn a_step_on_images_that_stay_on_the_device_is_one_on_those_that_are_read() {
+    let experiment: Experiment = serde_json::from_value(json!({
+        "dataset": { "name": "shapes", "config": { "train_length": 90, "test_length": 20 } },
+        "augmentation": { "name": "amdim", "config": { "size": 32 } },
+        "encoder": { "name": "amdim", "config": { "size": 32, "ndf": 4, "n_rkhs": 16, "depth": 1 } },
+        "loss": { "name": "amdim", "config": {} },
+        "train": { "batch_size": 10, "steps": 3 },
+    }))
+    .unwrap();
+    infomax::native::set_threads(1);
+    let (source, subject) = (shapes(), Subject::new("amdim", json!({ "size": 32 })));
+    let maker = BatchMaker {
+        stage: source.stage(&source.facts().roles.pretrain),
+        source: source.clone(),
+        augmentation: subject.augmentation.clone(),
+        description: Arc::new(subject.description.clone()),
+    };
+    let order = Order::new(Key::new(1), 90, 10);
+    let resident = reading(&source, &subject, room(true)).unwrap();
+    let values = |make: &dyn Fn(u64) -> TrainBatch| {
+        let setup = Setup::new(&experiment, &registry(), "cpu").unwrap_or_else(|error| panic!("{error}"));
+        let mut model = Model::new(&setup, &experiment, Some(10)).unwrap_or_else(|error| panic!("{error}"));
+        let views = &setup.augmentation_description;
+        let stepper = Stepper::new(&model, views, &experiment, &Group::alone(), 3).unwrap();
+        let step = |step| stepper.step(&mut model, &make(step), 1e-2).unwrap_or_else(|error| panic!("{error}")).values;
+        (0..3).map(step).collect::<Vec<_>>()
+    };
+    let read = values(&|step| maker.train(&order, Key::new(2), step, 0..10).unwrap());
+    let kept = values(&|step| maker.train_from(&resident, &order, Key::new(2), step, 0..10).unwrap());
+    assert_eq!(read, kept);
+    assert!(read.iter().flatten().all(|(_, value)| value.is_finite()), "{read:?}");
 }
 
 #[test]

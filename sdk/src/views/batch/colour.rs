@@ -17,8 +17,8 @@ const OF_BLEND: usize = 3;
 const NO_BLEND: [f32; OF_BLEND] = [1.0, 0.0, 0.0];
 const SHIFTS: usize = 2;
 
-/// Pixels up to which f32 holds the sum of a view's bytes and half the number of pixels.
-const EXACT: i64 = 1 << 15;
+/// Pixels up to which f32 tells the mean of a view's bytes from its neighbours, a byte of one pixel more or less.
+const EXACT: i64 = 1 << 12;
 
 pub(super) fn jitter_numbers(hue: bool) -> usize {
     BLENDS * OF_BLEND + if hue { SHIFTS } else { 0 }
@@ -56,15 +56,16 @@ pub(super) fn write_jitter(jitter: Option<&Jitter>, hue: bool, numbers: &mut [f3
 }
 
 /// A batch of views as 3 × M × P.
-pub(super) struct Canvas {
+pub(super) struct Canvas<'k> {
     x: Tensor,
     half: Tensor,
+    kept: &'k Kept,
 }
 
-impl Canvas {
-    pub fn new(kept: &Kept, x: Tensor) -> Self {
+impl<'k> Canvas<'k> {
+    pub fn new(kept: &'k Kept, x: Tensor) -> Self {
         let half = kept.get("half", x.device(), || Tensor::full([0i64; 0], 0.5, Kind::F32, Device::Cpu));
-        Self { x, half }
+        Self { x, half, kept }
     }
 
     pub fn into_tensor(self) -> Tensor {
@@ -107,15 +108,28 @@ impl Canvas {
         let number = |at: i64| numbers_m.narrow(1, at, 1);
         let (factor, of_mean, of_gray) = (number(0), number(1), number(2));
         let gray = self.gray();
-        let pixels = gray.size_of(1);
-        let exact = if pixels <= EXACT { Kind::F32 } else { Kind::F64 };
-        let mean = Tensor::op("aten::sum.dim_IntList", &[&gray, &[1i64], &true, &exact]).add_(pixels as f64 / 2.0);
-        let mean = Tensor::op("aten::div_.Scalar_mode", &[&mean, &(pixels as f64), &"floor"]);
-        let mean = mean.to_kind(Kind::F32).mul_(&of_mean);
+        let mean = self.mean(&gray, &of_mean);
         let base = Tensor::op("aten::addcmul", &[&mean, &gray, &of_gray]);
         let x = self.x.sub_(&base).mul_(&factor).add_(&base);
         let x = Tensor::op("aten::clamp_", &[&x, &0.0, &255.0]);
         self.x = Tensor::op("aten::floor_", &[&x]);
+    }
+
+    /// So much of the mean of each view, M × 1, halves rounded up: the sums are whole numbers, so that a quarter of what one of
+    /// them moves the mean by tells a half from what lies below it, however the division is rounded.
+    fn mean(&self, gray: &Tensor, of_mean: &Tensor) -> Tensor {
+        let pixels = gray.size_of(1);
+        let each = 1.0 / pixels as f64;
+        if pixels > EXACT {
+            let sums = Tensor::op("aten::sum.dim_IntList", &[gray, &[1i64], &true, &Kind::F64]);
+            let mean = sums.mul_(each).add_(0.5 + each / 4.0);
+            return Tensor::op("aten::floor_", &[&mean]).to_kind(Kind::F32).mul_(of_mean);
+        }
+        let half = self.kept.get(format!("half of {pixels}"), gray.device(), || {
+            Tensor::full([0i64; 0], 0.5 + each / 4.0, Kind::F32, Device::Cpu)
+        });
+        let mean = Tensor::op("aten::addcmul", &[&half, &gray.sum_dim(1, true), of_mean, &each]);
+        Tensor::op("aten::floor_", &[&mean])
     }
 
     /// Shifts the hue of the chosen views.
