@@ -3,7 +3,7 @@
 //! In: an image in 8-bit RGB and a key. Out: 8-bit RGB written straight into the batch's buffers. The host normalises on
 //! the device.
 
-use crate::{Key, Result};
+use crate::{Key, Result, Tensor};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A way to make views. Called by many loader threads at once; draws only from the key that it is given.
@@ -34,6 +34,42 @@ pub trait Augmentation: Send + Sync + Sized + 'static {
     /// # Errors
     /// An image that no view can be made of.
     fn eval_view(&self, image: ImageRef<'_>, view: &mut ViewMut<'_>) -> Result<()>;
+
+    /// The ability to make the same training views for a whole batch on the device; none without.
+    fn batch(&self) -> Option<&dyn BatchAugmentation> {
+        None
+    }
+}
+
+/// An augmentation that makes training views in batch, where the images lie on the device as bytes. What is random is drawn
+/// image by image on the processor, from the very key that [`Augmentation::train_views`] gets, and crosses as numbers, so that
+/// both ways make the same views: equal pixels, or one of 255 apart.
+///
+/// See the [book](crate::book::augmentation) for an example.
+pub trait BatchAugmentation {
+    /// How many numbers hold what is drawn for all views of an image of this size.
+    ///
+    /// # Errors
+    /// A size that is not for batches, as [`Error::data`](crate::Error::data): its images go through `train_views`.
+    fn numbers(&self, width: u32, height: u32) -> Result<usize>;
+
+    /// Draws for all views of an image. Called by many loader threads at once.
+    ///
+    /// # Errors
+    /// An image that no view can be made of.
+    fn draw(&self, width: u32, height: u32, key: Key, numbers: &mut [f32]) -> Result<()>;
+
+    /// The views, in order. Called by one thread at a time, without gradients and without autocast. Nothing in it may wait for
+    /// the device: no number is read back, and sizes don't depend on values. What it needs beside its arguments is put on the
+    /// device once and kept.
+    ///
+    /// # Shapes
+    /// Images B × H × W × 3 bytes, numbers B × as many as [`BatchAugmentation::numbers`] says, f32; each view
+    /// B × height × width × 3 bytes.
+    ///
+    /// # Errors
+    /// Any.
+    fn batch_views(&self, images: &Tensor, numbers: &Tensor) -> Result<Vec<Tensor>>;
 }
 
 /// An image in 8-bit RGB, borrowed.

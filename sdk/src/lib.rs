@@ -34,7 +34,7 @@ pub mod views;
 
 #[cfg(feature = "tch")]
 pub use ::tch;
-pub use augmentation::{Augmentation, AugmentationDescription, ImageRef, View, ViewMut};
+pub use augmentation::{Augmentation, AugmentationDescription, BatchAugmentation, ImageRef, View, ViewMut};
 pub use dataset::{Dataset, DatasetDescription, DatasetFacts, Image, Roles, Sample, Split, UNLABELLED};
 pub use encoder::{Encoder, EncoderDescription, EncoderInput, FeatureMap, Mode};
 pub use error::{Error, ErrorKind, Result};

@@ -1,6 +1,8 @@
 //! What augmentations share: checked images and views, the region of a random crop, the colour jitter.
 //!
-//! Pixels are 8-bit RGB; every draw comes from the generator that is passed in.
+//! Pixels are 8-bit RGB; every draw comes from the generator that is passed in. [`batch`] has the same operations on a batch.
+
+pub mod batch;
 
 use crate::{Error, ImageRef, KeyedRng, Result, ViewMut};
 use infomax_image::{
@@ -119,18 +121,54 @@ pub struct ColourJitter {
 impl ColourJitter {
     /// Changes all four, in random order.
     pub fn apply(&self, pixels: &mut [u8], rng: &mut KeyedRng) {
-        let mut order = [0, 1, 2, 3];
+        self.draw(rng).apply(pixels);
+    }
+
+    /// Draws an order and how far each changes.
+    pub fn draw(&self, rng: &mut KeyedRng) -> Jitter {
+        let mut order = [Quality::Brightness, Quality::Contrast, Quality::Saturation, Quality::Hue];
         rng.shuffle(&mut order);
-        let mut factor = |strength: f64| rng.uniform((1.0 - strength).max(0.0), 1.0 + strength);
+        let mut factor = |strength: f64| rng.uniform((1.0 - strength).max(0.0), 1.0 + strength) as f32;
         let factors = [factor(self.brightness), factor(self.contrast), factor(self.saturation)];
-        let shift = rng.uniform(-self.hue, self.hue);
-        for operation in order {
-            match operation {
-                0 => brightness(pixels, factors[0] as f32),
-                1 => contrast(pixels, factors[1] as f32),
-                2 => saturation(pixels, factors[2] as f32),
-                _ if self.hue > 0.0 => hue(pixels, shift),
-                _ => {}
+        let turns = rng.uniform(-self.hue, self.hue);
+        Jitter { order, factors, turns: (self.hue > 0.0).then_some(turns) }
+    }
+}
+
+/// What a colour jitter changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// The distance from black.
+    Brightness,
+    /// The distance from the mean gray.
+    Contrast,
+    /// The distance from gray.
+    Saturation,
+    /// The place on the colour wheel.
+    Hue,
+}
+
+/// What a colour jitter drew.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Jitter {
+    /// Which comes when.
+    pub order: [Quality; 4],
+    /// Of brightness, contrast and saturation.
+    pub factors: [f32; 3],
+    /// Of the hue; none where it stays.
+    pub turns: Option<f64>,
+}
+
+impl Jitter {
+    /// Changes all four.
+    pub fn apply(&self, pixels: &mut [u8]) {
+        for quality in self.order {
+            match (quality, self.turns) {
+                (Quality::Brightness, _) => brightness(pixels, self.factors[0]),
+                (Quality::Contrast, _) => contrast(pixels, self.factors[1]),
+                (Quality::Saturation, _) => saturation(pixels, self.factors[2]),
+                (Quality::Hue, Some(turns)) => hue(pixels, turns),
+                (Quality::Hue, None) => {}
             }
         }
     }

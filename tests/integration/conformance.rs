@@ -52,3 +52,30 @@ fn encoders_conform() {
 fn a_plugin_without_fault_conforms() {
     conforms(&fixture("faulty"), &[]);
 }
+
+/// What `plugin check` says of the faulty augmentation with a fault.
+fn said_of(fault: &str, callback: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let library = fixture("faulty");
+    let (callback, fault) =
+        (format!("augmentation.faulty.callback={callback}"), format!("augmentation.faulty.fault={fault}"));
+    let arguments = ["plugin", "check", library.to_str().expect("a path in text"), "--set", &callback, "--set", &fault];
+    let told = infomax(folder.path(), &arguments);
+    assert_ne!(told.code, 0, "{}", told.seen());
+    told.out
+}
+
+#[test]
+fn views_in_batch_that_differ_from_views_one_by_one_do_not_conform() {
+    for (callback, fault, expected) in [
+        ("batch_views", "gradient_wrong", "2 of 255 apart from what `train_views` makes by the same key"),
+        ("batch_views", "by_place", "the views of an image depend on what else is in the batch"),
+        ("batch_views", "shape", "expected [12, 4, 4, 3] of Uint8"),
+        ("batch_views", "view_too_few", "1 views, expected 2"),
+        ("draw", "missing", "a number is not written"),
+        ("draw", "panic", "panicked: faulty Draw"),
+    ] {
+        let said = said_of(fault, callback);
+        assert!(said.contains("views in batch") && said.contains(expected), "{callback} {fault}: {said}");
+    }
+}

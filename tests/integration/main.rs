@@ -23,6 +23,7 @@ mod published_lines;
 mod recorded;
 mod records;
 mod reference;
+mod resident;
 mod resume;
 mod stages;
 mod studies;

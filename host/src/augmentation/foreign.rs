@@ -45,6 +45,19 @@ impl ForeignAugmentation {
         Ok(Self(Arc::new(Inner { component: component.clone(), ffi })))
     }
 
+    /// The component's name.
+    pub fn name(&self) -> &str {
+        &self.0.component.name
+    }
+
+    pub(super) fn ffi(&self) -> &FfiAugmentation {
+        &self.0.ffi
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        &self.0.component
+    }
+
     /// Writes every training view.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
-//! Augmentations: the foreign side.
+//! Augmentations: the foreign side, image by image and in batch.
 
+mod batch;
 mod foreign;
 
+pub use batch::ForeignBatch;
 pub use foreign::{ForeignAugmentation, describe};

@@ -1,6 +1,8 @@
 //! A whole experiment as types: what the rest of the host reads.
 
-use super::tables::{BatchNorm, Checkpoint, Distributed, Evaluation, Gray16, OnBad, Optimizer, Plugins, Record, Train};
+use super::tables::{
+    BatchNorm, Checkpoint, Distributed, Evaluation, Gray16, OnBad, OnDevice, Optimizer, Plugins, Record, Train,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -125,6 +127,11 @@ pub struct DatasetTable {
     /// How gray of 16 bits without alpha (PNG, TIFF, PGM) becomes gray of 8 bits: scaled, or cut off at 255 as in Pillow.
     #[serde(default)]
     pub gray16: Gray16,
+    /// Whether the images of training stay decoded in the memory of the device that trains, where they have one size and fit:
+    /// `auto` (on a GPU, in a quarter of its free memory), `always` or `never`. Views of `amdim`, `simclr` and others of this
+    /// build are the same to the byte either way.
+    #[serde(default)]
+    pub on_device: OnDevice,
     /// Pixels of the largest image that is decoded.
     #[schemars(range(min = 1, max = 4_294_967_296_i64), extend("unit" = "pixels"))]
     #[serde(default = "max_pixels")]

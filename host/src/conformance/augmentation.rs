@@ -1,6 +1,9 @@
 //! Checks of an augmentation: it writes every byte, by its key alone, for any image.
 
-use super::subject::{Subject, all, no_panic, said, take};
+use super::{
+    batch::Batch,
+    subject::{Subject, all, no_panic, said, take},
+};
 use infomax_abi::{FfiAugmentation, FfiImage, FfiView};
 use infomax_sdk::{AugmentationDescription, Error, ErrorKind, Key};
 use std::thread;
@@ -27,6 +30,10 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     subject.verdict("every byte, by the key alone", under_test.writes_by_key());
     subject.verdict("several threads", under_test.many_threads());
     subject.verdict("any image", under_test.any_image());
+    if let Some(batch) = Batch::of(&augmentation, &description) {
+        let sizes = [&[under_test.usual()][..], &SIZES].concat();
+        subject.verdict("views in batch", batch.equals_one_by_one(&sizes));
+    }
     subject.verdict("drop", take(augmentation.vtable.drop()(augmentation.instance)).map_err(said));
 }
 

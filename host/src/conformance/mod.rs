@@ -5,6 +5,7 @@
 //! config. Out: a [`Report`]. `infomax plugin check` prints it; an author's own test calls that by `infomax_sdk::check!()`.
 
 mod augmentation;
+mod batch;
 mod dataset;
 mod encoder;
 mod loss;

@@ -1,25 +1,64 @@
-//! Batches: the views of a step's samples, written by the augmentation straight into one buffer a view.
+//! Batches: the views of a step's samples, written by the augmentation straight into one buffer a view, or only drawn, where
+//! the device makes them.
 
-use super::{Order, Source, Stage};
-use crate::{augmentation::ForeignAugmentation, error::Result};
+use super::{DeviceImages, Order, Resident, Source, Stage};
+use crate::{
+    augmentation::ForeignAugmentation,
+    error::{Error, Result},
+};
 use infomax_sdk::{AugmentationDescription, Key, ViewMut};
 use std::{ops::Range, sync::Arc};
+use tch::Tensor;
 
 /// One step's data: R rows of a global batch of B, all of them where a process trains alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct TrainBatch {
     /// Updates done before it.
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
-    /// For each view, R × H × W × 3 bytes.
-    pub views: Vec<Vec<u8>>,
+    /// The training views.
+    pub views: Views,
     /// R; −1 for none.
     pub labels: Vec<i64>,
     /// R: positions in the stage.
     pub indices: Vec<i64>,
     /// Whether the dataset says that every image of the stage has a label.
     pub all_labelled: bool,
+}
+
+/// The training views of a batch, or what they are to be made of.
+#[derive(Clone)]
+pub enum Views {
+    /// For each view, R × H × W × 3 bytes.
+    Bytes(Vec<Vec<u8>>),
+    /// To be made on the device, where the images lie.
+    Drawn(Drawn),
+}
+
+/// What was drawn for images that lie on the device, at [`TrainBatch::indices`].
+#[derive(Clone)]
+pub struct Drawn {
+    /// R × [`DeviceImages::numbers`].
+    pub numbers: Vec<f32>,
+    /// Where the images lie.
+    pub images: Arc<DeviceImages>,
+}
+
+impl Drawn {
+    /// The views, each R × H × W × 3 bytes on the device, of the images at some positions.
+    ///
+    /// # Errors
+    /// What the plugin says, or libtorch's message.
+    pub fn views(&self, positions: &[i64]) -> Result<Vec<Tensor>> {
+        let upload = || {
+            let device = self.images.device();
+            let numbers = Tensor::f_from_slice(&self.numbers)?.f_view([positions.len() as i64, -1])?;
+            Ok((Tensor::f_from_slice(positions)?.f_to_device(device)?, numbers.f_to_device(device)?))
+        };
+        let (positions, numbers) = upload().map_err(Error::torch("put what was drawn on the device"))?;
+        self.images.views(&positions, &numbers)
+    }
 }
 
 /// Data for evaluation.
@@ -65,6 +104,56 @@ impl BatchMaker {
     /// # Errors
     /// A bad image, by policy, or a plugin's failure.
     pub fn train(&self, order: &Order, key: Key, step: u64, rows: Range<usize>) -> Result<TrainBatch> {
+        self.rows(order, key, step, rows, |position, key, places| {
+            let image = self.source.sample(&self.stage, position)?;
+            self.augmentation.train_views(image.as_image(), key, places)?;
+            Ok(image.label)
+        })
+    }
+
+    /// The same of images that stay in memory; where they lie on a device, only what their views are to be is drawn.
+    ///
+    /// # Errors
+    /// A plugin's failure.
+    pub fn train_from(
+        &self,
+        resident: &Resident,
+        order: &Order,
+        key: Key,
+        step: u64,
+        rows: Range<usize>,
+    ) -> Result<TrainBatch> {
+        let images = match resident {
+            Resident::Host(images) => {
+                return self.rows(order, key, step, rows, |position, key, places| {
+                    self.augmentation.train_views(images.image(position), key, places)?;
+                    Ok(images.label(position))
+                });
+            }
+            Resident::Device(images) => images,
+        };
+        let epoch = order.epoch(step);
+        let positions = order.batch(step)[rows].to_vec();
+        let count = images.numbers();
+        let mut numbers = vec![0.0; positions.len() * count];
+        for (row, &position) in positions.iter().enumerate() {
+            images.draw(key.fold(epoch).fold(position), &mut numbers[row * count..(row + 1) * count])?;
+        }
+        let labels = positions.iter().map(|&position| images.label(position)).collect();
+        let indices = positions.iter().map(|&position| position as i64).collect();
+        let views = Views::Drawn(Drawn { numbers, images: images.clone() });
+        Ok(TrainBatch { step, epoch, views, labels, indices, all_labelled: self.all_labelled })
+    }
+
+    /// Rows whose views are bytes: `write` is given a position, its key and the places of its views, and gives the label.
+    fn rows(
+        &self,
+        order: &Order,
+        key: Key,
+        step: u64,
+        rows: Range<usize>,
+        mut write: impl FnMut(u64, Key, &mut [ViewMut<'_>]) -> Result<i64>,
+    ) -> Result<TrainBatch> {
         let epoch = order.epoch(step);
         let positions = order.batch(step)[rows].to_vec();
         let bytes = |height: u32, width: u32| height as usize * width as usize * 3;
@@ -73,8 +162,6 @@ impl BatchMaker {
             views.iter().map(|view| vec![0; positions.len() * bytes(view.height, view.width)]).collect();
         let mut labels = Vec::with_capacity(positions.len());
         for (row, &position) in positions.iter().enumerate() {
-            let image = self.source.sample(&self.stage, position)?;
-            labels.push(image.label);
             let mut places: Vec<ViewMut<'_>> = views
                 .iter()
                 .zip(&mut buffers)
@@ -84,11 +171,10 @@ impl BatchMaker {
                     ViewMut { width: view.width, height: view.height, pixels }
                 })
                 .collect();
-            let key = key.fold(epoch).fold(position);
-            self.augmentation.train_views(image.as_image(), key, &mut places)?;
+            labels.push(write(position, key.fold(epoch).fold(position), &mut places)?);
         }
         let indices = positions.iter().map(|&position| position as i64).collect();
-        Ok(TrainBatch { step, epoch, views: buffers, labels, indices, all_labelled: self.all_labelled })
+        Ok(TrainBatch { step, epoch, views: Views::Bytes(buffers), labels, indices, all_labelled: self.all_labelled })
     }
 
     /// The evaluation views of some positions, in order; bad images, where the policy allows them, are left out.

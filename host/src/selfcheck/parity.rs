@@ -5,7 +5,7 @@ use super::{Check, Options};
 use crate::{
     checkpoint::{read_tensors, write_tensors},
     config::{self, Experiment},
-    dataset::TrainBatch,
+    dataset::{TrainBatch, Views},
     distributed::{Group, Job, Place, supervise},
     error::{Error, Result},
     plugin::Registry,
@@ -90,7 +90,7 @@ pub fn noise(group: &Group, batch: usize, side: u32, step: u64) -> TrainBatch {
     TrainBatch {
         step,
         epoch: 0,
-        views: vec![view(0), view(1)],
+        views: Views::Bytes(vec![view(0), view(1)]),
         labels: rows.clone().map(|row| row as i64 % 10).collect(),
         indices: rows.map(|row| row as i64).collect(),
         all_labelled: true,

@@ -25,6 +25,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "train.log_every_steps",
     "evaluation.batch_size",
     "dataset.path",
+    "dataset.on_device",
     "augmentation.path",
     "encoder.path",
     "loss.path",

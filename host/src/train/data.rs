@@ -10,28 +10,50 @@ use super::{
 };
 use crate::{
     augmentation::ForeignAugmentation,
-    config::{self, Evaluation, Experiment},
+    config::{self, Evaluation, Experiment, OnDevice},
     console::note,
-    dataset::{BatchMaker, LabelChoice, Order, OrderedWorkers, Source, Stage, TrainBatch},
+    dataset::{
+        BatchMaker, LabelChoice, Order, OrderedWorkers, Resident, ResidentReading, Room, Source, Stage, TrainBatch,
+    },
     distributed::Group,
     error::{Error, Fault, Result},
+    native::memory::free_bytes,
+    train::device_name,
 };
-use infomax_sdk::Key;
+use infomax_sdk::{AugmentationDescription, Key};
 use std::{sync::Arc, time::Duration};
+use tch::Device;
 
 /// Images of a test where a run only tries things out.
 const SMOKE_IMAGES: usize = 256;
+
+/// How much of a device's free memory images may take unasked: what is trained needs the rest.
+const AUTO_SHARE: f64 = 0.25;
+/// Images a second that a GPU's step is not expected to ask for, at any size that a set in memory has.
+const ENOUGH: f64 = 20_000.0;
+/// Pixels of views that one core makes a second: 42,500 images of two views of 32 pixels a side, AMDIM's operations.
+const PIXELS_PER_SECOND: f64 = 87e6;
+/// How much of it they may take where the config says so.
+const MOST_SHARE: f64 = 0.9;
 
 /// The opened dataset with its stages.
 pub(super) struct Data {
     pub(super) source: Source,
     maker: BatchMaker,
+    /// The images of training, where they stay in memory.
+    resident: Option<Resident>,
     /// Labelled images, none of them tested on.
     train: Stage,
     test: Stage,
     group: Group,
     /// How many cores this process has for itself.
     cores: usize,
+}
+
+/// How many images' views the loader threads can be expected to make a second, of images that lie in memory.
+fn images_per_second(description: &AugmentationDescription, workers: usize) -> f64 {
+    let pixels: f64 = description.views.iter().map(|view| f64::from(view.height) * f64::from(view.width)).sum();
+    workers as f64 * PIXELS_PER_SECOND / pixels.max(1.0)
 }
 
 impl Data {
@@ -85,13 +107,66 @@ impl Data {
         }
         let augmentation = ForeignAugmentation::create(&setup.augmentation, &setup.augmentation_request)?;
         let maker = BatchMaker::new(source.clone(), stage, augmentation, description);
-        Ok(Self { maker, source, train, test, group: Group::alone(), cores: 1 })
+        Ok(Self { maker, resident: None, source, train, test, group: Group::alone(), cores: 1 })
     }
 
     /// From here on this rank loads its own rows only.
     pub(super) fn join(&mut self, meeting: &Meeting) {
         self.group = meeting.group.clone();
         self.cores = meeting.cores;
+    }
+
+    /// Keeps the images of training in the device's memory, where the config says so and they fit. Each rank has all of them:
+    /// the order of an epoch is one over all ranks.
+    pub(super) fn keep(&mut self, experiment: &Experiment, device: Device, options: &RunOptions) -> Result<()> {
+        let choice = experiment.dataset.on_device;
+        if choice == OnDevice::Never || (choice == OnDevice::Auto && device == Device::Cpu) {
+            return Ok(());
+        }
+        let share = if choice == OnDevice::Auto { AUTO_SHARE } else { MOST_SHARE };
+        let workers = experiment.train.worker_count(self.cores).max(1);
+        let by_processor = images_per_second(&self.maker.description, workers);
+        // Where the processor keeps up, a GPU has better things to do.
+        let device = if choice == OnDevice::Auto && by_processor >= ENOUGH { Device::Cpu } else { device };
+        let bytes = free_bytes(device).map(|free| (free as f64 * share) as u64);
+        let room = Room { device, bytes, in_batch: device.is_cuda() };
+        let reading = ResidentReading {
+            source: &self.source,
+            stage: &self.maker.stage,
+            workers,
+            deadline: Duration::from_secs(experiment.plugins.timeout_seconds),
+            stop: &|| options.signals.asked(),
+        };
+        let place = if device == Device::Cpu { "in memory".to_owned() } else { format!("on {}", device_name(device)) };
+        let read = Resident::read(&reading, &self.maker.augmentation, &self.maker.description, room)?;
+        let told = match read {
+            Ok(resident) => {
+                let (count, mib) = (resident.count(), resident.bytes().div_ceil(1 << 20));
+                let there = match (device, choice) {
+                    (Device::Cpu, OnDevice::Auto) => {
+                        format!(
+                            ", and views are made on the processor, which keeps up: about {by_processor:.0} images/s"
+                        )
+                    }
+                    (Device::Cpu, _) => String::new(),
+                    _ => ", and views are made there".to_owned(),
+                };
+                self.resident = Some(resident);
+                format!("{count} images of training stay {place} ({mib} MiB){there}")
+            }
+            Err(_) if options.signals.asked() => return Ok(()),
+            Err(why) if choice == OnDevice::Always => {
+                let message = format!("`dataset.on_device` is `always`, but the images can't stay {place}: {why}");
+                return Err(Error::config(
+                    Fault::new(message).hint("use `auto`, which then reads them as they are used"),
+                ));
+            }
+            Err(why) => format!("the images don't stay {place}, views are made on the processor: {why}"),
+        };
+        if self.group.leads() {
+            note(told);
+        }
+        Ok(())
     }
 
     /// How many images there are for what.
@@ -134,7 +209,11 @@ impl Data {
         let key = Key::new(experiment.train.seed).purpose("augment");
         let train = &experiment.train;
         let rows = self.group.share(train.batch_size as usize);
-        let make = move |step| maker.train(&order, key, step, rows.clone());
+        let resident = self.resident.clone();
+        let make = move |step| match &resident {
+            Some(resident) => maker.train_from(resident, &order, key, step, rows.clone()),
+            None => maker.train(&order, key, step, rows.clone()),
+        };
         let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
         let workers = train.worker_count(self.cores);
         OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)

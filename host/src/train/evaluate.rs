@@ -3,7 +3,7 @@
 use super::{input::Normalisation, model::Model, signals::Signals};
 use crate::{
     config::Protocol,
-    dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch},
+    dataset::{BatchMaker, EvalBatch, Order, OrderedWorkers, TrainBatch, Views},
     distributed::Group,
     error::{Error, Result},
     evaluator::{Classifiers, Neighbours, alignment, spread},
@@ -234,8 +234,9 @@ impl Tester {
         let mut of_views: [Vec<Tensor>; 2] = Default::default();
         for batch in batches {
             let batch = batch?;
+            let Views::Bytes(bytes) = &batch.views else { unreachable!("the maker gives bytes") };
             for (view, list) in of_views.iter_mut().enumerate() {
-                let input = self.normalisation.apply(&batch.views[view], views[view].height, views[view].width);
+                let input = self.normalisation.apply(&bytes[view], views[view].height, views[view].width);
                 let input = input.map_err(Error::torch("prepare views"))?;
                 let maps = tch::no_grad(|| model.encoder.forward(&[input], Mode::Evaluate))?;
                 list.push(flat(&maps[0][model.representation]).map_err(Error::torch("collect representations"))?);

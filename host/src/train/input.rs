@@ -3,7 +3,7 @@
 //! Shapes: R rows of this rank · H, W sides.
 
 use crate::{
-    dataset::TrainBatch,
+    dataset::{TrainBatch, Views},
     error::{Error, Fault, Result},
     native::upload::upload,
 };
@@ -51,9 +51,12 @@ impl Input {
             return Err(Error::Dataset { fault: fault.hint(hint) });
         }
         let by_rows = alone && !all_known;
-        let alike = batch.views.windows(2).all(|pair| pair[0].len() == pair[1].len());
-        let joined = if alike { batch.views.len() } else { 1 };
-        let mut pieces: Vec<&[u8]> = batch.views.iter().map(Vec::as_slice).collect();
+        let mut pieces: Vec<&[u8]> = match &batch.views {
+            Views::Bytes(views) => views.iter().map(Vec::as_slice).collect(),
+            Views::Drawn(drawn) => vec![bytes_of(&drawn.numbers)],
+        };
+        let alike = pieces.windows(2).all(|pair| pair[0].len() == pair[1].len());
+        let joined = if alike { pieces.len() } else { 1 };
         pieces.extend([bytes_of(&batch.labels), bytes_of(&batch.indices)]);
         pieces.extend(by_rows.then(|| bytes_of(&known)));
         let mut tensors = match device {
@@ -81,14 +84,28 @@ impl Input {
         } else {
             Known::Asked { labels: batch.labels.clone(), indices: batch.indices.clone() }
         };
-        Ok(Self { step: batch.step, epoch: batch.epoch, views: tensors, labels, indices, known })
+        let views = match &batch.views {
+            Views::Bytes(_) => tensors,
+            Views::Drawn(drawn) => {
+                let numbers = tensors[0].f_view_dtype(Kind::Float);
+                let numbers = numbers.and_then(|numbers| numbers.f_view([labels.size()[0], -1]));
+                drawn.images.views(&indices, &numbers.map_err(Error::torch("prepare a batch"))?)?
+            }
+        };
+        Ok(Self { step: batch.step, epoch: batch.epoch, views, labels, indices, known })
     }
 }
 
-fn bytes_of(numbers: &[i64]) -> &[u8] {
-    // SAFETY: i64 has no padding, any byte is a u8, and the length in bytes is that of the slice.
+fn bytes_of<T: Plain>(numbers: &[T]) -> &[u8] {
+    // SAFETY: a plain number has no padding, any byte is a u8, and the length in bytes is that of the slice.
     unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), size_of_val(numbers)) }
 }
+
+/// A number without padding.
+trait Plain: Copy {}
+
+impl Plain for i64 {}
+impl Plain for f32 {}
 
 /// Subtracts the mean and divides by the standard deviation of each channel.
 pub struct Normalisation {

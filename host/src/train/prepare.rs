@@ -110,6 +110,9 @@ pub fn prepare<'a>(
     let schedule = Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0));
     check_length(experiment, plan, &schedule, model.momentum(), &state, &options.overrides)?;
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
+    if !plan.is_over(state.step, state.seconds) {
+        data.keep(experiment, device, options)?;
+    }
     let tester = data.tester(experiment, &setup, &model, options)?;
     // Nobody writes before all have come as far.
     group.agree_on_end(false, 0.0)?;

@@ -174,7 +174,7 @@ impl Stepper {
     pub(super) fn first_view(&self, input: &Input) -> Result<Vec<Tensor>> {
         let ([height, width], rows) = (self.views[0], input.labels.size()[0]);
         let bytes = rows * i64::from(height) * i64::from(width) * 3;
-        let first = input.views[0].f_narrow(0, 0, bytes);
+        let first = input.views[0].f_reshape([-1]).and_then(|all| all.f_narrow(0, 0, bytes));
         let view = first.and_then(|first| self.normalisation.apply_there(&first, height, width));
         Ok(vec![view.map_err(Error::torch("prepare views"))?])
     }

@@ -4,6 +4,7 @@
 use super::engine::Run;
 use crate::{
     checkpoint::write_tensors,
+    dataset::Views,
     distributed::check_parameters,
     error::{Error, Fault, Result},
 };
@@ -65,9 +66,14 @@ impl Run<'_> {
             let batch = self.data.batch(self.experiment, &self.order, step)?;
             let mut tensors = vec![("labels".to_owned(), Tensor::from_slice(&batch.labels))];
             tensors.push(("indices".to_owned(), Tensor::from_slice(&batch.indices)));
-            for (i, view) in batch.views.iter().enumerate() {
-                tensors.push((format!("view.{i}"), Tensor::from_slice(view)));
-            }
+            let views: Vec<Tensor> = match &batch.views {
+                Views::Bytes(views) => views.iter().map(|view| Tensor::from_slice(view)).collect(),
+                Views::Drawn(drawn) => {
+                    let views = drawn.views(&batch.indices)?;
+                    views.iter().map(|view| view.to_device(tch::Device::Cpu).reshape([-1])).collect()
+                }
+            };
+            tensors.extend(views.into_iter().enumerate().map(|(i, view)| (format!("view.{i}"), view)));
             if let Ok(bytes) = write_tensors(&tensors, HashMap::new()) {
                 fs::write(captured, bytes).map_err(Error::io("write", captured))?;
             }

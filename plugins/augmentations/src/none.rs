@@ -3,13 +3,17 @@
 use crate::config::NoAugmentation;
 use infomax_image::operations::resize_centre_crop;
 use infomax_sdk::{
-    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{config_std, image, view},
+    Augmentation, AugmentationDescription, BatchAugmentation, Error, ImageRef, Key, Result, Tensor, View, ViewMut,
+    views::{
+        batch::{Drawn, Groups, Layout, Place, Set},
+        config_std, image, view,
+    },
 };
 
 /// No augmentation.
 pub struct None {
     size: u32,
+    groups: Groups,
 }
 
 impl Augmentation for None {
@@ -36,7 +40,17 @@ impl Augmentation for None {
 
     fn create(config: &NoAugmentation) -> Result<Self> {
         Self::describe(config)?;
-        Ok(Self { size: config.size })
+        let size = config.size;
+        let set = Set {
+            size,
+            layout: Layout::Whole { short_side: size, keeps: true, furthest: 0 },
+            jitter: false,
+            hue: false,
+            grayscale: false,
+            blur: false,
+            solarise: false,
+        };
+        Ok(Self { size, groups: Groups::new([(set, config.views as usize)]) })
     }
 
     fn train_views(&self, image: ImageRef<'_>, _key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
@@ -51,5 +65,30 @@ impl Augmentation for None {
     fn eval_view(&self, from: ImageRef<'_>, to: &mut ViewMut<'_>) -> Result<()> {
         resize_centre_crop(image(from)?, self.size, &mut view(to, self.size)?);
         Ok(())
+    }
+    fn batch(&self) -> Option<&dyn BatchAugmentation> {
+        Some(self)
+    }
+}
+
+impl BatchAugmentation for None {
+    fn numbers(&self, width: u32, height: u32) -> Result<usize> {
+        self.groups.numbers(width, height)
+    }
+
+    fn draw(&self, width: u32, height: u32, _key: Key, numbers: &mut [f32]) -> Result<()> {
+        let plain = Drawn {
+            place: Place::Whole,
+            flip: false,
+            jitter: Option::None,
+            grayscale: false,
+            blur: Option::None,
+            solarise: false,
+        };
+        self.groups.write([width, height], numbers, |_| plain)
+    }
+
+    fn batch_views(&self, images: &Tensor, numbers: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(self.groups.views(images, numbers))
     }
 }

@@ -4,16 +4,19 @@
 use crate::{config::Common, randaugment::RandAugment};
 use infomax_image::{
     Rgb8Mut, Rgb8Ref,
-    operations::{flip_horizontal, gaussian_blur, grayscale, resize_centre_crop, resized_crop, solarise},
+    operations::{flip_horizontal, resize_centre_crop, resized_crop},
 };
 use infomax_sdk::{
     Key, Result,
-    views::{ColourJitter, config_numbers, config_range, random_region},
+    views::{
+        ColourJitter,
+        batch::{Drawn, Layout, Place, Set},
+        config_numbers, config_range, random_region,
+    },
 };
 
 const SMALL: u32 = 32; // pixels up to which the defaults are those for CIFAR
 const SMALL_STRENGTH: f64 = 0.5; // SimCLR, appendix B.9
-const THRESHOLD: f64 = 128.0; // BYOL, appendix B: half of white
 
 /// What one view of an image goes through.
 #[derive(Clone, Debug)]
@@ -96,36 +99,57 @@ impl Recipe {
         Self { randaugment: Some(randaugment), ..self }
     }
 
+    /// What a view of an image (width, height) goes through, RandAugment left out.
+    pub fn draw(&self, [width, height]: [u32; 2], flip: bool, key: Key) -> Drawn {
+        let rng = |purpose: &str| key.purpose(purpose).rng();
+        let place = match &self.crop {
+            Some(Crop { area, aspect }) => Place::Crop(random_region(width, height, *area, *aspect, &mut rng("crop"))),
+            None => Place::Whole,
+        };
+        let (mut jitter, mut blur) = (rng("jitter"), rng("blur"));
+        Drawn {
+            place,
+            flip,
+            jitter: jitter.chance(self.jitter_probability).then(|| self.jitter.draw(&mut jitter)),
+            grayscale: rng("grayscale").chance(self.grayscale_probability),
+            blur: blur
+                .chance(self.blur_probability)
+                .then(|| blur.uniform(self.blur_sigma[0], self.blur_sigma[1]) as f32),
+            solarise: rng("solarise").chance(self.solarise_probability),
+        }
+    }
+
     /// Writes a view of an image.
     pub fn apply(&self, from: Rgb8Ref<'_>, flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
-        let rng = |purpose: &str| key.purpose(purpose).rng();
-        match &self.crop {
-            Some(Crop { area, aspect }) => {
-                let region = random_region(from.width, from.height, *area, *aspect, &mut rng("crop"));
-                resized_crop(from, region, to);
-            }
-            None => evaluation_view(from, to),
+        let drawn = self.draw([from.width, from.height], flip, key);
+        match drawn.place {
+            Place::Crop(region) => resized_crop(from, region, to),
+            Place::Whole | Place::Moved { .. } => evaluation_view(from, to),
         }
-        if flip {
+        if drawn.flip {
             flip_horizontal(to);
         }
-        let mut jitter = rng("jitter");
-        if jitter.chance(self.jitter_probability) {
-            self.jitter.apply(to.pixels, &mut jitter);
-        }
-        if rng("grayscale").chance(self.grayscale_probability) {
-            grayscale(to.pixels);
-        }
-        let mut blur = rng("blur");
-        if blur.chance(self.blur_probability) {
-            gaussian_blur(to, blur.uniform(self.blur_sigma[0], self.blur_sigma[1]) as f32);
-        }
-        if rng("solarise").chance(self.solarise_probability) {
-            solarise(to.pixels, THRESHOLD);
-        }
+        drawn.recolour(to);
         if let Some(randaugment) = &self.randaugment {
-            randaugment.apply(to, &mut rng("randaugment"));
+            randaugment.apply(to, &mut key.purpose("randaugment").rng());
         }
+    }
+
+    /// The same for batches; none with RandAugment.
+    pub fn set(&self) -> Option<Set> {
+        let layout = match self.crop {
+            Some(_) => Layout::Crop,
+            None => Layout::Whole { short_side: short_side(self.size), keeps: true, furthest: 0 },
+        };
+        self.randaugment.is_none().then_some(Set {
+            size: self.size,
+            layout,
+            jitter: self.jitter_probability > 0.0,
+            hue: self.jitter.hue > 0.0,
+            grayscale: self.grayscale_probability > 0.0,
+            blur: self.blur_probability > 0.0,
+            solarise: self.solarise_probability > 0.0,
+        })
     }
 }
 
@@ -135,8 +159,11 @@ pub fn evaluation_view(from: Rgb8Ref<'_>, to: &mut Rgb8Mut<'_>) {
         to.pixels.copy_from_slice(from.pixels);
         return;
     }
-    let short_side = by_size(to.width, to.width, to.width * 8 / 7); // 256 for 224
-    resize_centre_crop(from, short_side, to);
+    resize_centre_crop(from, short_side(to.width), to);
+}
+
+fn short_side(size: u32) -> u32 {
+    by_size(size, size, size * 8 / 7) // 256 for 224
 }
 
 /// A value for small views, or the one for larger ones.

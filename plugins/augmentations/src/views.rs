@@ -6,8 +6,11 @@ use crate::{
     recipe::{Recipe, by_size, evaluation_view},
 };
 use infomax_sdk::{
-    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{config_number, config_numbers, config_range, config_std, image, view},
+    Augmentation, AugmentationDescription, BatchAugmentation, Error, ImageRef, Key, Result, Tensor, View, ViewMut,
+    views::{
+        batch::{Groups, Set},
+        config_number, config_numbers, config_range, config_std, image, view,
+    },
 };
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -35,6 +38,8 @@ pub struct Views<C> {
     recipes: Vec<Recipe>,
     flip: Flip,
     size: u32,
+    /// None where an operation is not for batches.
+    groups: Option<Groups>,
     config: PhantomData<C>,
 }
 
@@ -62,20 +67,15 @@ impl<C: Recipes> Augmentation for Views<C> {
     fn create(config: &C) -> Result<Self> {
         Self::describe(config)?;
         let Common { flip, size, .. } = config.common();
-        let recipes = config.recipes()?.into_iter().map(|(.., recipe)| recipe).collect();
-        Ok(Self { recipes, flip, size, config: PhantomData })
+        let recipes: Vec<Recipe> = config.recipes()?.into_iter().map(|(.., recipe)| recipe).collect();
+        let groups = recipes.iter().map(Recipe::set).collect::<Option<Vec<Set>>>().map(groups);
+        Ok(Self { recipes, flip, size, groups, config: PhantomData })
     }
 
     fn train_views(&self, from: ImageRef<'_>, key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
         let from = image(from)?;
-        let shared = key.purpose("flip");
         for (index, (to, recipe)) in views.iter_mut().zip(&self.recipes).enumerate() {
-            let key = key.purpose("view").fold(index as u64);
-            let flip = match self.flip {
-                Flip::Off => false,
-                Flip::Shared => shared.rng().chance(0.5),
-                Flip::Independent => key.purpose("flip").rng().chance(0.5),
-            };
+            let (flip, key) = self.flip(key, index as u64);
             recipe.apply(from, flip, key, &mut view(to, recipe.size)?);
         }
         Ok(())
@@ -85,6 +85,56 @@ impl<C: Recipes> Augmentation for Views<C> {
         evaluation_view(image(from)?, &mut view(to, self.size)?);
         Ok(())
     }
+
+    fn batch(&self) -> Option<&dyn BatchAugmentation> {
+        self.groups.as_ref().map(|_| self as &dyn BatchAugmentation)
+    }
+}
+
+impl<C: Recipes> BatchAugmentation for Views<C> {
+    fn numbers(&self, width: u32, height: u32) -> Result<usize> {
+        self.groups()?.numbers(width, height)
+    }
+
+    fn draw(&self, width: u32, height: u32, key: Key, numbers: &mut [f32]) -> Result<()> {
+        self.groups()?.write([width, height], numbers, |view| {
+            let (flip, key) = self.flip(key, view);
+            self.recipes[view as usize].draw([width, height], flip, key)
+        })
+    }
+
+    fn batch_views(&self, images: &Tensor, numbers: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(self.groups()?.views(images, numbers))
+    }
+}
+
+impl<C> Views<C> {
+    /// Whether a view is flipped, and the key of its other draws.
+    fn flip(&self, key: Key, view: u64) -> (bool, Key) {
+        let own = key.purpose("view").fold(view);
+        let flip = match self.flip {
+            Flip::Off => false,
+            Flip::Shared => key.purpose("flip").rng().chance(0.5),
+            Flip::Independent => own.purpose("flip").rng().chance(0.5),
+        };
+        (flip, own)
+    }
+
+    fn groups(&self) -> Result<&Groups> {
+        self.groups.as_ref().ok_or_else(|| Error::new("RandAugment is not for batches"))
+    }
+}
+
+/// Neighbours of one size and layout as one group, whose operations are those of any of them.
+fn groups(sets: Vec<Set>) -> Groups {
+    let mut groups: Vec<(Set, usize)> = Vec::new();
+    for set in sets {
+        match groups.last_mut().filter(|(last, _)| (last.size, last.layout) == (set.size, set.layout)) {
+            Some((last, views)) => (*last, *views) = (last.with(&set), *views + 1),
+            None => groups.push((set, 1)),
+        }
+    }
+    Groups::new(groups)
 }
 
 impl Recipes for SimClr {

@@ -17,7 +17,9 @@ pub mod result;
 pub mod tensor;
 
 pub use abi_stable;
-pub use augmentation::{AugmentationVTable, AugmentationVTableRef, FfiAugmentation, FfiImage, FfiView};
+pub use augmentation::{
+    AugmentationVTable, AugmentationVTableRef, BatchVTable, BatchVTableRef, FfiAugmentation, FfiImage, FfiView,
+};
 pub use dataset::{DatasetVTable, DatasetVTableRef, FfiDataset, FfiSample};
 pub use encoder::{EncoderVTable, EncoderVTableRef, FfiEncoder};
 pub use host::{HostServices, HostServicesRef};

@@ -3,9 +3,9 @@
 
 use abi_stable::{StableAbi, type_layout::TypeLayout};
 use infomax_abi::{
-    ABI_VERSION, AugmentationVTableRef, DatasetVTableRef, EncoderVTableRef, FfiAugmentation, FfiDataset, FfiEncoder,
-    FfiError, FfiFacts, FfiFeature, FfiGradients, FfiImage, FfiLoss, FfiNamedTensor, FfiSample, FfiTensor,
-    FfiTensorFacts, FfiTerm, FfiTerms, FfiValue, FfiView, HostServicesRef, LossVTableRef, OperatorTableRef,
+    ABI_VERSION, AugmentationVTableRef, BatchVTableRef, DatasetVTableRef, EncoderVTableRef, FfiAugmentation,
+    FfiDataset, FfiEncoder, FfiError, FfiFacts, FfiFeature, FfiGradients, FfiImage, FfiLoss, FfiNamedTensor, FfiSample,
+    FfiTensor, FfiTensorFacts, FfiTerm, FfiTerms, FfiValue, FfiView, HostServicesRef, LossVTableRef, OperatorTableRef,
     PluginModuleRef,
 };
 use std::fmt::Write;
@@ -36,6 +36,7 @@ fn layouts() -> Vec<&'static TypeLayout> {
         OperatorTableRef::LAYOUT,
         FfiValue::LAYOUT,
         FfiTensorFacts::LAYOUT,
+        BatchVTableRef::LAYOUT,
     ]
 }
 

@@ -1,14 +1,19 @@
 //! An augmentation as the boundary's table of functions.
 
-use super::instance::{drop_instance, hold, with};
-use crate::{Augmentation, ImageRef, Key, Result, ViewMut, requests::Request};
+use super::{
+    instance::{drop_instance, hold, peek, with},
+    tensor::{borrow as borrow_tensor, give},
+};
+use crate::{Augmentation, BatchAugmentation, Error, ImageRef, Key, Result, ViewMut, requests::Request};
 use infomax_abi::{
-    AugmentationVTable, AugmentationVTableRef, Extension, FfiAugmentation, FfiImage, FfiResult, FfiView, Instance,
+    AugmentationVTable, AugmentationVTableRef, BatchVTable, BatchVTableRef, Extension, FfiAugmentation, FfiImage,
+    FfiResult, FfiTensor, FfiView, Instance, TensorPtr,
     abi_stable::{
         prefix_type::WithMetadata,
         staticref,
-        std_types::{RSliceMut, RStr},
+        std_types::{RSliceMut, RStr, RVec},
     },
+    augmentation::{BATCH_ID, batch_as_extension},
 };
 use std::marker::PhantomData;
 
@@ -40,6 +45,12 @@ impl<T: Augmentation> Provider<T> {
         extension: Self::extension,
     }));
 
+    staticref!(const BATCH: WithMetadata<BatchVTable> = WithMetadata::new(BatchVTable {
+        numbers: Self::numbers,
+        draw: Self::draw,
+        batch_views: Self::batch_views,
+    }));
+
     extern "C" fn drop(instance: Instance) -> FfiResult<()> {
         // SAFETY: the host passes the instance that it got with this table, once.
         unsafe { drop_instance::<T>(instance) }
@@ -62,9 +73,48 @@ impl<T: Augmentation> Provider<T> {
         unsafe { with(instance, |a: &T| a.eval_view(own(&image), &mut borrow(&mut view))) }
     }
 
-    extern "C" fn extension(_: Instance, _: RStr<'_>) -> Extension {
+    extern "C" fn extension(instance: Instance, id: RStr<'_>) -> Extension {
+        // SAFETY: the host passes the instance that it got with this table; an augmentation is `Sync`.
+        let has_batch = || unsafe { peek(instance, |a: &T| a.batch().is_some()) }.unwrap_or(false);
+        if id.as_str() == BATCH_ID && has_batch() {
+            return batch_as_extension(BatchVTableRef(Self::BATCH.as_prefix()));
+        }
         std::ptr::null()
     }
+
+    extern "C" fn numbers(instance: Instance, width: u32, height: u32) -> FfiResult<u64> {
+        // SAFETY: as in `extension`.
+        unsafe { with(instance, |a: &T| Ok(batch(a)?.numbers(width, height)? as u64)) }
+    }
+
+    extern "C" fn draw(
+        instance: Instance,
+        width: u32,
+        height: u32,
+        key_a: u64,
+        key_b: u64,
+        mut numbers: RSliceMut<'_, f32>,
+    ) -> FfiResult<()> {
+        let numbers = numbers.as_mut_slice();
+        // SAFETY: as in `extension`.
+        unsafe { with(instance, |a: &T| batch(a)?.draw(width, height, Key([key_a, key_b]), numbers)) }
+    }
+
+    extern "C" fn batch_views(instance: Instance, images: TensorPtr, numbers: TensorPtr) -> FfiResult<RVec<FfiTensor>> {
+        let none = || Error::new("the host passed no tensor");
+        // SAFETY: as in `extension`; the host passes live tensors.
+        unsafe {
+            with(instance, |a: &T| {
+                let images = borrow_tensor(images).ok_or_else(none)?;
+                let numbers = borrow_tensor(numbers).ok_or_else(none)?;
+                Ok(batch(a)?.batch_views(&images, &numbers)?.into_iter().map(give).collect())
+            })
+        }
+    }
+}
+
+fn batch(augmentation: &impl Augmentation) -> Result<&dyn BatchAugmentation> {
+    augmentation.batch().ok_or_else(|| Error::new("it makes no views in batch"))
 }
 
 fn own<'a>(image: &FfiImage<'a>) -> ImageRef<'a> {

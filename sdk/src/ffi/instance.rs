@@ -30,6 +30,15 @@ pub unsafe fn with<T, R>(instance: Instance, call: impl FnOnce(&T) -> Result<R>)
     result
 }
 
+/// Asks an instance for what can't fail but by a panic; none after one.
+///
+/// # Safety
+/// As for [`with`].
+pub unsafe fn peek<T, R>(instance: Instance, ask: impl FnOnce(&T) -> R) -> Option<R> {
+    // SAFETY: the caller's promise.
+    unsafe { with(instance, |value| Ok(ask(value))) }.into_result().ok()
+}
+
 /// Calls a method that changes the instance.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 use crate::support::{faulty::fixture, workspace::root};
 use infomax::{
     config::Experiment,
-    dataset::TrainBatch,
+    dataset::{TrainBatch, Views},
     distributed::Group,
     plugin::Registry,
     train::{Model, Setup, StepOutcome, Stepper},
@@ -40,7 +40,7 @@ fn model(encoder: &str, loss: &str, by_hand: bool) -> (Model, Stepper) {
 fn step(model: &mut Model, stepper: &Stepper, step: u64) -> StepOutcome {
     let view = |salt: usize| (0..BATCH * 48).map(|i| ((i * 37 + salt * 11 + step as usize) % 251) as u8).collect();
     let indices: Vec<i64> = (0..BATCH as i64).collect();
-    let (views, labels) = (vec![view(1), view(2)], vec![0; BATCH]);
+    let (views, labels) = (Views::Bytes(vec![view(1), view(2)]), vec![0; BATCH]);
     let batch = TrainBatch { step, epoch: 0, views, labels, indices, all_labelled: true };
     stepper.step(model, &batch, 1e-2).unwrap_or_else(|error| panic!("{error}"))
 }

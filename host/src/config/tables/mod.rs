@@ -18,5 +18,5 @@ pub use plugins::Plugins;
 pub use record::Record;
 pub use train::{Budget, Device, Precision, Stage, Train};
 
-pub use dataset::{Gray16, OnBad};
+pub use dataset::{Gray16, OnBad, OnDevice};
 mod dataset;

@@ -3,12 +3,16 @@
 
 use crate::config::augmentation::{AmdimAugmentation, Flip};
 use infomax_image::{
-    Rgb8, Rgb8Mut, Rgb8Ref,
-    operations::{flip_horizontal, grayscale, resize_centre_crop, resized_crop, translate_reflect},
+    Rgb8, Rgb8Ref,
+    operations::{flip_horizontal, resize_centre_crop, resized_crop, translate_reflect},
 };
 use infomax_sdk::{
-    Augmentation, AugmentationDescription, Error, ImageRef, Key, Result, View, ViewMut,
-    views::{ColourJitter, config_numbers, config_range, config_std, image, random_region, view},
+    Augmentation, AugmentationDescription, BatchAugmentation, Error, ImageRef, Key, Result, Tensor, View, ViewMut,
+    views::{
+        ColourJitter,
+        batch::{Drawn, Groups, Layout, Place, Set},
+        config_numbers, config_range, config_std, image, random_region, view,
+    },
 };
 use std::borrow::Cow;
 
@@ -40,7 +44,10 @@ pub struct Amdim {
     config: AmdimAugmentation,
     short_side: u32,
     hue: f64,
+    groups: Groups,
 }
+
+const VIEWS: usize = 2;
 
 impl Augmentation for Amdim {
     type Config = AmdimAugmentation;
@@ -63,32 +70,41 @@ impl Augmentation for Amdim {
         let published = published(config)?;
         check(config)?;
         let hue = config.hue.unwrap_or(published.hue);
-        Ok(Self { config: config.clone(), short_side: published.short_side, hue })
+        let short_side = published.short_side;
+        let furthest = if config.crop { config.translation } else { 0 };
+        let layout = match config.crop && config.size != 32 {
+            true => Layout::Crop,
+            false => Layout::Whole { short_side, keeps: false, furthest },
+        };
+        let set = Set {
+            size: config.size,
+            layout,
+            jitter: config.jitter && config.jitter_probability > 0.0,
+            hue: hue > 0.0,
+            grayscale: config.grayscale_probability > 0.0,
+            blur: false,
+            solarise: false,
+        };
+        Ok(Self { config: config.clone(), short_side, hue, groups: Groups::new([(set, VIEWS)]) })
     }
 
     fn train_views(&self, from: ImageRef<'_>, key: Key, views: &mut [ViewMut<'_>]) -> Result<()> {
         let from = image(from)?;
-        let shared_flip = key.purpose("flip");
-        // At 32 pixels the views are translations of one square; otherwise each is cut from the image itself.
-        let whole = !self.config.crop || self.config.size == 32;
-        let square = if whole { self.square(from) } else { Cow::Borrowed(from.pixels) };
+        let square = if self.is_whole() { self.square(from) } else { Cow::Borrowed(from.pixels) };
         for (index, to) in views.iter_mut().enumerate() {
-            let key = key.purpose("view").fold(index as u64);
+            let drawn = self.draw_view([from.width, from.height], key, index as u64);
             let mut to = view(to, self.config.size)?;
-            let flip = match self.config.flip {
-                Flip::Off => false,
-                Flip::Shared => shared_flip.rng().chance(0.5),
-                Flip::Independent => key.purpose("flip").rng().chance(0.5),
-            };
-            match (self.config.crop, whole) {
-                (false, _) => to.pixels.copy_from_slice(&square),
-                (true, true) => self.translate(&square, flip, key.purpose("translate"), &mut to),
-                (true, false) => self.crop(from, flip, key.purpose("crop"), &mut to),
+            match drawn.place {
+                Place::Whole => to.pixels.copy_from_slice(&square),
+                Place::Moved { right, down } => {
+                    translate_reflect(Rgb8Ref::new(to.width, to.height, &square), right, down, &mut to);
+                }
+                Place::Crop(region) => resized_crop(from, region, &mut to),
             }
-            if flip {
+            if drawn.flip {
                 flip_horizontal(&mut to);
             }
-            self.recolour(to.pixels, key);
+            drawn.recolour(&mut to);
         }
         Ok(())
     }
@@ -97,6 +113,24 @@ impl Augmentation for Amdim {
         let square = self.square(image(from)?);
         view(to, self.config.size)?.pixels.copy_from_slice(&square);
         Ok(())
+    }
+
+    fn batch(&self) -> Option<&dyn BatchAugmentation> {
+        Some(self)
+    }
+}
+
+impl BatchAugmentation for Amdim {
+    fn numbers(&self, width: u32, height: u32) -> Result<usize> {
+        self.groups.numbers(width, height)
+    }
+
+    fn draw(&self, width: u32, height: u32, key: Key, numbers: &mut [f32]) -> Result<()> {
+        self.groups.write([width, height], numbers, |view| self.draw_view([width, height], key, view))
+    }
+
+    fn batch_views(&self, images: &Tensor, numbers: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(self.groups.views(images, numbers))
     }
 }
 
@@ -112,40 +146,57 @@ impl Amdim {
         Cow::Owned(square.pixels)
     }
 
-    /// The caller flips afterwards, so a flipped image moves the other way.
-    fn translate(&self, square: &[u8], flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
+    /// At 32 pixels the views are translations of one square; otherwise each is cut from the image itself.
+    fn is_whole(&self) -> bool {
+        !self.config.crop || self.config.size == 32
+    }
+
+    /// What a view of an image goes through.
+    fn draw_view(&self, [width, height]: [u32; 2], key: Key, view: u64) -> Drawn {
+        let config = &self.config;
+        let shared_flip = key.purpose("flip");
+        let key = key.purpose("view").fold(view);
+        let flip = match config.flip {
+            Flip::Off => false,
+            Flip::Shared => shared_flip.rng().chance(0.5),
+            Flip::Independent => key.purpose("flip").rng().chance(0.5),
+        };
+        let place = match config.crop {
+            false => Place::Whole,
+            true if self.is_whole() => self.translate(flip, key.purpose("translate")),
+            true => self.crop(width, height, flip, key.purpose("crop")),
+        };
+        let mut rng = key.purpose("jitter").rng();
+        let jitter = (config.jitter && rng.chance(config.jitter_probability)).then(|| self.jitter().draw(&mut rng));
+        let grayscale = key.purpose("grayscale").rng().chance(config.grayscale_probability);
+        Drawn { place, flip, jitter, grayscale, blur: None, solarise: false }
+    }
+
+    /// The view is flipped afterwards, so a flipped image moves the other way.
+    fn translate(&self, flip: bool, key: Key) -> Place {
         let mut rng = key.rng();
         if !rng.chance(self.config.translation_probability) {
-            to.pixels.copy_from_slice(square);
-            return;
+            return Place::Whole;
         }
         let range = i64::from(self.config.translation);
         let mut draw = || (rng.below(2 * range as u64 + 1) as i64 - range) as i32;
-        let (x, y) = (draw(), draw());
-        let x = if flip { -x } else { x };
-        translate_reflect(Rgb8Ref::new(to.width, to.height, square), x, y, to);
+        let (x, down) = (draw(), draw());
+        Place::Moved { right: if flip { -x } else { x }, down }
     }
 
-    /// The caller flips afterwards, so a flipped image is cut at the mirrored place.
-    fn crop(&self, from: Rgb8Ref<'_>, flip: bool, key: Key, to: &mut Rgb8Mut<'_>) {
+    /// The view is flipped afterwards, so a flipped image is cut at the mirrored place.
+    fn crop(&self, width: u32, height: u32, flip: bool, key: Key) -> Place {
         let AmdimAugmentation { crop_area, crop_aspect, .. } = self.config;
-        let mut region = random_region(from.width, from.height, crop_area, crop_aspect, &mut key.rng());
+        let mut region = random_region(width, height, crop_area, crop_aspect, &mut key.rng());
         if flip {
-            region.left = from.width - region.left - region.width;
+            region.left = width - region.left - region.width;
         }
-        resized_crop(from, region, to);
+        Place::Crop(region)
     }
 
-    fn recolour(&self, pixels: &mut [u8], key: Key) {
+    fn jitter(&self) -> ColourJitter {
         let AmdimAugmentation { brightness, contrast, saturation, .. } = self.config;
-        let config = &self.config;
-        let mut rng = key.purpose("jitter").rng();
-        if config.jitter && rng.chance(config.jitter_probability) {
-            ColourJitter { brightness, contrast, saturation, hue: self.hue }.apply(pixels, &mut rng);
-        }
-        if key.purpose("grayscale").rng().chance(config.grayscale_probability) {
-            grayscale(pixels);
-        }
+        ColourJitter { brightness, contrast, saturation, hue: self.hue }
     }
 }
 

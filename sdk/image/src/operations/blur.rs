@@ -15,7 +15,10 @@ pub fn gaussian_blur(image: &mut Rgb8Mut<'_>, sigma: f32) {
     if image.pixels.is_empty() {
         return;
     }
-    let Some(weights) = Weights::new(box_radius(sigma)) else { return };
+    let weights = BoxWeights::new(sigma);
+    if weights == BoxWeights::NONE {
+        return;
+    }
     // Down is the fast direction: a whole row at once. Across is down in the transposed image.
     let mut work = vec![0; image.pixels.len()];
     let mut other = vec![0; image.pixels.len()];
@@ -39,35 +42,43 @@ fn box_radius(sigma: f32) -> f32 {
     whole + part
 }
 
-/// A box's weights in units of 2⁻²⁴: of each pixel within the whole radius, and of the two beyond.
-struct Weights {
-    radius: usize,
-    within: u32,
-    beyond: u32,
+/// The weights of the box whose threefold use is a blur, in units of 2⁻²⁴.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoxWeights {
+    /// Pixels on either side that count in full.
+    pub radius: u32,
+    /// Of each pixel within the radius.
+    pub within: u32,
+    /// Of the two pixels beyond.
+    pub beyond: u32,
 }
 
-impl Weights {
-    /// None for a radius of 0, which changes nothing.
-    fn new(radius: f32) -> Option<Self> {
+impl BoxWeights {
+    /// Those that change nothing.
+    pub const NONE: Self = Self { radius: 0, within: 1 << 24, beyond: 0 };
+
+    /// Those for a standard deviation of `sigma` pixels.
+    pub fn new(sigma: f32) -> Self {
+        let radius = box_radius(sigma);
         if radius == 0.0 {
-            return None;
+            return Self::NONE;
         }
         let one = 1u32 << 24;
-        let whole = radius as usize;
+        let whole = radius as u32;
         let within = (one as f32 / (radius * 2.0 + 1.0)) as u32;
-        Some(Self { radius: whole, within, beyond: (one - (2 * whole as u32 + 1) * within) / 2 })
+        Self { radius: whole, within, beyond: (one - (2 * whole + 1) * within) / 2 }
     }
 }
 
 /// Three passes, to and fro between two buffers; the result lies in the other one.
-fn blur_down(image: &mut [u8], other: &mut [u8], row_bytes: usize, weights: &Weights) {
+fn blur_down(image: &mut [u8], other: &mut [u8], row_bytes: usize, weights: &BoxWeights) {
     let mut sums = vec![0; row_bytes];
     box_blur_down(image, other, &mut sums, weights);
     box_blur_down(other, image, &mut sums, weights);
     box_blur_down(image, other, &mut sums, weights);
 }
 
-fn box_blur_down(from: &[u8], to: &mut [u8], sums: &mut [u32], weights: &Weights) {
+fn box_blur_down(from: &[u8], to: &mut [u8], sums: &mut [u32], weights: &BoxWeights) {
     let row_bytes = sums.len();
     let last = from.len() / row_bytes - 1;
     let row = |y: isize| {
@@ -98,13 +109,13 @@ fn box_blur_down(from: &[u8], to: &mut [u8], sums: &mut [u32], weights: &Weights
 /// The processor has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn box_row_avx2(sums: &mut [u32], rows: [&[u8]; 3], out: &mut [u8], weights: &Weights) {
+unsafe fn box_row_avx2(sums: &mut [u32], rows: [&[u8]; 3], out: &mut [u8], weights: &BoxWeights) {
     box_row(sums, rows, out, weights);
 }
 
 /// Moves the sums down by a row, in from the row that enters, out by the row above, which still counts in part.
 #[inline(always)]
-fn box_row(sums: &mut [u32], [above, enters, below]: [&[u8]; 3], out: &mut [u8], weights: &Weights) {
+fn box_row(sums: &mut [u32], [above, enters, below]: [&[u8]; 3], out: &mut [u8], weights: &BoxWeights) {
     let rows = above.iter().zip(enters).zip(below);
     for ((sum, out), ((&above, &enters), &below)) in sums.iter_mut().zip(out).zip(rows) {
         *sum = *sum + u32::from(enters) - u32::from(above);

@@ -32,10 +32,10 @@ pub fn translate_reflect(from: Rgb8Ref<'_>, x: i32, y: i32, to: &mut Rgb8Mut<'_>
     }
     let inner = (x.max(0) as usize).min(width)..(width as i64 + i64::from(x.min(0))).max(0) as usize;
     for (row, target) in to.pixels.chunks_exact_mut(width * 3).enumerate() {
-        let source = reflect(row as i64 - i64::from(y), from.height) * width * 3;
+        let source = reflected(row as i64 - i64::from(y), from.height) * width * 3;
         let source = &from.pixels[source..source + width * 3];
         let mut pixel = |column: usize| {
-            let at = reflect(column as i64 - i64::from(x), from.width) * 3;
+            let at = reflected(column as i64 - i64::from(x), from.width) * 3;
             target[column * 3..column * 3 + 3].copy_from_slice(&source[at..at + 3]);
         };
         if inner.is_empty() {
@@ -51,7 +51,10 @@ pub fn translate_reflect(from: Rgb8Ref<'_>, x: i32, y: i32, to: &mut Rgb8Mut<'_>
 }
 
 /// Folds a position into 0..length: … 2 1 | 0 1 2 … n−1 | n−2 n−3 …
-fn reflect(position: i64, length: u32) -> usize {
+///
+/// # Panics
+/// Where the length is 0.
+pub fn reflected(position: i64, length: u32) -> usize {
     let length = i64::from(length);
     if length == 1 {
         return 0;

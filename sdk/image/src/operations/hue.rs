@@ -6,12 +6,27 @@ use std::sync::OnceLock;
 /// Shifts the hue by `factor` turns (−0.5 to 0.5), as torchvision's `adjust_hue` on a PIL image does: the rounding of the
 /// way to HSV and back happens even at 0.
 pub fn hue(pixels: &mut [u8], factor: f64) {
-    let shift = (factor * 255.0) as i32 as u8; // truncated, then modulo 256
+    let shift = hue_shift(factor);
     let tables = Tables::get();
     for pixel in pixels.chunks_exact_mut(3) {
         let [h, s, v] = tables.hsv([pixel[0], pixel[1], pixel[2]]);
         pixel.copy_from_slice(&tables.rgb(h.wrapping_add(shift), s, v));
     }
+}
+
+/// What is added to the hue, modulo 256, for a factor in turns.
+pub fn hue_shift(factor: f64) -> u8 {
+    (factor * 255.0) as i32 as u8 // truncated, then modulo 256
+}
+
+/// Hue, saturation and value of red, green and blue.
+pub fn to_hsv(rgb: [u8; 3]) -> [u8; 3] {
+    Tables::get().hsv(rgb)
+}
+
+/// Red, green and blue of hue, saturation and value.
+pub fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
+    Tables::get().rgb(h, s, v)
 }
 
 struct Tables {

@@ -37,13 +37,55 @@ pub fn resized_crop(image: Rgb8Ref<'_>, region: Region, out: &mut Rgb8Mut<'_>) {
 /// # Panics
 /// Where the image is empty.
 pub fn resize_centre_crop(image: Rgb8Ref<'_>, short_side: u32, out: &mut Rgb8Mut<'_>) {
-    let short_side = short_side.max(out.width).max(out.height);
-    let (width, height) = (u64::from(image.width), u64::from(image.height));
-    let long = |long: u64, short: u64| u32::try_from(u64::from(short_side) * long / short).unwrap_or(u32::MAX);
-    let scaled = if width <= height { [short_side, long(height, width)] } else { [long(width, height), short_side] };
-    let offset = [half_even(scaled[0] - out.width), half_even(scaled[1] - out.height)];
+    let Placement { scaled, offset, .. } =
+        Placement::centre_crop([image.width, image.height], short_side, [out.width, out.height]);
     let region = Region { left: 0, top: 0, width: image.width, height: image.height };
     resize_window(image, region, scaled, offset, out);
+}
+
+/// Where a view lies in a resized image; all as (across, down).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Size of the whole that the image or its region is resized to.
+    pub scaled: [u32; 2],
+    /// Where in that the view begins.
+    pub offset: [u32; 2],
+    /// Whether the pass downwards comes first: the rounding in between makes the order visible.
+    pub down_first: bool,
+}
+
+impl Placement {
+    /// That of [`resize_centre_crop`] for an image and a view of these sizes.
+    pub fn centre_crop(image: [u32; 2], short_side: u32, out: [u32; 2]) -> Self {
+        let short_side = short_side.max(out[0]).max(out[1]);
+        let [width, height] = image.map(u64::from);
+        let long = |long: u64, short: u64| u32::try_from(u64::from(short_side) * long / short).unwrap_or(u32::MAX);
+        let scaled =
+            if width <= height { [short_side, long(height, width)] } else { [long(width, height), short_side] };
+        let offset = [half_even(scaled[0] - out[0]), half_even(scaled[1] - out[1])];
+        Self { scaled, offset, down_first: vertical_first(image, scaled) }
+    }
+
+    /// That of [`resized_crop`] for a region and a view of these sizes.
+    pub fn crop(region: Region, out: [u32; 2]) -> Self {
+        Self { scaled: out, offset: [0, 0], down_first: vertical_first([region.width, region.height], out) }
+    }
+}
+
+/// Bits after the point of [`resize_weights`].
+pub const WEIGHT_BITS: u32 = taps::PRECISION_BITS;
+
+/// The weights of one direction of a resize as a matrix: for each of the outputs `first..first + count` of `output` in all, a
+/// weight for every one of `input` pixels. A pass is the sum of weight × pixel, half a unit more, cut off to an integer, within
+/// 0 and 255.
+pub fn resize_weights(input: u32, output: u32, first: u32, count: u32) -> Vec<i32> {
+    let taps = Taps::new(input, output, first, count);
+    let mut matrix = vec![0; input as usize * count as usize];
+    let rows = matrix.chunks_exact_mut((input as usize).max(1)).zip(&taps.ranges);
+    for ((row, &(start, length)), weights) in rows.zip(taps.weights.chunks_exact(taps.size)) {
+        row[start..start + length].copy_from_slice(&weights[..length]);
+    }
+    matrix
 }
 
 /// Python's `round(n / 2)`: halves go to the even neighbour.
@@ -63,7 +105,7 @@ fn resize_window(image: Rgb8Ref<'_>, region: Region, scaled: [u32; 2], offset: [
     let source = &image.pixels[region.top as usize * stride + region.left as usize * 3..];
     let across = Taps::new(region.width, scaled[0], offset[0], out.width);
     let down = Taps::new(region.height, scaled[1], offset[1], out.height);
-    if vertical_first(region, scaled) {
+    if vertical_first([region.width, region.height], scaled) {
         let columns = across.needed();
         let row_bytes = columns.len() * 3;
         let mut between = vec![0; out.height as usize * row_bytes];
@@ -80,9 +122,8 @@ fn resize_window(image: Rgb8Ref<'_>, region: Region, scaled: [u32; 2], offset: [
 
 /// Pillow's order of the passes, as observed in 1,491 of 1,491 random sizes (Pillow 13.0): the rounding in between makes
 /// it visible.
-fn vertical_first(region: Region, scaled: [u32; 2]) -> bool {
-    let across = i64::from(region.width) - i64::from(scaled[0]);
-    let down = i64::from(region.height) - i64::from(scaled[1]);
+fn vertical_first(region: [u32; 2], scaled: [u32; 2]) -> bool {
+    let [across, down] = [0, 1].map(|at| i64::from(region[at]) - i64::from(scaled[at]));
     down > 0 && down > 2 * across
 }
 

@@ -38,6 +38,8 @@ pub enum Callback {
     Labels,
     TrainViews,
     EvalView,
+    Draw,
+    BatchViews,
     Forward,
     ForwardBackward,
     BeforeStep,
