@@ -7,6 +7,7 @@ mod comparison;
 mod config_commands;
 mod config_faults;
 mod conformance;
+mod cuda;
 mod dataset_faults;
 mod distributed;
 mod environment;

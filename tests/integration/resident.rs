@@ -194,12 +194,9 @@ fn bytes(batch: &TrainBatch) -> Vec<Vec<u8>> {
 #[test]
 fn batches_of_images_in_memory_are_those_of_images_that_are_read() {
     let (source, subject) = (shapes(), Subject::new("amdim", json!({ "size": 32 })));
-    let maker = BatchMaker {
-        stage: source.stage(&source.facts().roles.pretrain),
-        source: source.clone(),
-        augmentation: subject.augmentation.clone(),
-        description: Arc::new(subject.description.clone()),
-    };
+    let stage = source.stage(&source.facts().roles.pretrain);
+    let description = Arc::new(subject.description.clone());
+    let maker = BatchMaker::new(source.clone(), stage, subject.augmentation.clone(), description);
     let order = Order::new(Key::new(1), 90, 20);
     let residents = [false, true].map(|in_batch| reading(&source, &subject, room(in_batch)).unwrap());
     assert_eq!(residents.each_ref().map(|resident| (resident.count(), resident.bytes())), [(90, 90 * 3072); 2]);
@@ -228,12 +225,9 @@ fn a_step_on_images_that_stay_on_the_device_is_one_on_those_that_are_read() {
     .unwrap();
     infomax::native::set_threads(1);
     let (source, subject) = (shapes(), Subject::new("amdim", json!({ "size": 32 })));
-    let maker = BatchMaker {
-        stage: source.stage(&source.facts().roles.pretrain),
-        source: source.clone(),
-        augmentation: subject.augmentation.clone(),
-        description: Arc::new(subject.description.clone()),
-    };
+    let stage = source.stage(&source.facts().roles.pretrain);
+    let description = Arc::new(subject.description.clone());
+    let maker = BatchMaker::new(source.clone(), stage, subject.augmentation.clone(), description);
     let order = Order::new(Key::new(1), 90, 10);
     let resident = reading(&source, &subject, room(true)).unwrap();
     let values = |make: &dyn Fn(u64) -> TrainBatch| {
