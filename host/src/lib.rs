@@ -4,6 +4,7 @@
 
 pub mod augmentation;
 pub mod authoring;
+pub mod bench;
 pub mod checkpoint;
 mod child;
 pub mod cli;

@@ -4,6 +4,7 @@ pub mod memory;
 pub mod precision;
 pub mod processor;
 pub mod upload;
+pub mod work;
 
 use precision::AutocastState;
 use std::ffi::{CStr, c_char, c_int};

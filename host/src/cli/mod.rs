@@ -2,6 +2,7 @@
 
 mod ablate;
 mod allocator;
+mod bench;
 mod checkpoint;
 mod compare;
 mod config;
@@ -61,6 +62,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Check that this machine computes the right numbers, alone and in several processes
     Selfcheck(selfcheck::Selfcheck),
+    /// Measure how fast steps of training run here, and beside PyTorch's
+    Bench(bench::Bench),
     /// Look at configs
     #[command(subcommand)]
     Config(config::Config),
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Reproduce(reproduce) => reproduce.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Config(config) => config.run(),
         Command::Data(data) => data.run(),
         Command::Plugin(plugin) => plugin.run(),

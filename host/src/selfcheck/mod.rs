@@ -7,7 +7,7 @@ mod parity;
 mod precision;
 mod throughput;
 
-pub use parity::{be_rank, compute};
+pub use parity::{be_rank, compute, noise};
 
 use crate::{
     error::Result,

@@ -46,4 +46,4 @@ pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
 pub use signals::{Signals, held_for};
-pub use step::{StepOutcome, Stepper};
+pub use step::{Launched, StepOutcome, Stepper};

@@ -1,0 +1,134 @@
+//! One model's steps, timed.
+
+use super::Shape;
+use crate::{
+    config::{Experiment, Precision},
+    distributed::Group,
+    error::{Error, Result},
+    native::{
+        precision::device_memory,
+        work::{counted, reset_peak},
+    },
+    plugin::Registry,
+    selfcheck::noise,
+    train::{Arithmetic, Launched, Model, Setup, Stepper, device_name},
+};
+use serde::Serialize;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tch::{Device, Kind, Tensor};
+
+const WARM_UP: u64 = 3;
+const LEAST_STEPS: u64 = 5;
+/// Steps that a GPU is given before their values are read.
+const BETWEEN_READS: u64 = 10;
+
+/// What steps took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    pub images_per_second: f64,
+    pub seconds_per_step: f64,
+    pub steps: u64,
+    /// Of a step's products and convolutions, multiplications and additions each one.
+    pub operations: f64,
+    /// The most that tensors took on a GPU.
+    pub peak_bytes: Option<u64>,
+}
+
+/// Trains a fresh model on noise for some time; loading is left out.
+///
+/// # Errors
+/// What the plugins or libtorch say, of memory that is too small too.
+pub fn measure(
+    registry: &Registry,
+    device: Device,
+    shape: Shape,
+    precision: Precision,
+    enough: Duration,
+) -> Result<Measured> {
+    let experiment: Experiment = serde_json::from_value(json!({
+        "dataset": { "name": "shapes" },
+        "augmentation": { "name": "amdim", "config": { "size": shape.size } },
+        "encoder": { "name": "amdim", "config": {
+            "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
+        } },
+        "loss": { "name": "amdim" },
+        "train": { "batch_size": shape.batch, "precision": precision },
+    }))
+    .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })?;
+    Arithmetic::new(precision, device)?.switch()?;
+    let setup = Setup::new(&experiment, registry, &device_name(device))?;
+    reset_peak(device).map_err(Error::native("read the device's memory"))?;
+    let mut model = Model::new(&setup, &experiment, Some(10))?;
+    let group = Group::alone();
+    let stepper = Stepper::new(&model, &setup.augmentation_description, &experiment, &group, 0)?;
+    let mut batch = noise(&group, shape.batch as usize, shape.size, 0);
+    let (mut began, mut steps, mut operations) = (Instant::now(), 0, 0.0);
+    let mut unread: Vec<Launched> = Vec::new();
+    loop {
+        if steps == WARM_UP {
+            Launched::read(&unread)?;
+            unread.clear();
+            began = Instant::now();
+        }
+        batch.step = steps;
+        let input = stepper.bring(&batch, device)?;
+        let launch = |model: &mut Model| stepper.launch(model, &input, 1e-4);
+        unread.push(if steps == 1 {
+            let (launched, count) = counted(|| launch(&mut model));
+            operations = count;
+            launched?
+        } else {
+            launch(&mut model)?
+        });
+        steps += 1;
+        if steps.is_multiple_of(BETWEEN_READS) || device == Device::Cpu {
+            Launched::read(&unread)?;
+            unread.clear();
+        }
+        if steps >= WARM_UP + LEAST_STEPS && began.elapsed() >= enough {
+            break;
+        }
+    }
+    Launched::read(&unread)?;
+    let (steps, seconds) = (steps - WARM_UP, began.elapsed().as_secs_f64());
+    let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
+    Ok(Measured {
+        images_per_second: (steps * shape.batch) as f64 / seconds,
+        seconds_per_step: seconds / steps as f64,
+        steps,
+        operations,
+        peak_bytes: memory.map(|memory| memory.peak),
+    })
+}
+
+/// Multiplications and additions a second of one large product, in a number format.
+///
+/// # Errors
+/// libtorch's message.
+pub fn matrix_rate(device: Device, precision: Precision) -> Result<f64> {
+    let side: i64 = if device.is_cuda() { 8192 } else { 1024 };
+    Arithmetic::new(precision, device)?.switch()?;
+    let kind = match precision {
+        Precision::F16 => Kind::Half,
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F32 | Precision::Tf32 => Kind::Float,
+    };
+    let measured = || {
+        let random = || Tensor::f_randn([side, side], (Kind::Float, device))?.f_to_kind(kind);
+        let (a, b) = (random()?, random()?);
+        let mut product = a.f_mm(&b)?;
+        product.f_double_value(&[0, 0])?;
+        let (began, mut count) = (Instant::now(), 0);
+        while count < 5 || (began.elapsed() < Duration::from_millis(500) && count < 100) {
+            product = a.f_mm(&b)?;
+            count += 1;
+            if device == Device::Cpu || count % 10 == 0 {
+                product.f_double_value(&[0, 0])?;
+            }
+        }
+        product.f_double_value(&[0, 0])?;
+        Ok(f64::from(count) * 2.0 * (side as f64).powi(3) / began.elapsed().as_secs_f64())
+    };
+    tch::no_grad(measured).map_err(Error::torch("multiply matrices"))
+}
