@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 7] = ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators", "upload"];
+const SOURCES: [&str; 8] =
+    ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators", "upload", "download"];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));
