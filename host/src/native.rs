@@ -1,5 +1,6 @@
 //! The C++ shim's functions, made safe: what tch 0.24 lacks.
 
+pub mod download;
 pub mod memory;
 pub mod precision;
 pub mod processor;

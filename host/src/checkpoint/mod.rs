@@ -1,8 +1,9 @@
 //! Checkpoints: tensors as safetensors (`tensors`), directories that are written whole or not at all (`directory`, `disk`),
-//! what a run's state is made of (`state`), writing it beside training (`writer`), and weights of others: the published code's
+//! what a run's state is made of (`state`, over `copies`), writing it beside training (`writer`), and weights of others: the published code's
 //! checkpoints (`published`, with `published_names`), or whatever holds an encoder (`weights`, over `held`, `torch_file`, `pickle`,
 //! `shards` and `foreign_folder`).
 
+mod copies;
 mod directory;
 mod disk;
 mod foreign_folder;
@@ -23,7 +24,7 @@ pub use disk::{Operation, record};
 use foreign_folder::foreign_folder;
 pub use held::{HeldTensor, NamedSet};
 pub use published::{HYPERPARAMS, Published, Sizes};
-pub use state::{ABOUT, RunState, Snapshot, restore, snapshot};
+pub use state::{ABOUT, RunState, Snapshot, encoder_file, restore, snapshot};
 pub use tensors::{TensorFile, read_metadata, read_tensors, write_tensors};
 pub use weights::{Weights, read_published, read_source, weights_digest};
 pub use writer::Writer;

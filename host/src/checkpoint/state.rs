@@ -1,13 +1,16 @@
 //! A run's state as files: the encoder alone, readable by anyone; the rest of the tensors; everything else as JSON.
 
-use super::tensors::{read_tensors, write_tensors};
+use super::{
+    copies::Copies,
+    tensors::{read_tensors, write_tensors},
+};
 use crate::{
     config::nearest,
     error::{Error, Fault, Result},
     loss::ForeignLoss,
     optimizer::Optimizer,
     tensor::NamedTensor,
-    train::{LossScaler, Model, ScalerState},
+    train::{Model, ScalerState},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,19 +58,22 @@ pub struct RunState {
     pub loss: Value,
 }
 
-/// A run's state as it was at one moment, in memory of its own.
+/// A run's state as it was at one moment, in memory of its own. A GPU may still be at copying it: whoever asks for the files
+/// waits for that.
 pub struct Snapshot {
     /// Under the names that the checkpoint has.
-    encoder: Vec<(String, Tensor)>,
+    encoder: Copies,
     about: Value,
     /// All but the encoder.
-    training: Vec<(String, Tensor)>,
+    training: Copies,
     /// Of `training`, the first ones that are parameters or buffers, not an optimizer's.
     of_model: usize,
+    /// The loss scale's state, under f16.
+    scale: Copies,
     state: RunState,
 }
 
-/// Copies a run's state.
+/// Copies a run's state; a GPU is not waited for.
 ///
 /// # Errors
 /// What the plugins or libtorch say.
@@ -77,60 +83,58 @@ pub fn snapshot(model: &Model, state: &RunState) -> Result<Snapshot> {
     let of_model = training.len();
     let moments = model.optimizers().flat_map(Optimizer::state);
     training.extend(moments.map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
+    let (encoder, training) = (Copies::of(encoder)?, Copies::of(training)?);
+    let scale = Copies::of(model.scaler.iter().map(|scaler| ("loss_scale".to_owned(), scaler.tensor())).collect())?;
     let mut state = state.clone();
-    state.loss_scale = model.scaler.as_ref().map(LossScaler::state).transpose()?;
     state.encoder = model.encoder.save()?;
     state.loss = model.loss.as_ref().map(ForeignLoss::save).transpose()?.unwrap_or_default();
-    let copies = |list: Vec<(String, Tensor)>| {
-        list.into_iter().map(|(name, tensor)| Ok((name, copy(&tensor)?))).collect::<Result<Vec<_>, tch::TchError>>()
-    };
-    let copied = || Ok((copies(encoder)?, copies(training)?));
-    let (encoder, training) = copied().map_err(Error::torch("copy the state"))?;
-    Ok(Snapshot { encoder, about: model.about.clone(), training, of_model, state })
-}
-
-fn copy(tensor: &Tensor) -> Result<Tensor, tch::TchError> {
-    let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), tch::Device::Cpu))?;
-    tch::no_grad(|| copy.f_copy_(tensor))?;
-    Ok(copy)
+    Ok(Snapshot { encoder, about: model.about.clone(), training, of_model, scale, state })
 }
 
 impl Snapshot {
     /// The files of a checkpoint.
     ///
     /// # Errors
-    /// Parameters that are not finite.
-    pub fn files(self) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        let encoder = self.encoder_file()?;
+    /// Parameters that are not finite; what a GPU came to.
+    pub fn files(mut self) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        self.state.loss_scale = self.scale.wait()?.first().map(|(_, scale)| ScalerState::of(scale)).transpose()?;
+        let (encoder, training) = (self.encoder.wait()?, self.training.wait()?);
+        check_finite(encoder.iter().chain(&training[..self.of_model]))?;
+        let encoder = encoder_bytes(encoder, &self.about)?;
         let text = serde_json::to_vec_pretty(&self.state).expect("state is plain data");
         let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write tensors: {reason}")) };
-        let training = write_tensors(&self.training, HashMap::new()).map_err(failed)?;
+        let training = write_tensors(&training, HashMap::new()).map_err(failed)?;
         Ok(vec![(ENCODER, encoder), (TRAINING, training), (STATE, text)])
     }
+}
 
-    /// The encoder alone, under its own names, with how it is made, what it takes and what it gives in the metadata.
-    ///
-    /// # Errors
-    /// As [`Snapshot::files`].
-    pub fn encoder_file(&self) -> Result<Vec<u8>> {
-        self.check_finite()?;
-        let strip = |(name, tensor): &(String, Tensor)| (name["encoder.".len()..].to_owned(), tensor.shallow_clone());
-        let tensors: Vec<_> = self.encoder.iter().map(strip).collect();
-        // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
-        let metadata = HashMap::from([(ABOUT.to_owned(), self.about.to_string())]);
-        let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
-        write_tensors(&tensors, metadata).map_err(failed)
-    }
+/// The encoder alone, under its own names, with how it is made, what it takes and what it gives in the metadata.
+///
+/// # Errors
+/// Parameters that are not finite; what the plugin or libtorch says.
+pub fn encoder_file(model: &Model) -> Result<Vec<u8>> {
+    let tensors = model.encoder.tensors()?.into_iter().map(pair);
+    let copies = Copies::of(tensors.map(|(name, tensor)| (format!("encoder.{name}"), tensor)).collect())?.wait()?;
+    check_finite(&copies)?;
+    encoder_bytes(copies, &model.about)
+}
 
-    fn check_finite(&self) -> Result<()> {
-        let finite = |(_, tensor): &&(String, Tensor)| {
-            !tensor.is_floating_point() || bool::try_from(tensor.isfinite().all()).unwrap_or(false)
-        };
-        let mut tensors = self.encoder.iter().chain(&self.training[..self.of_model]);
-        let Some((name, _)) = tensors.find(|pair| !finite(pair)) else { return Ok(()) };
-        let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
-        Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") })
-    }
+fn encoder_bytes(copies: Vec<(String, Tensor)>, about: &Value) -> Result<Vec<u8>> {
+    let strip = |(name, tensor): (String, Tensor)| (name["encoder.".len()..].to_owned(), tensor);
+    let tensors: Vec<_> = copies.into_iter().map(strip).collect();
+    // One entry: the format writes several in the order of a hash map, and equal encoders would differ in bytes.
+    let metadata = HashMap::from([(ABOUT.to_owned(), about.to_string())]);
+    let failed = |reason| Error::Checkpoint { fault: Fault::new(format!("can't write the encoder: {reason}")) };
+    write_tensors(&tensors, metadata).map_err(failed)
+}
+
+fn check_finite<'a>(tensors: impl IntoIterator<Item = &'a (String, Tensor)>) -> Result<()> {
+    let finite = |(_, tensor): &&(String, Tensor)| {
+        !tensor.is_floating_point() || bool::try_from(tensor.isfinite().all()).unwrap_or(false)
+    };
+    let Some((name, _)) = tensors.into_iter().find(|pair| !finite(pair)) else { return Ok(()) };
+    let fault = Fault::new(format!("`{name}` is not finite, so the state is not saved"));
+    Err(Error::Diverged { fault: fault.hint("lower `optimizer.lr`, then go on from the last checkpoint") })
 }
 
 /// Puts a checkpoint's files into a model.

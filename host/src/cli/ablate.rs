@@ -8,8 +8,8 @@ use crate::{
     error::{Error, Result},
     plugin::Registry,
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, counted, drive, measure, planned,
-        reasons, slots, to_text, verdict, write_slurm,
+        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, counted, drive, lacking, measure,
+        planned, reasons, slots, to_text, verdict, write_slurm,
     },
     train::Signals,
 };
@@ -152,7 +152,7 @@ impl PlanCommand {
         match self.format {
             PlanFormat::Table => {
                 say(&to_text(&plan, &cells));
-                changes(&plan).iter().for_each(|note| say(note));
+                lacking(&plan, &cells).iter().chain(&changes(&plan)).for_each(|note| say(note));
             }
             PlanFormat::Json => say(&serde_json::to_string_pretty(&cells).expect("plain data")),
         }

@@ -34,4 +34,4 @@ pub use rungs::Rung;
 pub use slots::{Slot, slots};
 pub use slurm::{Array, write as write_slurm};
 pub use store::{CellState, Failure, Store};
-pub use table::{PlannedCell, planned, reasons, to_text};
+pub use table::{PlannedCell, lacking, planned, reasons, to_text};

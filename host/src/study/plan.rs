@@ -11,20 +11,21 @@ use super::{
 };
 use crate::{
     checkpoint::weights_digest,
-    config::{Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
+    config::{Device, Experiment, Fault, KINDS, Piece, Resolved, Sources, Stage, resolve},
     console::note,
     dataset::{ForeignDataset, read_list},
     error::{Error, Result},
     hash::sha256,
     optimizer::Schedule,
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
-    train::{BudgetPlan, Setup, warmup_fault},
+    train::{BudgetPlan, Setup, StepMemory, warmup_fault},
 };
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -71,6 +72,9 @@ pub struct Ready {
     pub steps: Option<u64>,
     /// Whether it may run on a GPU.
     pub may_use_gpu: bool,
+    /// What a step needs of a GPU's memory, as far as the components say.
+    pub memory: StepMemory,
+    pub experiment: Arc<Experiment>,
     /// The library of each component.
     pub libraries: Vec<Candidate>,
 }
@@ -191,6 +195,7 @@ struct Planner<'a> {
 struct Checked {
     libraries: Vec<Candidate>,
     data: Data,
+    setup: Arc<Setup>,
 }
 
 /// What a dataset says of itself.
@@ -256,7 +261,9 @@ impl<'a> Planner<'a> {
             threads: experiment.train.threads,
             processes: experiment.distributed.nproc,
             steps,
-            may_use_gpu: experiment.train.device != crate::config::Device::Cpu,
+            may_use_gpu: experiment.train.device != Device::Cpu,
+            memory: StepMemory::planned(&checked.setup, experiment),
+            experiment: Arc::new(resolved.experiment.clone()),
             toml: resolved.kept,
             libraries: checked.libraries,
         })
@@ -281,11 +288,11 @@ impl<'a> Planner<'a> {
     }
 
     fn ask(&mut self, experiment: &Experiment) -> Result<Checked> {
-        let setup = Setup::new(experiment, self.registry, "cpu")?;
+        let setup = Arc::new(Setup::new(experiment, self.registry, "cpu")?);
         let libraries = setup.components().map(|component| component.library.candidate.clone()).to_vec();
         let key = format!("{} {}", libraries[Kind::Dataset as usize].sha256, experiment.dataset.config);
         if let Some(known) = self.data.get(&key) {
-            return Ok(Checked { libraries, data: known.clone() });
+            return Ok(Checked { libraries, data: known.clone(), setup });
         }
         let request = Request { config: experiment.dataset.config.clone(), ..Request::default() };
         let facts = ForeignDataset::create(&setup.dataset, &request)?.facts()?;
@@ -293,7 +300,7 @@ impl<'a> Planner<'a> {
         let (pretrain, train) = (images(&facts.roles.pretrain), images(&facts.roles.train));
         let data = Data { fingerprint: facts.fingerprint, pretrain, train };
         self.data.insert(key, data.clone());
-        Ok(Checked { libraries, data })
+        Ok(Checked { libraries, data, setup })
     }
 
     /// The hash of a file, or folder, that a cell's result depends on.

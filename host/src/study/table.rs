@@ -1,9 +1,22 @@
 //! A plan as a table: every cell, what is done of it, and what the rest will take.
 
-use super::{estimate::estimates, plan::Plan, store::CellState};
-use crate::{error::Result, record::duration, report::size, rows::aligned};
+use super::{
+    estimate::estimates,
+    plan::{Plan, Ready},
+    store::CellState,
+};
+use crate::{
+    config::Device,
+    error::Result,
+    native::precision::device_memory,
+    record::duration,
+    report::size,
+    rows::aligned,
+    train::{device_name, resolve_device},
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tch::{Kind, Tensor};
 
 /// A cell as `ablate plan` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +38,9 @@ pub struct PlannedCell {
     pub seconds: Option<f64>,
     /// Of memory, what it took at most, or is expected to take.
     pub bytes: Option<f64>,
+    /// Of a GPU's memory, what a step is expected to need; none where it is to be trained without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_bytes: Option<u64>,
     /// The number of an earlier cell that is the same experiment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<usize>,
@@ -68,6 +84,7 @@ pub fn planned(plan: &Plan) -> Result<Vec<PlannedCell>> {
             told,
             seconds: estimate.seconds.filter(|_| is_possible),
             bytes: estimate.bytes.filter(|_| is_possible),
+            step_bytes: cell.ready.as_ref().ok().filter(|ready| wants_gpu(ready)).map(|ready| ready.memory.peak()),
             same_as: earlier.filter(|&number| number != cell.number),
         }
     });
@@ -91,7 +108,11 @@ pub fn to_text(plan: &Plan, cells: &[PlannedCell]) -> String {
             cell.seed.to_string(),
             format!("{}{same}", cell.state),
             cell.seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{about}{}", duration(seconds))),
-            cell.bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{about}{}", size(bytes as u64))),
+            match (cell.bytes, cell.step_bytes) {
+                (Some(bytes), _) => format!("{about}{}", size(bytes as u64)),
+                (None, Some(bytes)) => format!("~{} of a GPU", size(bytes)),
+                (None, None) => "?".to_owned(),
+            },
             cell.id.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
         lines.push(line);
@@ -101,6 +122,39 @@ pub fn to_text(plan: &Plan, cells: &[PlannedCell]) -> String {
     text.push(String::new());
     text.push(sums(plan, cells));
     text.join("\n")
+}
+
+/// Whether a cell is to be trained on a GPU; `auto` counts where there is one.
+fn wants_gpu(ready: &Ready) -> bool {
+    match ready.experiment.train.device {
+        Device::Cpu => false,
+        Device::Auto => resolve_device(Device::Auto, 0).is_ok_and(|device| device.is_cuda()),
+        Device::Cuda(_) => true,
+    }
+}
+
+/// Which cells that are to be trained won't fit into this machine's GPU: each reason once, with its cells; nothing where there is
+/// no GPU.
+pub fn lacking(plan: &Plan, cells: &[PlannedCell]) -> Vec<String> {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    let to_do = cells.iter().filter(|cell| matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none());
+    for cell in to_do.filter(|cell| cell.step_bytes.is_some()) {
+        let Ok(ready) = &plan.cells[cell.number - 1].ready else { continue };
+        let device = resolve_device(ready.experiment.train.device, 0);
+        let Some(device) = device.ok().filter(|device| device.is_cuda()) else { continue };
+        // A device that was never used says nothing of its memory.
+        let used = Tensor::f_zeros([1], (Kind::Float, device));
+        let Some(there) = used.ok().and_then(|_| device_memory(device).ok()?) else { continue };
+        let Some(lack) = ready.memory.lacks(&device_name(device), there, &ready.experiment) else { continue };
+        match reasons.iter_mut().find(|(known, _)| *known == lack) {
+            Some((_, numbers)) => numbers.push(cell.number.to_string()),
+            None => reasons.push((lack, vec![cell.number.to_string()])),
+        }
+    }
+    let line = |(lack, numbers): &(String, Vec<String>)| {
+        format!("warning: cell{} {}: {lack}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(", "))
+    };
+    reasons.iter().map(line).collect()
 }
 
 /// Why cells can't be trained, or failed: each reason once, with its cells.

@@ -17,7 +17,7 @@ use super::{
     untrained::untrained_top1,
 };
 use crate::{
-    checkpoint::{RunState, Writer, snapshot},
+    checkpoint::{RunState, Writer, encoder_file},
     config::Experiment,
     dataset::{Order, OrderedWorkers, TrainBatch},
     distributed::{Ending, Group, Meetingplace, Why, at_step},
@@ -359,7 +359,7 @@ impl Run<'_> {
                 recorder.draw(&self.state.untrained)?;
             }
             // Last, and whole or not at all: it says that the run is finished.
-            write_whole(&run.join(ENCODER), &snapshot(&self.model, &self.state)?.encoder_file()?)?;
+            write_whole(&run.join(ENCODER), &encoder_file(&self.model)?)?;
         }
         if !self.schedule.is_warm(self.state.step) {
             self.note("the run ended within the warm-up: the learning rate never reached `optimizer.lr`");

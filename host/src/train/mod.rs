@@ -1,5 +1,6 @@
 //! Training: from a resolved experiment to a trained encoder. `setup` checks everything before anything is allocated,
 //! `prepare` all that needs data, checkpoint and the other processes, before anything is written; `model` holds what is trained,
+//! `memory` what a step of it needs,
 //! `step` is one update (`input` what it takes, `gate` what its values allow), `engine` the loop around it, `saving` and `watch` what the loop does beside.
 
 mod budget;
@@ -16,6 +17,7 @@ mod identity;
 mod input;
 mod length;
 mod meeting;
+mod memory;
 mod model;
 mod options;
 mod passes;
@@ -38,6 +40,7 @@ pub use identity::{Identity, LabelIdentity, PluginIdentity};
 pub use input::Normalisation;
 pub use length::warmup_fault;
 pub use meeting::meet;
+pub use memory::StepMemory;
 pub use model::Model;
 pub use options::{Outcome, RunOptions};
 pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16};

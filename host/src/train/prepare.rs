@@ -12,6 +12,7 @@ use super::{
     identity::Identity,
     length::check_length,
     meeting::{compare, meet},
+    memory::StepMemory,
     model::Model,
     options::{Outcome, RunOptions},
     precision::Arithmetic,
@@ -25,11 +26,12 @@ use crate::{
     config::{Experiment, Resolved},
     dataset::Order,
     distributed::{Group, Meetingplace},
-    error::Result,
-    native,
+    error::{Error, Result},
+    native::{self, precision::device_memory},
     optimizer::Schedule,
     plugin::Registry,
     record::{Hardware, History, wrapped},
+    report::size,
     tensor::NamedTensor,
 };
 use infomax_sdk::Role;
@@ -39,6 +41,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tch::Device;
 
 /// A run whose every check has passed.
 pub struct Prepared<'a> {
@@ -174,6 +177,17 @@ fn about(
     Ok(wrapped(&parts.join(" · ")))
 }
 
+/// What a step needs of its device's memory and what is free there; why that will not do, where it won't.
+fn of_device(memory: StepMemory, device: Device, experiment: &Experiment) -> Result<(String, Option<String>)> {
+    let Some(there) = device_memory(device).map_err(Error::native("ask for a device's memory"))? else {
+        return Ok((memory.told(), None));
+    };
+    let memory = memory.beside(there.allocated);
+    let told = memory.told();
+    let name = device_name(device);
+    Ok((format!("{told} · {name} has {} free", size(there.free)), memory.lacks(&name, there, experiment)))
+}
+
 /// A count with its thousands set apart.
 fn grouped(count: usize) -> String {
     let digits = count.to_string();
@@ -211,6 +225,15 @@ impl Prepared<'_> {
                 recorder.note("tried out: tests take a few images, so that their results say nothing");
             }
             recorder.note(&about(experiment, &setup, &self.data, &self.model, plan, &identity)?);
+            let memory = StepMemory::of(&self.model, &setup, experiment, self.group.size() as u64)?;
+            let (told, lack) = of_device(memory, self.model.device, experiment)?;
+            if options.smoke || lack.is_some() || self.model.device.is_cuda() {
+                recorder.note(&wrapped(&told));
+            }
+            if let Some(lack) = lack {
+                log::info!("{lack}");
+                recorder.note(&format!("warning: {lack}"));
+            }
         }
         state.planned_steps = plan.steps;
         let steps_per_epoch = order.steps_per_epoch();

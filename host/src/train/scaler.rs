@@ -25,6 +25,18 @@ pub struct ScalerState {
     pub good_steps: u64,
 }
 
+impl ScalerState {
+    /// What a scaler's tensor says. Waits for its device.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn of(tensor: &Tensor) -> Result<Self> {
+        let read = || Vec::<f64>::try_from(tensor.f_to_device(Device::Cpu)?);
+        let numbers = read().map_err(Error::torch("read the loss scale"))?;
+        Ok(Self { scale: numbers[0], good_steps: numbers[1] as u64 })
+    }
+}
+
 /// A scale and its rule. The scale lies on the device, which moves it by itself: nobody waits to know it.
 #[derive(Debug)]
 pub struct LossScaler {
@@ -57,14 +69,9 @@ impl LossScaler {
         self.rule.floor
     }
 
-    /// For a checkpoint. Waits for the device.
-    ///
-    /// # Errors
-    /// libtorch's message.
-    pub fn state(&self) -> Result<ScalerState> {
-        let read = || Vec::<f64>::try_from(self.state.f_to_device(Device::Cpu)?);
-        let numbers = read().map_err(Error::torch("read the loss scale"))?;
-        Ok(ScalerState { scale: numbers[0], good_steps: numbers[1] as u64 })
+    /// For a checkpoint: what [`ScalerState::of`] reads.
+    pub fn tensor(&self) -> Tensor {
+        self.state.shallow_clone()
     }
 
     /// Out of a checkpoint.
@@ -125,7 +132,7 @@ mod tests {
         /// Moves, and gives the scale.
         fn after(&mut self, overflowed: bool) -> f64 {
             self.update(&Tensor::from(f32::from(u8::from(overflowed))), &Tensor::from(1.0f32)).unwrap();
-            self.state().unwrap().scale
+            ScalerState::of(&self.state).unwrap().scale
         }
     }
 
@@ -135,16 +142,16 @@ mod tests {
         let steps = [false, false, true, false, false, false, false];
         let scales: Vec<f64> = steps.into_iter().map(|overflowed| scaler.after(overflowed)).collect();
         assert_eq!(scales, [1024.0, 1024.0, 512.0, 512.0, 512.0, 1024.0, 1024.0]);
-        assert_eq!(scaler.state().unwrap(), ScalerState { scale: 1024.0, good_steps: 1 });
+        assert_eq!(ScalerState::of(&scaler.tensor()).unwrap(), ScalerState { scale: 1024.0, good_steps: 1 });
     }
 
     #[test]
     fn a_step_that_does_not_count_moves_nothing() {
         let mut scaler = scaler(1024.0, 3);
-        let before = scaler.state().unwrap();
+        let before = ScalerState::of(&scaler.tensor()).unwrap();
         for overflowed in [0.0f32, 1.0] {
             scaler.update(&Tensor::from(overflowed), &Tensor::from(0.0f32)).unwrap();
-            assert_eq!(scaler.state().unwrap(), before);
+            assert_eq!(ScalerState::of(&scaler.tensor()).unwrap(), before);
         }
     }
 

@@ -48,8 +48,9 @@ impl<const DEPTH: u32> Encoder for ResNet<DEPTH> {
         let stage = |blocks: &Vec<_>| blocks.iter().map(|block| Block::new(block, last_scale, device)).collect();
         let heads = match config.n_rkhs {
             Some(d) => {
-                let stages = heads::stages(&plan, &sizes(input))?;
-                Some(Heads::new(&plan, stages, d, config.heads_use_bn, device))
+                let views = sizes(input);
+                let stages = heads::stages(&plan, &views)?;
+                Some(Heads::new(&plan, stages, &views, d, config.heads_use_bn, device))
             }
             None => None,
         };

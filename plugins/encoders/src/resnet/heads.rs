@@ -3,7 +3,7 @@
 //!
 //! Shapes: C channels of the stage · D rkhs.
 
-use super::plan::Plan;
+use super::{plan::Plan, pooling::Pooling};
 use infomax_sdk::{
     Device, Error, Mode, Module, Names, Result, Tensor, named,
     nn::{BatchNorm, Conv2d, init},
@@ -47,29 +47,37 @@ pub fn parameters(c: i64, d: i64, use_bn: bool) -> i64 {
 }
 
 /// The heads of all maps.
-pub struct Heads(Vec<(usize, Head)>);
+pub struct Heads(Vec<MapHead>);
+
+/// A map's part: from which stage, averaged how, through what.
+struct MapHead {
+    stage: usize,
+    pooling: Pooling,
+    head: Head,
+}
 
 impl Heads {
-    pub fn new(plan: &Plan, stages: [usize; 3], d: i64, use_bn: bool, device: Device) -> Self {
-        let head = |stage| (stage, Head::new(plan.channels(stage), d, use_bn, device));
-        Self(stages.map(head).into())
+    /// Heads on stages for views of these sizes.
+    pub fn new(plan: &Plan, stages: [usize; 3], views: &[[i64; 2]], d: i64, use_bn: bool, device: Device) -> Self {
+        let of_map = |(stage, (_, side)): (usize, (&str, i64))| MapHead {
+            stage,
+            pooling: Pooling::new(side, views.iter().map(|&view| plan.stage_sizes(view)[stage]), device),
+            head: Head::new(plan.channels(stage), d, use_bn, device),
+        };
+        Self(stages.into_iter().zip(MAPS).map(of_map).collect())
     }
 
     /// r1, r5 and r7 of the stages' outputs.
     pub fn forward(&self, stages: &[Tensor], views: i64, mode: Mode) -> Vec<Tensor> {
-        let map = |(&(stage, ref head), (_, side)): (&(usize, Head), (&str, i64))| {
-            let x = &stages[stage];
-            let small = if x.size()[2..] == [side; 2] { x.clone() } else { x.adaptive_avg_pool2d(side) };
-            head.forward(&small, views, mode)
-        };
-        self.0.iter().zip(MAPS).map(map).collect()
+        let map = |part: &MapHead| part.head.forward(&part.pooling.forward(&stages[part.stage]), views, mode);
+        self.0.iter().map(map).collect()
     }
 }
 
 impl Module for Heads {
     fn name(&self, mut names: Names<'_>) {
-        for ((_, head), (name, _)) in self.0.iter().zip(MAPS) {
-            names.part(name, head);
+        for (part, (name, _)) in self.0.iter().zip(MAPS) {
+            names.part(name, &part.head);
         }
     }
 }

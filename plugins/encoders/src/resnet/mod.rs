@@ -5,5 +5,6 @@ mod block;
 mod encoder;
 mod heads;
 mod plan;
+mod pooling;
 
 pub use encoder::ResNet;

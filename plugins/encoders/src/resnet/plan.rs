@@ -79,13 +79,14 @@ impl Plan {
         self.stages.iter().map(&mut after).collect()
     }
 
-    /// Numbers that the backward pass needs, of one image: the output of each convolution and of its normalisation.
+    /// Numbers that the backward pass needs, of one image: the output of each convolution and of its normalisation, but for a
+    /// shortcut's, which is added to the block's and gone.
     pub fn activations(&self, image: [i64; 2]) -> i64 {
         let area = |[height, width]: [i64; 2]| height * width;
         let mut size = self.size_after_stem(image);
         let mut numbers = 2 * self.stem.o * area(self.stem.size_after(image));
         for block in self.stages.iter().flatten() {
-            numbers += block.downsample.map_or(0, |conv| 2 * conv.o * area(conv.size_after(size)));
+            numbers += block.downsample.map_or(0, |conv| conv.o * area(conv.size_after(size)));
             for conv in &block.convolutions {
                 size = conv.size_after(size);
                 numbers += 2 * conv.o * area(size);
