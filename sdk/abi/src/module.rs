@@ -10,7 +10,7 @@ use abi_stable::{
 };
 
 /// The boundary's version: the major must be equal, a minor only appends.
-pub const ABI_VERSION: [u32; 2] = [1, 2];
+pub const ABI_VERSION: [u32; 2] = [1, 1];
 
 /// The entry of a plugin library. Configs and requests are JSON objects.
 #[repr(C)]

@@ -13,7 +13,7 @@ use std::{
 /// The ELF section that holds the JSON.
 pub const SECTION: &str = ".infomax.manifest";
 /// The boundary's version: the major must be equal, a minor only appends.
-pub const ABI_VERSION: [u32; 2] = [1, 2];
+pub const ABI_VERSION: [u32; 2] = [1, 1];
 /// The file that [`Builder::write`] leaves in `OUT_DIR` and `export_plugin!` embeds.
 pub const FILE: &str = "infomax-manifest.json";
 
