@@ -3,6 +3,7 @@
 use super::{
     experiment::{ExperimentArguments, Trust},
     say,
+    selfcheck::parse_device,
 };
 use crate::{
     bench::{Measured, Peer, Shape, is_out_of_memory, matrix_rate, measure, precisions, shapes},
@@ -49,10 +50,6 @@ pub struct Bench {
     /// Write the results as JSON to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-fn parse_device(text: &str) -> Result<config::Device, String> {
-    config::Device::try_from(text.to_owned())
 }
 
 fn parse_precision(text: &str) -> Result<config::Precision, String> {

@@ -24,6 +24,9 @@ pub struct Selfcheck {
     /// Processes to compare with one
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..=64))]
     nproc: u16,
+    /// Leave out how fast steps are, and in how much memory
+    #[arg(long)]
+    no_throughput: bool,
     #[command(flatten)]
     trust: Trust,
     /// Write the results as JSON to this file too
@@ -34,7 +37,8 @@ pub struct Selfcheck {
     rank_of: Option<PathBuf>,
 }
 
-fn parse_device(text: &str) -> Result<config::Device, String> {
+/// A device of a command line.
+pub(super) fn parse_device(text: &str) -> Result<config::Device, String> {
     config::Device::try_from(text.to_owned())
 }
 
@@ -57,7 +61,8 @@ impl Selfcheck {
         let device = resolve_device(self.device, 0)?;
         let folder = std::env::temp_dir().join(format!("infomax-selfcheck-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
-        let options = Options { device, nproc: self.nproc.into(), folder: folder.clone() };
+        let options =
+            Options { device, nproc: self.nproc.into(), folder: folder.clone(), throughput: !self.no_throughput };
         say(&format!("device: {device:?}; differences and their bounds"));
         let checks = selfcheck::run(&registry, &options, &mut |check| say(&line(check)));
         let _ = fs::remove_dir_all(&folder);

@@ -24,6 +24,8 @@ pub struct Options {
     pub nproc: usize,
     /// For what the ranks leave.
     pub folder: PathBuf,
+    /// Whether to measure how fast steps are, too.
+    pub throughput: bool,
 }
 
 /// One thing that was checked.
@@ -96,6 +98,8 @@ pub fn run(registry: &Registry, options: &Options, tell: &mut dyn FnMut(&Check))
     for job in parity::jobs(options) {
         add(&job.name, parity::check(registry, options, &job));
     }
-    add("throughput", throughput::check(registry, options.device));
+    if options.throughput {
+        add("throughput", throughput::check(registry, options.device));
+    }
     Ok(checks)
 }

@@ -72,6 +72,18 @@ fn doctor_sees_both_devices() {
 }
 
 #[test]
+fn selfcheck_leaves_throughput_out_where_asked() {
+    if standin().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["selfcheck", "--device", "cuda", "--no-throughput"], On::Cuda);
+    let told = said(&output);
+    assert!(told.contains("amdim by rows") && !told.contains("images/s"), "{told}");
+    assert!(output.status.success() && told.contains("computes the right numbers"), "{told}");
+}
+
+#[test]
 fn a_study_takes_turns_on_the_devices() {
     if standin().is_none() {
         return;
