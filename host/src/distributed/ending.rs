@@ -87,7 +87,7 @@ impl Ending {
         Self { signals, watch: None }
     }
 
-    /// Of one among others, after `begun` updates; `is_over` says whether the run's time is over.
+    /// Of one among others, which has begun the first `begun` updates; `is_over` says whether the run's time is over.
     ///
     /// # Errors
     /// A store that is gone, in libtorch's words.

@@ -193,10 +193,20 @@ impl Data {
         Order::new(key, self.maker.stage.len() as u64, experiment.train.batch_size)
     }
 
-    /// This rank's rows of one step's batch, as the run has seen it.
-    pub(super) fn batch(&self, experiment: &Experiment, order: &Order, step: u64) -> Result<TrainBatch> {
+    /// How this rank's rows of a step's batch are made.
+    fn make(&self, experiment: &Experiment, order: &Arc<Order>) -> impl Fn(u64) -> Result<TrainBatch> + use<> {
+        let (maker, order, resident) = (self.maker.clone(), order.clone(), self.resident.clone());
         let key = Key::new(experiment.train.seed).purpose("augment");
-        self.maker.train(order, key, step, self.group.share(experiment.train.batch_size as usize))
+        let rows = self.group.share(experiment.train.batch_size as usize);
+        move |step| match &resident {
+            Some(resident) => maker.train_from(resident, &order, key, step, rows.clone()),
+            None => maker.train(&order, key, step, rows.clone()),
+        }
+    }
+
+    /// This rank's rows of one step's batch, once more.
+    pub(super) fn batch(&self, experiment: &Experiment, order: &Arc<Order>, step: u64) -> Result<TrainBatch> {
+        self.make(experiment, order)(step)
     }
 
     pub(super) fn batches(
@@ -205,15 +215,7 @@ impl Data {
         order: &Arc<Order>,
         steps: std::ops::Range<u64>,
     ) -> OrderedWorkers<TrainBatch> {
-        let (maker, order) = (self.maker.clone(), order.clone());
-        let key = Key::new(experiment.train.seed).purpose("augment");
-        let train = &experiment.train;
-        let rows = self.group.share(train.batch_size as usize);
-        let resident = self.resident.clone();
-        let make = move |step| match &resident {
-            Some(resident) => maker.train_from(resident, &order, key, step, rows.clone()),
-            None => maker.train(&order, key, step, rows.clone()),
-        };
+        let (train, make) = (&experiment.train, self.make(experiment, order));
         let deadline = Duration::from_secs(experiment.plugins.timeout_seconds);
         let workers = train.worker_count(self.cores);
         OrderedWorkers::start(Arc::new(make), steps, workers, train.prefetch.into(), deadline)

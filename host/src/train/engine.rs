@@ -186,7 +186,8 @@ impl Run<'_> {
         // Rank 0's clock is the run's.
         let (began, seconds) = (self.began, self.plan.seconds.filter(|_| self.group.leads()));
         let is_over = move || seconds.is_some_and(|planned| began.elapsed().as_secs_f64() >= planned);
-        let ending = Ending::among(place, signals, self.state.step, is_over);
+        // The loop begins one update without asking.
+        let ending = Ending::among(place, signals, self.state.step + 1, is_over);
         ending.map_err(|message| Error::exchange("agree on an end", message))
     }
 

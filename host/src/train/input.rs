@@ -38,11 +38,11 @@ pub enum Known {
 }
 
 impl Input {
-    /// Brings a batch to a device; a GPU is not waited for. `alone`: there are no other ranks.
+    /// Brings a batch to a device; a GPU is not waited for. `alone`: there are no other ranks. `alike`: all views have one size.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn of(batch: &TrainBatch, device: Device, alone: bool) -> Result<Self> {
+    pub fn of(batch: &TrainBatch, device: Device, alone: bool, alike: bool) -> Result<Self> {
         let known: Vec<i64> = (0..).zip(&batch.labels).filter(|(_, label)| **label >= 0).map(|(row, _)| row).collect();
         let all_known = known.len() == batch.labels.len();
         if !alone && batch.all_labelled && !all_known {
@@ -55,7 +55,6 @@ impl Input {
             Views::Bytes(views) => views.iter().map(Vec::as_slice).collect(),
             Views::Drawn(drawn) => vec![bytes_of(&drawn.numbers)],
         };
-        let alike = pieces.windows(2).all(|pair| pair[0].len() == pair[1].len());
         let joined = if alike { pieces.len() } else { 1 };
         pieces.extend([bytes_of(&batch.labels), bytes_of(&batch.indices)]);
         pieces.extend(by_rows.then(|| bytes_of(&known)));

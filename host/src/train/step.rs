@@ -156,7 +156,8 @@ impl Stepper {
     /// # Errors
     /// libtorch's message.
     pub fn bring(&self, batch: &TrainBatch, device: Device) -> Result<Input> {
-        Input::of(batch, device, self.group.size() == 1)
+        let alike = self.views.windows(2).all(|pair| pair[0] == pair[1]);
+        Input::of(batch, device, self.group.size() == 1, alike)
     }
 
     /// This rank's views of a batch, normalised: those that lie together by one pass over them.

@@ -98,6 +98,28 @@ fn values_that_are_read_late_are_the_same_ones() {
     );
 }
 
+/// The batch of a step that updated nothing is made again when that is heard of, also of images that stay on the device.
+#[test]
+fn the_batch_of_a_skipped_step_is_kept_as_the_run_saw_it() {
+    if standin().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("train.precision", "f16"),
+        ("train.loss_scale.initial", "1e9"),
+        ("train.loss_scale.floor", "1e9"),
+        ("train.max_skipped_steps_in_a_row", "2"),
+    ];
+    let kept = |name: &str, on_device: &str| {
+        let folder = folder.path().join(name);
+        let output = amdim("skipped", &settings).train(&folder, On::Cuda, 12, &[("dataset.on_device", on_device)]);
+        assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read(folder.join("runs/run/nonfinite-step-0.safetensors")).unwrap()
+    };
+    assert!(kept("read", "never") == kept("there", "always"), "the same views, labels and positions");
+}
+
 /// A run begun on one device goes on on the other as if nothing had been.
 #[test]
 fn a_run_goes_on_on_the_other_device() {
