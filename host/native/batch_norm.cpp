@@ -232,33 +232,14 @@ Tensor batch_norm_views(const Tensor& x, const OptionalTensor& weight, const Opt
                                momentum, eps, centred);
 }
 
-// Tensors one after the other along the first dimension; without a copy where they lie so in memory already.
-Tensor join(at::TensorList parts) {
-  TORCH_CHECK(!parts.empty(), "nothing to join");
-  const auto& first = parts[0];
-  bool adjacent = first.dim() > 0 && first.size(0) > 0;
-  for (size_t i = 0; i < parts.size() && adjacent; ++i) {
-    const auto& part = parts[i];
-    adjacent = part.is_alias_of(first) && part.sizes() == first.sizes() && part.strides() == first.strides() &&
-               part.scalar_type() == first.scalar_type() && !part.requires_grad() &&
-               part.storage_offset() == first.storage_offset() + static_cast<int64_t>(i) * first.size(0) * first.stride(0);
-  }
-  if (!adjacent) return at::cat(parts, 0);
-  auto sizes = first.sizes().vec();
-  sizes[0] *= static_cast<int64_t>(parts.size());
-  return first.as_strided(sizes, first.strides(), first.storage_offset());
-}
-
 }  // namespace
 
-// Operators that libtorch lacks, for plugins too.
-TORCH_LIBRARY(infomax, library) {
-  const auto implicit = [](auto function) { return torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, function); };
+// Of the host's own, for plugins too.
+TORCH_LIBRARY_FRAGMENT(infomax, library) {
   library.def(
       "batch_norm_views(Tensor x, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? running_var, "
       "int views, bool keep, float momentum, float eps, bool centred) -> Tensor",
-      implicit(TORCH_FN(batch_norm_views)));
-  library.def("join(Tensor[] parts) -> Tensor", implicit(TORCH_FN(join)));
+      torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(batch_norm_views)));
 }
 
 TORCH_LIBRARY_IMPL(aten, AutogradCPU, library) { library.impl("batch_norm", batch_norm); }
