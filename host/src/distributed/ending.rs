@@ -11,7 +11,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
-        mpsc::{RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -21,6 +21,9 @@ use std::{
 const POLL: Duration = Duration::from_millis(100);
 /// The same while others wait for the answer.
 const POLL_SOON: Duration = Duration::from_millis(10);
+/// How long the thread is waited for at the end. libtorch's store waits for an answer without a deadline: where the way to it is
+/// cut, TCP gives up after a quarter of an hour.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,8 +55,12 @@ pub struct Ending {
 
 struct Watch {
     shared: Arc<Shared>,
+    /// How long an answer of the others is waited for before they count as lost.
+    patience: Duration,
     /// Dropped to end the thread.
     goes_on: Option<Sender<()>>,
+    /// Closed by the thread's end.
+    gone: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,8 +76,8 @@ struct Shared {
 struct State {
     /// Updates begun.
     begun: u64,
-    /// Whether none may be begun for now.
-    held: bool,
+    /// Since when none may be begun.
+    held: Option<Instant>,
     /// After how many updates all end, and why.
     end: Option<(u64, Why)>,
 }
@@ -100,8 +107,11 @@ impl Ending {
         let store = Store::open(&place.host, place.port, false, place.timeout)?;
         let shared = Arc::new(Shared { state: Mutex::new(State { begun, ..State::default() }), ..Shared::default() });
         let (goes_on, ended) = channel::<()>();
+        let (here, gone) = channel::<()>();
+        let patience = place.timeout + GRACE;
         let (own, asked) = (shared.clone(), signals.clone());
         let body = move || {
+            let _here = here;
             let pause = |time| matches!(ended.recv_timeout(time), Err(RecvTimeoutError::Timeout));
             let look = Look { place, store, shared: &own, pause: &pause };
             if let Err(message) = look.until_an_end(&asked, &is_over) {
@@ -111,20 +121,27 @@ impl Ending {
             }
         };
         let thread = thread::Builder::new().name("ending".to_owned()).spawn(body).map_err(|error| error.to_string())?;
-        Ok(Self { signals, watch: Some(Watch { shared, goes_on: Some(goes_on), thread: Some(thread) }) })
+        Ok(Self {
+            signals,
+            watch: Some(Watch { shared, patience, goes_on: Some(goes_on), gone, thread: Some(thread) }),
+        })
     }
 
     /// Whether the run ends after `done` updates, and why; otherwise the next one is begun by this. Of several processes all get
     /// the same answer; one that is to wait for the others' word does.
     pub fn after(&self, done: u64) -> Option<Why> {
-        let Some(Watch { shared, .. }) = &self.watch else { return self.signals.asked().then_some(Why::Asked) };
+        let Some(Watch { shared, patience, .. }) = &self.watch else {
+            return self.signals.asked().then_some(Why::Asked);
+        };
         let mut state = shared.lock();
         loop {
             if let Some((end, why)) = state.end.filter(|(end, _)| done >= *end) {
                 debug_assert!(done == end, "nobody begins an update beyond the end");
                 return Some(why);
             }
-            if state.end.is_some() || !state.held || shared.lost.load(Ordering::Relaxed) {
+            let lost =
+                shared.lost.load(Ordering::Relaxed) || state.held.is_some_and(|since| since.elapsed() > *patience);
+            if state.end.is_some() || state.held.is_none() || lost {
                 state.begun = done + 1;
                 return None;
             }
@@ -136,7 +153,9 @@ impl Ending {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.goes_on = None;
-        if let Some(thread) = self.thread.take() {
+        if self.gone.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+            log::debug!("the store does not answer: the thread that asks it is left behind");
+        } else if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -177,7 +196,7 @@ impl Look<'_> {
     fn agree(&self, own: Why) -> Result<(), String> {
         let begun = {
             let mut state = self.shared.lock();
-            state.held = true;
+            state.held = Some(Instant::now());
             state.begun
         };
         let said = serde_json::to_vec(&(begun, own)).map_err(|error| error.to_string())?;
@@ -209,6 +228,10 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+    };
 
     fn places(size: usize) -> (Store, Vec<Meetingplace>) {
         let (store, port) = Store::serve(None, Duration::from_secs(10)).unwrap();
@@ -260,6 +283,74 @@ mod tests {
     fn several_that_ask_at_once_are_one_request() {
         let ends = ended(|_, done| done >= 10);
         assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+    }
+
+    /// Passes bytes on to the store until it is told to fall silent, as a cut cable does: nobody is told.
+    fn cable(to: u16, cut: Arc<AtomicBool>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let near = listener.accept().unwrap().0;
+            let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let pass = |mut from: TcpStream, mut to: TcpStream| {
+                let cut = cut.clone();
+                thread::spawn(move || {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes) {
+                        if !cut.load(Ordering::Relaxed) && to.write_all(&bytes[..count]).is_err() {
+                            return;
+                        }
+                    }
+                })
+            };
+            let both = [pass(near.try_clone().unwrap(), far.try_clone().unwrap()), pass(far, near)];
+            both.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+        port
+    }
+
+    #[test]
+    fn a_store_that_falls_silent_is_not_waited_for() {
+        let (_store, mut places) = places(2);
+        let mut place = places.remove(0);
+        let cut = Arc::new(AtomicBool::new(false));
+        place.port = cable(place.port, cut.clone());
+        let ending = Ending::among(place, Signals::default(), 0, || false).unwrap();
+        assert_eq!(ending.after(0), None);
+        cut.store(true, Ordering::Relaxed);
+        thread::sleep(3 * POLL);
+        let (said, heard) = channel();
+        thread::spawn(move || {
+            drop(ending);
+            said.send(()).unwrap();
+        });
+        heard.recv_timeout(Duration::from_secs(30)).expect("the end waits for the store");
+    }
+
+    #[test]
+    fn a_store_that_falls_silent_while_the_end_is_agreed_holds_nobody_for_good() {
+        let (_store, mut places) = places(2);
+        let mut place = places.remove(0);
+        place.timeout = Duration::from_secs(1);
+        let cut = Arc::new(AtomicBool::new(false));
+        place.port = cable(place.port, cut.clone());
+        let ending = Ending::among(place, Signals::default(), 0, || true).unwrap();
+        let (said, heard) = channel();
+        thread::spawn(move || {
+            for done in 0..300 {
+                thread::sleep(Duration::from_millis(1));
+                let began = Instant::now();
+                assert_eq!(ending.after(done), None);
+                said.send(began.elapsed()).unwrap();
+            }
+        });
+        thread::sleep(POLL);
+        cut.store(true, Ordering::Relaxed);
+        let mut waits = Vec::new();
+        while waits.len() < 300 {
+            waits.push(heard.recv_timeout(Duration::from_secs(30)).expect("the agreement waits for the store"));
+        }
+        assert!(waits.iter().any(|wait| *wait > POLL), "nothing was held: {waits:?}");
     }
 
     #[test]
