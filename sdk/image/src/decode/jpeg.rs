@@ -1,113 +1,187 @@
-//! JPEG through libjpeg-turbo's descendant mozjpeg: the same pixels as Pillow's, bit for bit. What libjpeg only warns of
-//! (data that end early, codes that don't exist) is an error here, and so is a file without its end marker.
+//! JPEG with the same pixels as Pillow's, bit for bit.
+//!
+//! [`plain`] decodes files of the usual kind; whatever is not, or is not in order, is [`library`]'s, which also says what is wrong.
 
-use super::{DecodeOptions, Decoded, Format, orientation, structure};
+mod library;
+#[cfg(target_arch = "x86_64")]
+mod plain;
+
+use super::{DecodeOptions, Decoded, structure};
 use crate::DecodeError;
-use mozjpeg::{Decompress, Marker};
-use mozjpeg_sys::{jpeg_common_struct, jpeg_error_mgr, jpeg_std_error};
-use std::{
-    any::Any,
-    mem,
-    os::raw::c_int,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-};
 
-/// Warnings about bytes between segments: no pixel depends on those.
-const HARMLESS: [&str; 4] = ["extraneous bytes", "Adobe", "JFIF", "Invalid SOS parameters"];
+pub(super) use library::cmyk_to_rgb;
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(decoded) = plain::decode(bytes, options) {
+        return Ok(decoded);
+    }
     structure::jpeg_ends(bytes)?;
-    // libjpeg reports errors by unwinding out of its callbacks.
-    catch_unwind(AssertUnwindSafe(|| decompress(bytes, options)))
-        .unwrap_or_else(|payload| Err(damaged(&reason(&*payload))))
+    library::decode(bytes, options)
 }
 
-fn decompress(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
-    let io = |error: std::io::Error| damaged(&error.to_string());
-    let markers: &[Marker] = if options.apply_orientation { &[Marker::APP(1)] } else { &[] };
-    let mut decoder = Decompress::with_markers(markers).with_err(strict_errors()).from_mem(bytes).map_err(io)?;
-    let (width, height) = decoder.size();
-    let (width, height) = (width as u32, height as u32); // 16 bits in the header
-    options.limits.check(Format::Jpeg, width, height)?;
-    if let Some(least) = options.short_side {
-        decoder.scale(eighths(width.min(height), least));
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use mozjpeg::{ColorSpace, Compress};
+    use std::{env, fs, path::PathBuf};
+
+    /// Colours that change slowly, with noise of some strength.
+    fn image(width: usize, height: usize, noise: u32) -> Vec<u8> {
+        let mut state = (width * 31 + height) as u32;
+        let mut pixels = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                for colour in 0..3 {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // Numerical Recipes
+                    let smooth = 128.0 + 100.0 * ((x * (colour + 1) + 2 * y) as f32 / 17.0).sin();
+                    let value = smooth + (state >> 24) as f32 * noise as f32 / 256.0 - noise as f32 / 2.0;
+                    pixels.push(value.clamp(0.0, 255.0) as u8);
+                }
+            }
+        }
+        pixels
     }
-    let exif = decoder.markers().find_map(|marker| marker.data.strip_prefix(b"Exif\0\0").map(<[u8]>::to_vec));
-    let inks = decoder.components().len() == 4;
-    let mut started =
-        if inks { decoder.to_colorspace(mozjpeg::ColorSpace::JCS_CMYK) } else { decoder.rgb() }.map_err(io)?;
-    let (width, height) = (started.width() as u32, started.height() as u32);
-    let mut pixels: Vec<u8> = started.read_scanlines().map_err(io)?;
-    started.finish().map_err(io)?;
-    if inks {
-        pixels = pixels.chunks_exact(4).flat_map(cmyk_to_rgb).collect();
+
+    fn file(size: [usize; 2], coarse: bool, gray: bool, quality: f32, noise: u32) -> Vec<u8> {
+        let pixels = image(size[0], size[1], noise);
+        let mut file = Compress::new(if gray { ColorSpace::JCS_GRAYSCALE } else { ColorSpace::JCS_RGB });
+        file.set_size(size[0], size[1]);
+        file.set_quality(quality);
+        file.set_optimize_scans(false);
+        file.set_fastest_defaults();
+        if !gray {
+            let size = if coarse { (2, 2) } else { (1, 1) };
+            file.set_chroma_sampling_pixel_sizes(size, size);
+        }
+        let mut file = file.start_compress(Vec::new()).unwrap();
+        let pixels = if gray { pixels.into_iter().step_by(3).collect() } else { pixels };
+        file.write_scanlines(&pixels).unwrap();
+        file.finish().unwrap()
     }
-    let decoded = Decoded { width, height, pixels, format: Format::Jpeg, was_animated: false, was_gray16: false };
-    Ok(match exif {
-        Some(exif) => orientation::apply(decoded, &exif),
-        None => decoded,
-    })
-}
 
-/// The smallest of 1, 2, 4 and 8 eighths that keeps the short side.
-fn eighths(side: u32, least: u32) -> u8 {
-    [1u8, 2, 4].into_iter().find(|&eighths| (side * u32::from(eighths)).div_ceil(8) >= least).unwrap_or(8)
-}
+    fn both(bytes: &[u8], short_side: Option<u32>) -> (Option<Decoded>, Decoded) {
+        let options = DecodeOptions { short_side, ..DecodeOptions::default() };
+        (plain::decode(bytes, &options), library::decode(bytes, &options).unwrap())
+    }
 
-/// Pillow's `cmyk2rgb` of inks that are stored inverted, as Adobe does.
-pub(super) fn cmyk_to_rgb(inks: &[u8]) -> [u8; 3] {
-    let white = u32::from(inks[3]);
-    [0, 1, 2].map(|ink| {
-        let product = (255 - u32::from(inks[ink])) * white + 128;
-        (white - (((product >> 8) + product) >> 8)) as u8
-    })
-}
+    fn has_it() -> bool {
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
+        if !has {
+            eprintln!("SKIPPED: no AVX2");
+        }
+        has
+    }
 
-fn damaged(reason: &str) -> DecodeError {
-    DecodeError::Damaged { format: Format::Jpeg, reason: reason.to_owned(), offset: None }
-}
-
-fn reason(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("the decoder gave up").to_owned()
-}
-
-fn strict_errors() -> jpeg_error_mgr {
-    // SAFETY: the struct holds integers and optional functions, so zeros are valid; `jpeg_std_error` fills it in.
-    let mut errors = unsafe {
-        let mut errors: jpeg_error_mgr = mem::zeroed();
-        jpeg_std_error(&mut errors);
-        errors
-    };
-    errors.error_exit = Some(fail);
-    errors.emit_message = Some(warn);
-    errors
-}
-
-extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
-    resume_unwind(Box::new(message(decoder))); // no panic: the hook stays silent
-}
-
-extern "C-unwind" fn warn(decoder: &mut jpeg_common_struct, level: c_int) {
-    if level < 0 {
-        let message = message(decoder);
-        if !HARMLESS.iter().any(|harmless| message.contains(harmless)) {
-            resume_unwind(Box::new(message));
+    #[test]
+    fn pixels_are_the_librarys_whatever_the_size() {
+        if !has_it() {
+            return;
+        }
+        let sizes =
+            [[1, 1], [3, 5], [8, 8], [9, 7], [15, 17], [16, 16], [31, 33], [64, 48], [125, 93], [500, 3], [6, 301]];
+        for size in sizes {
+            for (coarse, gray) in [(false, false), (true, false), (false, true)] {
+                for (quality, noise) in [(95.0, 20), (75.0, 60), (30.0, 120), (100.0, 8)] {
+                    let bytes = file(size, coarse, gray, quality, noise);
+                    for short_side in [None, Some((size[0].min(size[1]) / 2).max(1) as u32)] {
+                        let (plain, library) = both(&bytes, short_side);
+                        let eighths =
+                            short_side.map_or(8, |least| library::eighths(size[0].min(size[1]) as u32, least));
+                        let is_narrow = coarse && size[0] <= 4 && eighths == 8; // libjpeg does not interpolate so few
+                        let is_left = is_narrow || eighths < 4;
+                        assert_eq!(plain.is_none(), is_left, "{size:?}, coarse {coarse}, gray {gray}, {short_side:?}");
+                        if let Some(plain) = plain {
+                            assert_eq!([plain.width, plain.height], [library.width, library.height]);
+                            assert!(
+                                plain == library,
+                                "{size:?}, coarse {coarse}, gray {gray}, {quality}, {short_side:?}"
+                            );
+                        }
+                    }
+                }
+            }
         }
     }
-}
 
-fn message(decoder: &mut jpeg_common_struct) -> String {
-    type Writer = unsafe extern "C-unwind" fn(&mut jpeg_common_struct, &mut [u8; 80]);
-    // SAFETY: libjpeg hands over a decoder whose error manager is the one set above.
-    let writer = unsafe { decoder.err.as_ref() }.and_then(|errors| errors.format_message);
-    let Some(writer) = writer else { return "damaged data".to_owned() };
-    let mut buffer = [0u8; 80]; // JMSG_LENGTH_MAX
-    // SAFETY: the C function writes at most 80 bytes into the buffer; only the declared mutability differs.
-    unsafe {
-        let writer: Writer = mem::transmute(writer);
-        writer(decoder, &mut buffer);
+    #[test]
+    fn files_of_the_usual_kind_need_no_library() {
+        if !has_it() {
+            return;
+        }
+        for (name, is_plain) in [
+            ("baseline.jpg", true),
+            ("subsampled.jpg", true),
+            ("restarts.jpg", true),
+            ("gray.jpg", true),
+            ("progressive.jpg", false),
+            ("arithmetic.jpg", false),
+            ("cmyk.jpg", false),
+        ] {
+            let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", name].iter().collect();
+            let (plain, library) = both(&fs::read(path).unwrap(), None);
+            assert_eq!(plain.is_some(), is_plain, "{name}");
+            assert!(plain.is_none_or(|plain| plain == library), "{name}");
+        }
     }
-    let text = buffer.split(|&byte| byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).trim_start_matches("Corrupt JPEG data: ").to_owned()
+
+    #[test]
+    fn blocks_that_no_photograph_has_are_left_to_the_library() {
+        let noise: Vec<u8> = file([64, 64], false, true, 100.0, 4_000);
+        let (plain, _) = both(&noise, None);
+        assert!(plain.is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_changed_anywhere_is_never_other_pixels() {
+        if !has_it() {
+            return;
+        }
+        let sound = file([40, 24], true, false, 80.0, 40);
+        let options = DecodeOptions::default();
+        let mut taken = 0;
+        for at in 2..sound.len() {
+            assert!(plain::decode(&sound[..at], &options).is_none(), "cut at {at}");
+            for flip in [1, 0x80, 0xFF] {
+                let mut bytes = sound.clone();
+                bytes[at] ^= flip;
+                if let Some(plain) = plain::decode(&bytes, &options) {
+                    taken += 1;
+                    let library =
+                        library::decode(&bytes, &options).unwrap_or_else(|error| panic!("{at} {flip}: {error}"));
+                    assert!(plain == library, "byte {at} changed by {flip}");
+                }
+            }
+        }
+        assert!(taken > 100, "{taken} changed files were decoded");
+    }
+
+    #[test]
+    fn photographs_are_the_librarys_to_the_bit() {
+        let shared = env::var_os("INFOMAX_SHARED").map(PathBuf::from);
+        let folder = shared.map(|shared| shared.join("data/cifar10")).filter(|folder| folder.is_dir());
+        let Some(folder) = env::var_os("INFOMAX_BENCH_IMAGES").map(PathBuf::from).or(folder).filter(|_| has_it())
+        else {
+            eprintln!("SKIPPED: no photographs: set INFOMAX_SHARED or INFOMAX_BENCH_IMAGES");
+            return;
+        };
+        let (mut folders, mut count, mut plain_ones) = (vec![folder], 0, 0);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let (Ok(bytes @ [0xFF, 0xD8, ..]), true) = (fs::read(&path).as_deref(), count < 600) {
+                    count += 1;
+                    for short_side in [None, Some(100)] {
+                        let (plain, library) = both(bytes, short_side);
+                        plain_ones += usize::from(plain.is_some());
+                        assert!(plain.is_none_or(|plain| plain == library), "{}", path.display());
+                    }
+                }
+            }
+        }
+        println!("{plain_ones} of {} decoded without the library", 2 * count);
+        assert!(plain_ones > count);
+    }
 }
