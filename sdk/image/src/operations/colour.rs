@@ -22,21 +22,34 @@ pub fn contrast(pixels: &mut [u8], factor: f32) {
     if factor == 1.0 || pixels.is_empty() {
         return;
     }
-    let sum: u64 = pixels.chunks_exact(3).map(|p| u64::from(luma(p[0], p[1], p[2]))).sum();
-    let mean = (sum as f64 / (pixels.len() / 3) as f64 + 0.5) as u8;
+    let mean = (luma_sum(pixels) as f64 / (pixels.len() / 3) as f64 + 0.5) as u8;
     blend_with(pixels, mean, factor);
+}
+
+fn luma_sum(pixels: &[u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 was detected.
+        return unsafe { wide::luma_sum(pixels) };
+    }
+    luma_sum_any(pixels)
+}
+
+fn luma_sum_any(pixels: &[u8]) -> u64 {
+    pixels.chunks_exact(3).map(|p| u64::from(luma(p[0], p[1], p[2]))).sum()
 }
 
 fn blend_with(pixels: &mut [u8], from: u8, factor: f32) {
     if factor == 1.0 {
         return;
     }
-    if pixels.len() < 1024 {
-        pixels.iter_mut().for_each(|value| *value = blend(from, *value, factor));
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 was detected.
+        unsafe { wide::blend_with(pixels, from, factor) };
         return;
     }
-    let table: [u8; 256] = std::array::from_fn(|value| blend(from, value as u8, factor));
-    pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+    pixels.iter_mut().for_each(|value| *value = blend(from, *value, factor));
 }
 
 /// `ImageEnhance.Color`: 0 is gray, 1 the image.
@@ -47,38 +60,14 @@ pub fn saturation(pixels: &mut [u8], factor: f32) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: AVX2 was detected.
-        unsafe { saturation_avx2(pixels, factor) };
+        unsafe { wide::saturation(pixels, factor) };
         return;
     }
     saturation_any(pixels, factor);
 }
 
-/// The same code for wider registers.
-///
-/// # Safety
-/// The processor has AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn saturation_avx2(pixels: &mut [u8], factor: f32) {
-    saturation_any(pixels, factor);
-}
-
-const BLOCK: usize = 32; // pixels whose gray is spread first, so that the blending runs over bytes
-
-#[inline(always)]
 fn saturation_any(pixels: &mut [u8], factor: f32) {
-    let mut blocks = pixels.chunks_exact_mut(BLOCK * 3);
-    for block in &mut blocks {
-        let mut gray = [0; BLOCK * 3];
-        for (gray, pixel) in gray.chunks_exact_mut(3).zip(block.chunks_exact(3)) {
-            gray.fill(luma(pixel[0], pixel[1], pixel[2]));
-        }
-        for (value, gray) in block.iter_mut().zip(gray) {
-            let blended = f32::from(gray) + factor * (f32::from(*value) - f32::from(gray));
-            *value = blended.clamp(0.0, 255.0) as i32 as u8;
-        }
-    }
-    for pixel in blocks.into_remainder().chunks_exact_mut(3) {
+    for pixel in pixels.chunks_exact_mut(3) {
         let gray = luma(pixel[0], pixel[1], pixel[2]);
         for value in pixel {
             *value = blend(gray, *value, factor);
@@ -88,8 +77,112 @@ fn saturation_any(pixels: &mut [u8], factor: f32) {
 
 /// Gray in all three channels.
 pub fn grayscale(pixels: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 was detected.
+        unsafe { wide::grayscale(pixels) };
+        return;
+    }
+    grayscale_any(pixels);
+}
+
+fn grayscale_any(pixels: &mut [u8]) {
     for pixel in pixels.chunks_exact_mut(3) {
         pixel.fill(luma(pixel[0], pixel[1], pixel[2]));
+    }
+}
+
+/// The same for sixteen pixels at once, and what is left by the functions above.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    #![allow(unused_unsafe, reason = "functions of the same features are safe to call from Rust 1.86 on")]
+
+    use super::{
+        super::lanes::{BYTES, Colours, PIXELS, colours, pixels as pixels_of},
+        blend, grayscale_any, luma, luma_sum_any, saturation_any,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn lumas([red, green, blue]: &Colours<u8>) -> [u8; PIXELS] {
+        let mut lumas = [0; PIXELS];
+        for at in 0..PIXELS {
+            lumas[at] = luma(red[at], green[at], blue[at]);
+        }
+        lumas
+    }
+
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn luma_sum(pixels: &[u8]) -> u64 {
+        let (blocks, rest) = pixels.split_at(pixels.len() / BYTES * BYTES);
+        let mut sum = luma_sum_any(rest);
+        for block in blocks.chunks_exact(BYTES) {
+            // SAFETY: AVX2 is there (the caller).
+            let lumas = unsafe { lumas(&colours(block.try_into().expect("a block"))) };
+            sum += u64::from(lumas.iter().map(|&luma| u32::from(luma)).sum::<u32>());
+        }
+        sum
+    }
+
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn blend_with(pixels: &mut [u8], from: u8, factor: f32) {
+        let mut blocks = pixels.chunks_exact_mut(BYTES);
+        for block in &mut blocks {
+            for value in block {
+                *value = blended(from, *value, factor);
+            }
+        }
+        blocks.into_remainder().iter_mut().for_each(|value| *value = blend(from, *value, factor));
+    }
+
+    /// [`blend`] as one conversion, which vectors have.
+    #[inline(always)]
+    fn blended(from: u8, to: u8, factor: f32) -> u8 {
+        let value = f32::from(from) + factor * (f32::from(to) - f32::from(from));
+        // SAFETY: a number within 0 and 255; one that is none is clamped to 0 by `max`.
+        unsafe { value.max(0.0).min(255.0).to_int_unchecked::<i32>() as u8 }
+    }
+
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn saturation(pixels: &mut [u8], factor: f32) {
+        let mut blocks = pixels.chunks_exact_mut(BYTES);
+        for block in &mut blocks {
+            let block: &mut [u8; BYTES] = block.try_into().expect("a block");
+            // SAFETY: AVX2 is there (the caller).
+            unsafe {
+                let mut by_colour = colours(block);
+                let gray = lumas(&by_colour);
+                for colour in &mut by_colour {
+                    for (value, gray) in colour.iter_mut().zip(gray) {
+                        *value = blended(gray, *value, factor);
+                    }
+                }
+                pixels_of(&by_colour, block);
+            }
+        }
+        saturation_any(blocks.into_remainder(), factor);
+    }
+
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn grayscale(pixels: &mut [u8]) {
+        let mut blocks = pixels.chunks_exact_mut(BYTES);
+        for block in &mut blocks {
+            let block: &mut [u8; BYTES] = block.try_into().expect("a block");
+            // SAFETY: AVX2 is there (the caller).
+            unsafe {
+                let gray = lumas(&colours(block));
+                pixels_of(&[gray; 3], block);
+            }
+        }
+        grayscale_any(blocks.into_remainder());
     }
 }
 
@@ -109,6 +202,28 @@ mod tests {
             let mut changed = image.clone();
             operation(&mut changed, 1.0);
             assert_eq!(changed, image);
+        }
+    }
+
+    #[test]
+    fn sixteen_pixels_at_once_are_the_same() {
+        let noise: Vec<u8> = (0..(200 * 3u32)).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        assert_eq!(luma_sum(&noise), luma_sum_any(&noise));
+        let (mut fast, mut plain) = (noise.clone(), noise.clone());
+        grayscale(&mut fast);
+        grayscale_any(&mut plain);
+        assert_eq!(fast, plain);
+        for factor in [0.0, 0.3, 0.6, 0.999, 1.001, 1.4, 3.7, -1.0, f32::NAN, f32::INFINITY] {
+            let (mut fast, mut plain) = (noise.clone(), noise.clone());
+            saturation(&mut fast, factor);
+            saturation_any(&mut plain, factor);
+            assert_eq!(fast, plain, "{factor}");
+            for from in [0, 17, 128, 255] {
+                let mut fast: Vec<u8> = (0..=255).collect();
+                blend_with(&mut fast, from, factor);
+                let plain: Vec<u8> = (0..=255).map(|to| blend(from, to, factor)).collect();
+                assert_eq!(fast, plain, "{from} {factor}");
+            }
         }
     }
 

@@ -7,6 +7,16 @@ use std::sync::OnceLock;
 /// way to HSV and back happens even at 0.
 pub fn hue(pixels: &mut [u8], factor: f64) {
     let shift = hue_shift(factor);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 was detected.
+        let rest = unsafe { wide::shifted(pixels, shift) };
+        return shifted(rest, shift);
+    }
+    shifted(pixels, shift);
+}
+
+fn shifted(pixels: &mut [u8], shift: u8) {
     let tables = Tables::get();
     for pixel in pixels.chunks_exact_mut(3) {
         let [h, s, v] = tables.hsv([pixel[0], pixel[1], pixel[2]]);
@@ -27,6 +37,107 @@ pub fn to_hsv(rgb: [u8; 3]) -> [u8; 3] {
 /// Red, green and blue of hue, saturation and value.
 pub fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
     Tables::get().rgb(h, s, v)
+}
+
+/// Pillow's formulas for eight pixels at once: what is looked up in tables above is computed here, in single precision throughout.
+/// That rounds otherwise than Pillow's mixture in between, but never to another byte: tests compare every colour and every hue.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    #![allow(unused_unsafe, reason = "intrinsics are unsafe up to Rust 1.86")]
+
+    use super::super::lanes::{BYTES, colours, pixels as pixels_of};
+    use std::arch::x86_64::*;
+
+    /// Shifts the pixels but for those that fill no block, which it returns.
+    ///
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn shifted(pixels: &mut [u8], shift: u8) -> &mut [u8] {
+        let mut blocks = pixels.chunks_exact_mut(BYTES);
+        for block in &mut blocks {
+            let block: &mut [u8; BYTES] = block.try_into().expect("a block");
+            // SAFETY: loads and stores of 8 bytes within 16; the rest are registers, and AVX2 is there (the caller).
+            unsafe {
+                let mut by_colour = colours(block);
+                for half in [0, 8] {
+                    let load =
+                        |colour: &[u8; 16]| _mm256_cvtepu8_epi32(_mm_loadl_epi64(colour.as_ptr().add(half).cast()));
+                    let [red, green, blue] = &by_colour;
+                    let done = eight([load(red), load(green), load(blue)], shift);
+                    for (colour, done) in by_colour.iter_mut().zip(done) {
+                        let (low, high) = (_mm256_castsi256_si128(done), _mm256_extracti128_si256::<1>(done));
+                        let words = _mm_packus_epi32(low, high);
+                        _mm_storel_epi64(colour.as_mut_ptr().add(half).cast(), _mm_packus_epi16(words, words));
+                    }
+                }
+                pixels_of(&by_colour, block);
+            }
+        }
+        blocks.into_remainder()
+    }
+
+    /// Red, green and blue of eight pixels whose hue is shifted.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn eight([r, g, b]: [__m256i; 3], shift: u8) -> [__m256i; 3] {
+        // SAFETY: registers only; AVX2 is there (the callers).
+        unsafe {
+            let number = |value| _mm256_set1_ps(value);
+            let (one, full) = (number(1.0), number(255.0));
+            let single = |whole| _mm256_cvtepi32_ps(whole);
+            let bytes = |share| _mm256_cvttps_epi32(_mm256_mul_ps(share, full));
+
+            let value = _mm256_max_epi32(r, _mm256_max_epi32(g, b));
+            let smallest = _mm256_min_epi32(r, _mm256_min_epi32(g, b));
+            let sum = _mm256_add_epi32(r, _mm256_add_epi32(g, b));
+            let middle = _mm256_sub_epi32(_mm256_sub_epi32(sum, value), smallest);
+            let spread = single(_mm256_sub_epi32(value, smallest));
+            let distance = single(_mm256_sub_epi32(value, middle));
+            let middle = _mm256_div_ps(distance, _mm256_max_ps(spread, one)); // largest: 0, smallest: 1
+            // As Pillow asks: red first, then green, then blue.
+            let (is_r, is_g) = (_mm256_cmpeq_epi32(r, value), _mm256_cmpeq_epi32(g, value));
+            let pick = |red, green, blue| _mm256_blendv_epi8(_mm256_blendv_epi8(blue, green, is_g), red, is_r);
+            let base = single(pick(_mm256_setzero_si256(), _mm256_set1_epi32(2), _mm256_set1_epi32(4)));
+            // Towards the next colour where the one behind is the smallest, otherwise back.
+            let is_on = _mm256_castsi256_ps(_mm256_cmpeq_epi32(pick(b, r, g), smallest));
+            let whole = _mm256_add_ps(base, _mm256_blendv_ps(number(-1.0), one, is_on));
+            let turn = _mm256_blendv_ps(_mm256_add_ps(whole, middle), _mm256_sub_ps(whole, middle), is_on);
+            let turn = _mm256_div_ps(turn, number(6.0));
+            let is_negative = _mm256_castps_si256(turn);
+            let around = _mm256_and_ps(_mm256_castsi256_ps(_mm256_srai_epi32::<31>(is_negative)), one);
+            let hue = bytes(_mm256_add_ps(turn, around));
+            let saturation = bytes(_mm256_div_ps(spread, _mm256_max_ps(single(value), one)));
+
+            let hue = _mm256_and_si256(_mm256_add_epi32(hue, _mm256_set1_epi32(shift.into())), _mm256_set1_epi32(255));
+            let sixfold = _mm256_mul_ps(single(hue), number(6.0));
+            let sector = _mm256_floor_ps(_mm256_mul_ps(sixfold, number(1.0 / 255.0)));
+            let position = _mm256_div_ps(_mm256_sub_ps(sixfold, _mm256_mul_ps(sector, full)), full);
+            let fraction = _mm256_div_ps(single(saturation), full);
+            let v = single(value);
+            let rounded = |share| {
+                let left = _mm256_mul_ps(v, _mm256_sub_ps(one, share));
+                _mm256_cvttps_epi32(_mm256_add_ps(left, number(0.5)))
+            };
+            let p = rounded(fraction);
+            let q = rounded(_mm256_mul_ps(fraction, position));
+            let t = rounded(_mm256_mul_ps(fraction, _mm256_sub_ps(one, position)));
+
+            let sector = _mm256_cvttps_epi32(sector);
+            let is_in = |number| _mm256_cmpeq_epi32(sector, _mm256_set1_epi32(number));
+            let sectors = [is_in(1), is_in(2), is_in(3), is_in(4), is_in(5)];
+            // The sixth sector is the first again.
+            let pick = |first, others: [__m256i; 5]| {
+                let mut picked = first;
+                for at in 0..5 {
+                    picked = _mm256_blendv_epi8(picked, others[at], sectors[at]);
+                }
+                picked
+            };
+            let v = value;
+            [pick(v, [q, p, p, t, v]), pick(t, [v, v, q, p, p]), pick(p, [p, t, v, v, q])]
+        }
+    }
 }
 
 struct Tables {
@@ -160,6 +271,18 @@ mod tests {
                     assert_eq!(tables.hsv([r, g, b]), pillow_hsv([r, g, b]), "{r} {g} {b}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sixteen_pixels_at_once_are_the_same() {
+        let step = if cfg!(debug_assertions) { 5 } else { 1 };
+        for (r, shift) in (0..=255).step_by(step).zip((0..=255u8).cycle().step_by(7)) {
+            let mut fast: Vec<u8> = (0..=255).flat_map(|g| (0..=255).flat_map(move |b| [r, g, b])).collect();
+            let mut plain = fast.clone();
+            hue(&mut fast, f64::from(shift) / 255.0 + 1e-9);
+            shifted(&mut plain, hue_shift(f64::from(shift) / 255.0 + 1e-9));
+            assert!(fast == plain, "red {r}, shifted by {shift}");
         }
     }
 

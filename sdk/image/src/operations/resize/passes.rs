@@ -11,19 +11,33 @@ fn clip(sum: i32) -> u8 {
 
 /// Fills the rows of `out`, one from each row of `source`, whose rows begin at input column `first`.
 pub(super) fn horizontal(source: &[u8], stride: usize, taps: &Taps, first: usize, out: &mut [u8]) {
-    let rows = out.chunks_exact_mut(taps.ranges.len() * 3).enumerate();
+    let row_bytes = taps.ranges.len() * 3;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        let halves = super::avx2::Halves::new(taps);
-        for (row, out) in rows {
-            let row = &source[row * stride..];
-            // SAFETY: AVX2 was detected.
-            let done = unsafe { super::avx2::row(row, taps, &halves, first, out) };
-            horizontal_row(row, taps, first, done, out);
+        use super::avx2::{Halves, ROWS, rows};
+        let halves = Halves::new(taps);
+        for (block, out) in out.chunks_mut(ROWS * row_bytes).enumerate() {
+            let input = |row: usize| &source[(block * ROWS + row) * stride..];
+            let count = out.len() / row_bytes;
+            let done = if count == ROWS {
+                let (upper, lower) = out.split_at_mut(2 * row_bytes);
+                let ((a, b), (c, d)) = (upper.split_at_mut(row_bytes), lower.split_at_mut(row_bytes));
+                // SAFETY: AVX2 was detected.
+                unsafe { rows([0, 1, 2, 3].map(input), taps, &halves, first, &mut [a, b, c, d]) }
+            } else {
+                let each = out.chunks_exact_mut(row_bytes).enumerate();
+                // SAFETY: AVX2 was detected.
+                each.map(|(row, out)| unsafe { rows([input(row)], taps, &halves, first, &mut [out]) })
+                    .min()
+                    .unwrap_or(0)
+            };
+            for (row, out) in out.chunks_exact_mut(row_bytes).enumerate() {
+                horizontal_row(input(row), taps, first, done, out);
+            }
         }
         return;
     }
-    for (row, out) in rows {
+    for (row, out) in out.chunks_exact_mut(row_bytes).enumerate() {
         horizontal_row(&source[row * stride..], taps, first, 0, out);
     }
 }
