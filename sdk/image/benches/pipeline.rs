@@ -39,20 +39,24 @@ fn pipeline(criterion: &mut Criterion) {
         bench.iter(|| files.iter().for_each(|bytes| drop(black_box(decode(bytes, &options)))));
     });
     let mut view = Rgb8::new(128, 128);
-    group.bench_function("decode, two views of 128, jitter", |bench| {
-        bench.iter(|| {
-            for bytes in &files {
-                let image = decode(bytes, &options).expect("a sound file");
-                for _ in 0..2 {
-                    let (width, height) = (image.width * 4 / 5, image.height * 4 / 5);
-                    let region = ops::Region { left: image.width / 10, top: image.height / 10, width, height };
-                    ops::resized_crop(image.as_ref(), region, &mut view.as_mut());
-                    jitter(&mut view.pixels);
-                    black_box(&view);
+    // Scaled: as small as the short side allows.
+    for (name, short_side) in [("decode, two views of 128, jitter", None), ("the same, scaled", Some(144))] {
+        let options = DecodeOptions { short_side, ..options };
+        group.bench_function(name, |bench| {
+            bench.iter(|| {
+                for bytes in &files {
+                    let image = decode(bytes, &options).expect("a sound file");
+                    for _ in 0..2 {
+                        let (width, height) = (image.width * 4 / 5, image.height * 4 / 5);
+                        let region = ops::Region { left: image.width / 10, top: image.height / 10, width, height };
+                        ops::resized_crop(image.as_ref(), region, &mut view.as_mut());
+                        jitter(&mut view.pixels);
+                        black_box(&view);
+                    }
                 }
-            }
+            });
         });
-    });
+    }
     group.finish();
 
     let mut group = criterion.benchmark_group("parts");
