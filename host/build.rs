@@ -5,8 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 9] =
-    ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators", "upload", "download", "work"];
+const SOURCES: [&str; 10] = [
+    "torch_extras",
+    "precision",
+    "collectives",
+    "batch_norm",
+    "nccl",
+    "operators",
+    "upload",
+    "download",
+    "work",
+    "products",
+];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));

@@ -4,6 +4,7 @@ pub mod download;
 pub mod memory;
 pub mod precision;
 pub mod processor;
+pub mod products;
 pub mod upload;
 pub mod work;
 

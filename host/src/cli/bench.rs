@@ -77,6 +77,7 @@ impl Bench {
         let device = resolve_device(self.device, 0)?;
         let threads = cores::cores().len();
         native::set_threads(threads);
+        native::products::choose(config::Products::Auto);
         let precisions = if self.precision.is_empty() { precisions(device) } else { self.precision.clone() };
         let models = if self.model.is_empty() { shapes(device) } else { self.model.clone() };
         say(&format!("device: {}, {threads} threads", device_name(device)));

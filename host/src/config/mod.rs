@@ -48,6 +48,6 @@ pub use rules::contradictions;
 pub use schema::{ComponentSchemas, KINDS, host_schema};
 pub use tables::{
     BatchNorm, BatchNormMode, BestMetric, Budget, Checkpoint, Device, Distributed, Evaluation, Gray16, LossScale,
-    LossSharing, OnBad, OnDevice, Optimizer, OptimizerName, Plugins, Precision, Protocol, Record, ScheduleName, Stage,
-    Train,
+    LossSharing, OnBad, OnDevice, Optimizer, OptimizerName, Plugins, Precision, Products, Protocol, Record,
+    ScheduleName, Stage, Train,
 };

@@ -12,6 +12,7 @@ const FREE: &[(&str, &str)] = &[
     ("train.device", MACHINE),
     ("train.workers", MACHINE),
     ("train.threads", MACHINE),
+    ("train.products", MACHINE),
     ("train.prefetch", MACHINE),
     ("train.deterministic", MACHINE),
     ("dataset.on_device", "views are the same wherever they are made"),

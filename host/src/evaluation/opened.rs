@@ -8,7 +8,7 @@ use crate::{
     encoder::{ForeignEncoder, load_weights},
     error::{Error, Fault, Result},
     plugin::{Candidate, Kind, PluginError, Registry, Schemas, lock::Lock, search_folders},
-    train::{Arithmetic, Identity, PluginIdentity, Setup, device_name, open_cuda, resolve_device},
+    train::{Arithmetic, Identity, PluginIdentity, Setup, choose_products, device_name, open_cuda, resolve_device},
 };
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -92,6 +92,7 @@ impl Opened {
         }
         let _ = open_cuda(experiment.train.device);
         let device = resolve_device(experiment.train.device, 0)?;
+        choose_products(experiment.train.products)?;
         crate::native::set_threads(experiment.train.thread_count(crate::cores::cores().len()));
         let setup = Setup::new(&experiment, &registry, &device_name(device))?;
         let short_side = setup.augmentation_description.decode_short_side;

@@ -77,10 +77,13 @@ impl Original {
         Ok(path)
     }
 
-    /// What is set besides: the run's own copies of the libraries, and as many threads as then.
+    /// What is set besides: the run's own copies of the libraries, and as many threads and the library of products as then.
     pub fn settings(&self) -> Vec<String> {
         let text = |value: &str| Value::from(value).to_string();
         let mut settings = vec![format!("train.threads={}", self.identity.threads)];
+        if let Some(products) = self.identity.products {
+            settings.push(format!("train.products={}", Value::from(products.to_string())));
+        }
         for (kind, (library, name)) in KINDS.iter().zip(&self.libraries) {
             settings.push(format!("{kind}.path={}", text(&library.path.to_string_lossy())));
             settings.push(format!("{kind}.name={}", text(name)));

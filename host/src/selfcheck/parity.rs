@@ -9,7 +9,7 @@ use crate::{
     distributed::{Group, Job, Place, supervise},
     error::{Error, Result},
     plugin::Registry,
-    train::{Arithmetic, Model, Setup, Signals, Stepper, device_name, meet, resolve_device},
+    train::{Arithmetic, Model, Setup, Signals, Stepper, choose_products, device_name, meet, resolve_device},
 };
 use infomax_sdk::Key;
 use serde_json::json;
@@ -110,6 +110,7 @@ pub fn compute(
 ) -> Result<Vec<(String, Tensor)>> {
     let torch = || Error::torch("prepare a comparison");
     Arithmetic::new(experiment.train.precision, device)?.switch()?;
+    choose_products(experiment.train.products)?;
     let setup = Setup::new(experiment, registry, &device_name(device))?;
     let mut model = Model::new(&setup, experiment, Some(10))?;
     let views = &setup.augmentation_description;

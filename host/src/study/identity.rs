@@ -21,6 +21,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "train.device",
     "train.workers",
     "train.threads",
+    "train.products",
     "train.prefetch",
     "train.log_every_steps",
     "evaluation.batch_size",

@@ -2,8 +2,10 @@
 
 use super::setup::Setup;
 use crate::{
+    config::Products,
     dataset::Source,
     error::{Error, Fault, Result},
+    native::products,
     plugin::{Candidate, Kind},
     record::{free_path, write_whole},
 };
@@ -30,6 +32,9 @@ pub struct Identity {
     pub device: String,
     /// Threads inside one operation.
     pub threads: usize,
+    /// Which library multiplied matrices of f32 numbers; runs of infomax 0.1.0 don't all say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
     /// By name; where two builds of one plugin stand side by side, by `name@sha256:…`.
     pub plugins: BTreeMap<String, PluginIdentity>,
     /// Which of them each component is from, by kind; runs of infomax 0.1.0 don't all say.
@@ -84,6 +89,7 @@ impl Identity {
             config: config.to_owned(),
             device: format!("{device:?}"),
             threads,
+            products: Some(products::now()),
             plugins: plugins.into_iter().collect(),
             components: named.into_iter().collect(),
             dataset: source.facts().clone(),

@@ -43,7 +43,7 @@ pub use meeting::meet;
 pub use memory::StepMemory;
 pub use model::Model;
 pub use options::{Outcome, RunOptions};
-pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16};
+pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16, choose_products};
 pub use prepare::{Prepared, prepare};
 pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};

@@ -1,11 +1,12 @@
 //! In which number format a run computes: decided from the config and the device before anything is allocated.
 
 use crate::{
-    config::{Precision, Train},
+    config::{Precision, Products, Train},
     error::{Error, Fault, Result},
     native::{
         precision::{Autocast, set_deterministic, set_tf32},
         processor::has_bf16,
+        products,
     },
 };
 use tch::{Device, Kind};
@@ -57,6 +58,7 @@ impl Arithmetic {
     /// libtorch's message.
     pub fn prepare(&self, train: &Train) -> Result<()> {
         self.switch()?;
+        choose_products(train.products)?;
         set_deterministic(train.deterministic).map_err(Error::native("choose deterministic algorithms"))?;
         if self.scales_loss() && !self.device.is_cuda() {
             log::warn!("`train.precision` = `f16` is slow on a CPU: libtorch has no fast products for it; `bf16` has");
@@ -97,6 +99,19 @@ impl Arithmetic {
         let mixed = self.dtype() != Kind::Float;
         mixed.then(|| Autocast::begin(self.device, self.dtype()))
     }
+}
+
+/// Sets which library multiplies matrices on the CPU, for the whole process.
+///
+/// # Errors
+/// One that this processor can't run.
+pub fn choose_products(products: Products) -> Result<()> {
+    if products == Products::Onednn && !products::has_onednn() {
+        let message = "`train.products` = `onednn` needs a processor with AVX-512, which this one lacks";
+        return Err(Error::config(Fault::new(message).hint("leave it out, or use `auto` or `mkl`")));
+    }
+    products::choose(products);
+    Ok(())
 }
 
 impl Default for Arithmetic {

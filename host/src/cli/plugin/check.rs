@@ -2,7 +2,7 @@
 
 use crate::{
     cli::say,
-    config::value_of,
+    config::{self, value_of},
     conformance::{self, Report},
     error::{Error, Fault, Result},
     native,
@@ -47,6 +47,7 @@ impl Check {
         say(&format!("{} — {}", candidate.label(), candidate.manifest.rustc));
         let library = load(&candidate)?;
         native::set_threads(1);
+        native::products::choose(config::Products::Auto);
         let start = Instant::now();
         let configs: Vec<(&str, &str, Value)> =
             configs.iter().map(|(kind, name, config)| (kind.as_str(), name.as_str(), config.clone())).collect();

@@ -16,7 +16,7 @@ pub use loss_scale::LossScale;
 pub use optimizer::{Optimizer, OptimizerName, ScheduleName};
 pub use plugins::Plugins;
 pub use record::Record;
-pub use train::{Budget, Device, Precision, Stage, Train};
+pub use train::{Budget, Device, Precision, Products, Stage, Train};
 
 pub use dataset::{Gray16, OnBad, OnDevice};
 mod dataset;

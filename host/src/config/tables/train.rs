@@ -57,6 +57,10 @@ pub struct Train {
     /// Threads inside one tensor operation on the CPU; 0: as many as there are cores.
     #[schemars(range(min = 0, max = 1024), extend("unit" = "threads"))]
     pub threads: u32,
+    /// Which library multiplies matrices of f32 numbers on the CPU. `auto`: oneDNN where the processor has AVX-512 and is not
+    /// Intel's, on which MKL reaches half of oneDNN's rate; MKL otherwise.
+    #[serde(skip_serializing_if = "Products::is_auto")]
+    pub products: Products,
     /// Batches that may lie ready.
     #[schemars(range(min = 1, max = 256), extend("unit" = "batches"))]
     pub prefetch: u32,
@@ -85,6 +89,7 @@ impl Default for Train {
             device: Device::Auto,
             workers: None,
             threads: 0,
+            products: Products::Auto,
             prefetch: 4,
             max_skipped_steps_in_a_row: 10,
             log_every_steps: 50,
@@ -137,6 +142,35 @@ impl Train {
     /// Threads inside one operation in a process that has some cores for itself.
     pub fn thread_count(&self, cores: usize) -> usize {
         if self.threads == 0 { cores.max(1) } else { self.threads as usize }
+    }
+}
+
+/// A library that multiplies matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Products {
+    /// The faster one on this processor.
+    #[default]
+    Auto,
+    /// The one that libtorch takes.
+    Mkl,
+    /// Needs AVX-512.
+    Onednn,
+}
+
+impl Products {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+impl fmt::Display for Products {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Mkl => "mkl",
+            Self::Onednn => "onednn",
+        })
     }
 }
 

@@ -1,0 +1,132 @@
+//! Which library multiplies matrices of f32 numbers on the CPU.
+
+use crate::config::Products;
+use std::os::raw::c_int;
+
+unsafe extern "C" {
+    fn infomax_products_possible() -> c_int;
+    fn infomax_products_profit() -> c_int;
+    fn infomax_products_are_by_onednn() -> c_int;
+    fn infomax_products_by_onednn(on: c_int);
+}
+
+/// Whether this processor has what libtorch asks of one for oneDNN's products.
+pub fn has_onednn() -> bool {
+    // SAFETY: asks the processor for its features.
+    unsafe { infomax_products_possible() != 0 }
+}
+
+/// Takes a library from now on, in the whole process.
+pub fn choose(products: Products) {
+    // SAFETY: the first call asks the processor for its name and features; the second registers kernels once, which libtorch
+    // allows at any time, and sets an atomic value that they read.
+    unsafe {
+        let by_onednn = match products {
+            Products::Auto => infomax_products_profit() != 0,
+            Products::Mkl => false,
+            Products::Onednn => true,
+        };
+        infomax_products_by_onednn(c_int::from(by_onednn));
+    }
+}
+
+/// The library now.
+pub fn now() -> Products {
+    // SAFETY: reads an atomic value.
+    if unsafe { infomax_products_are_by_onednn() != 0 } { Products::Onednn } else { Products::Mkl }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, Tensor};
+
+    fn random(size: &[i64]) -> Tensor {
+        Tensor::randn(size, (Kind::Float, Device::Cpu))
+    }
+
+    /// The largest difference, as a share of the largest number.
+    fn apart(a: &Tensor, b: &Tensor) -> f64 {
+        let most = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+        most(&(a.to_kind(Kind::Double) - b.to_kind(Kind::Double))) / most(b)
+    }
+
+    /// Each product in f32 beside the same in f64.
+    fn products() -> Vec<(&'static str, Tensor, Tensor)> {
+        let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+        let (a, b) = (random(&[70, 90]), random(&[90, 50]));
+        let (rows, columns) = (random(&[90, 70]), random(&[50, 90]));
+        let (many, others) = (random(&[3, 40, 60]), random(&[3, 60, 50]));
+        let (bias, whole) = (random(&[50]), random(&[70, 50]));
+        let narrow = random(&[70, 200]).narrow(1, 20, 90); // neither rows nor columns in one piece
+        vec![
+            ("mm", a.mm(&b), double(&a).mm(&double(&b))),
+            ("mm of columns", rows.tr().mm(&columns.tr()), double(&rows).tr().mm(&double(&columns).tr())),
+            ("mm of a part", narrow.mm(&b), double(&narrow).mm(&double(&b))),
+            ("bmm", many.bmm(&others), double(&many).bmm(&double(&others))),
+            ("addmm", bias.addmm(&a, &b), double(&bias).addmm(&double(&a), &double(&b))),
+            ("addmm to all", whole.addmm(&a, &b), double(&whole).addmm(&double(&a), &double(&b))),
+            ("linear", a.linear(&columns, Some(&bias)), double(&a).linear(&double(&columns), Some(&double(&bias)))),
+            ("matmul", many.matmul(&others), double(&many).matmul(&double(&others))),
+        ]
+    }
+
+    /// A convolution's output and gradients beside the same in f64.
+    fn convolutions() -> Vec<(String, Tensor, Tensor)> {
+        let mut found = Vec::new();
+        for (side, kernel, with_bias) in [(3, 3, true), (3, 3, false), (2, 2, true), (5, 3, true), (4, 1, true)] {
+            for last in [true, false] {
+                let laid = |tensor: Tensor| {
+                    if last { tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { tensor }
+                };
+                let x = laid(random(&[20, 24, side, side])).set_requires_grad(true);
+                let weight = laid(random(&[40, 24, kernel, kernel])).set_requires_grad(true);
+                let bias = with_bias.then(|| random(&[40]).set_requires_grad(true));
+                let exact = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double).set_requires_grad(true);
+                let (dx, dweight, dbias) = (exact(&x), exact(&weight), bias.as_ref().map(exact));
+                let y = x.conv2d(&weight, bias.as_ref(), [1, 1], [0, 0], [1, 1], 1);
+                let dy = dx.conv2d(&dweight, dbias.as_ref(), [1, 1], [0, 0], [1, 1], 1);
+                let gradient = random(&y.size());
+                (&y * &gradient).sum(Kind::Float).backward();
+                (&dy * gradient.to_kind(Kind::Double)).sum(Kind::Double).backward();
+                let name = format!("{kernel}×{kernel} on {side}×{side}, channels last: {last}, bias: {with_bias}");
+                found.push((format!("{name}: output"), y.detach(), dy.detach()));
+                let all = [Some((&x, &dx)), Some((&weight, &dweight)), bias.as_ref().zip(dbias.as_ref())];
+                for (number, (single, double)) in all.into_iter().flatten().enumerate() {
+                    found.push((format!("{name}: gradient {number}"), single.grad(), double.grad()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn both_libraries_multiply_alike() {
+        tch::manual_seed(1);
+        for library in [Products::Mkl, Products::Onednn, Products::Mkl, Products::Auto] {
+            if library == Products::Onednn && !has_onednn() {
+                eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+                continue;
+            }
+            choose(library);
+            for (name, found, wanted) in products() {
+                assert!(apart(&found, &wanted) < 1e-6, "{name} by {library}: {:e}", apart(&found, &wanted));
+            }
+            for (name, found, wanted) in convolutions() {
+                assert!(apart(&found, &wanted) < 2e-6, "{name} by {library}: {:e}", apart(&found, &wanted));
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_libtorchs_own_error() {
+        choose(Products::Auto);
+        let (a, b) = (random(&[70, 90]), random(&[80, 50]));
+        for error in [a.f_mm(&b).unwrap_err(), random(&[50]).f_addmm(&a, &b).unwrap_err()] {
+            assert!(
+                error.to_string().contains("mat1 and mat2 shapes cannot be multiplied (70x90 and 80x50)"),
+                "{error}"
+            );
+        }
+    }
+}
