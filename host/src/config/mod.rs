@@ -13,6 +13,7 @@ mod experiment;
 mod explain;
 mod extends;
 mod fault;
+mod json_schema;
 mod layer;
 mod merge;
 mod missing;

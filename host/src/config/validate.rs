@@ -2,17 +2,12 @@
 
 use super::{
     fault::Fault,
+    json_schema::{Broken, Rule, broken, check_schema},
     layer::{KeyPath, Layer, Place, dotted},
     merge::place_of,
     nearest, schema,
 };
-use jsonschema::{
-    ValidationError, Validator,
-    error::ValidationErrorKind,
-    paths::{Location, LocationSegment},
-};
 use serde_json::{Map, Value};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Faults that are listed; a file that is no config at all has thousands.
 const MOST_FAULTS: usize = 100;
@@ -28,33 +23,11 @@ pub(super) fn validate(whole: &Value, value: &Value, layers: &[Layer]) -> Vec<Fa
             Fault { message, at: Some(bad.at.clone()), hint: meaning(whole, &bad.path) }
         });
     }
-    match validator(whole) {
-        Ok(validator) => {
-            for error in validator.iter_errors(value) {
-                check.describe(&error, &mut faults);
-            }
-        }
-        Err(error) => faults.push(|| Fault::new(format!("a component's schema is not a JSON Schema: {error}"))),
+    match check_schema(whole, whole) {
+        Ok(()) => broken(whole, value).iter().for_each(|part| check.describe(part, &mut faults)),
+        Err(error) => faults.push(|| Fault::new(format!("a component's schema can't be checked by: {error}"))),
     }
     faults.finish()
-}
-
-/// Schemas made ready before; a study's cells share a few of them.
-const KEPT: usize = 64;
-
-/// A schema made ready, which takes longer than checking a config by it.
-fn validator(whole: &Value) -> Result<Arc<Validator>, String> {
-    static READY: Mutex<Vec<(Value, Arc<Validator>)>> = Mutex::new(Vec::new());
-    let mut ready = READY.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, validator)) = ready.iter().find(|(schema, _)| schema == whole) {
-        return Ok(validator.clone());
-    }
-    let validator = Arc::new(jsonschema::options().build(whole).map_err(|error| error.to_string())?);
-    if ready.len() == KEPT {
-        ready.remove(0);
-    }
-    ready.push((whole.clone(), validator.clone()));
-    Ok(validator)
 }
 
 /// Each fault once, since a value may break two keywords of its schema, and no more than can be read: the rest is counted,
@@ -91,21 +64,20 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn describe(&self, error: &ValidationError<'_>, faults: &mut Listed) {
-        let path = key_path(error.instance_path());
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                for key in unexpected {
-                    faults.push(|| self.unknown(&path, key, error.instance()));
+    fn describe(&self, broken: &Broken<'_>, faults: &mut Listed) {
+        let Broken { path, value, rule } = broken;
+        match rule {
+            Rule::Unknown(keys) => {
+                for key in keys {
+                    faults.push(|| self.unknown(path, key, value));
                 }
             }
-            ValidationErrorKind::Required { property } => {
-                if let Some(fault) = self.missing(&path, property) {
+            Rule::Missing(key) => {
+                if let Some(fault) = self.missing(path, key) {
                     faults.push(|| fault);
                 }
             }
-            kind => faults.push(|| self.wrong(&path, error.instance(), kind)),
+            rule => faults.push(|| self.wrong(path, value, rule)),
         }
     }
 
@@ -141,8 +113,7 @@ impl Check<'_> {
         Some(format!("{name}.{key}"))
     }
 
-    fn missing(&self, table: &[String], property: &Value) -> Option<Fault> {
-        let key = property.as_str()?;
+    fn missing(&self, table: &[String], key: &str) -> Option<Fault> {
         let path: KeyPath = table.iter().cloned().chain([key.to_owned()]).collect();
         if self.layers.iter().any(|layer| layer.bad_numbers.iter().any(|bad| bad.path == path)) {
             return None;
@@ -159,16 +130,16 @@ impl Check<'_> {
         Some(Fault { message, at: self.place(&path), hint: Some(hint) })
     }
 
-    fn wrong(&self, path: &[String], value: &Value, kind: &ValidationErrorKind) -> Fault {
+    fn wrong(&self, path: &[String], value: &Value, rule: &Rule<'_>) -> Fault {
         let none = Value::Null;
         let part = schema::at(self.whole, path).unwrap_or(&none);
         let choices = schema::choices(part);
         let examples: Vec<&str> = part["examples"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let expected = match kind {
-            ValidationErrorKind::Pattern { pattern } if examples.is_empty() => format!("text like `{pattern}`"),
-            ValidationErrorKind::Pattern { .. } => format!("text like {}", listed(&examples)),
-            ValidationErrorKind::UniqueItems => "a list without repetitions".to_owned(),
-            ValidationErrorKind::MultipleOf { multiple_of } => format!("a multiple of {multiple_of}"),
+        let expected = match rule {
+            Rule::Pattern(pattern) if examples.is_empty() => format!("text like `{pattern}`"),
+            Rule::Pattern(_) => format!("text like {}", listed(&examples)),
+            Rule::UniqueItems => "a list without repetitions".to_owned(),
+            Rule::MultipleOf(of) => format!("a multiple of {of}"),
             _ => expected(part),
         };
         let message = format!("`{}` is {}, expected {expected}", dotted(path), in_words(value, part));
@@ -180,14 +151,6 @@ impl Check<'_> {
         let quote = || text_wanted.then(|| format!("write it in quotes: `\"{value}\"`"));
         Fault { message, at: self.place(path), hint: hint.or_else(quote).or_else(|| meaning(self.whole, path)) }
     }
-}
-
-fn key_path(location: &Location) -> KeyPath {
-    let text = |segment: LocationSegment<'_>| match segment {
-        LocationSegment::Property(name) => name.into_owned(),
-        LocationSegment::Index(index) => index.to_string(),
-    };
-    location.into_iter().map(text).collect()
 }
 
 /// What a field is for, from its schema: the first sentence of its description.
