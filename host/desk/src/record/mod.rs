@@ -1,13 +1,15 @@
 //! What a run leaves behind: its locked directory, metrics, event files, curves, a sheet of views, its history and machine, and what
 //! it says as it goes.
 
-pub(crate) mod canvas;
+pub mod canvas;
 mod contact_sheet;
 mod error;
 mod free_path;
 mod hardware;
 mod history;
 mod home;
+mod identity;
+mod kept;
 mod memory;
 mod metrics;
 mod plot;
@@ -23,6 +25,8 @@ pub use free_path::free_path;
 pub use hardware::Hardware;
 pub use history::{End, Ending, History, Part, now};
 pub use home::without_home;
+pub use identity::{IDENTITY, Identity, LabelIdentity, PluginIdentity};
+pub use kept::{ENCODER, METRICS, TENSORBOARD};
 pub use memory::{Memory, held_bytes, peak_resident_bytes};
 pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;

@@ -5,15 +5,26 @@ use crate::{
     config::{Device, Explained, Flag, FlagValue, LENGTHS, Precision, Resolved, Sources, Survey, resolve, survey},
     console::note,
     error::{Error, Fault, Result},
-    plugin::{Registry, Schemas, lock::Lock, search_folders},
-    study::Study,
-    train::{Arithmetic, resolve_device},
+    plugin::{Registry, Schemas, found_beside, lock::Lock},
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 /// Updates of a run that only tries things out.
 const SMOKE_STEPS: u64 = 4;
+
+/// What `--amp` means on a device, which only the engine can look at.
+type PrecisionOf = fn(Device) -> Result<Precision>;
+
+static AMP: OnceLock<PrecisionOf> = OnceLock::new();
+
+/// From now on, `--amp` means what this says.
+pub fn amp_means(precision: PrecisionOf) {
+    let _ = AMP.set(precision);
+}
 
 /// Which plugins may be used.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -190,6 +201,7 @@ impl ExperimentArguments {
             let fault = Fault::new("`--amp` and `--set train.precision=…` both choose the precision");
             return Err(Error::config(fault.hint("give one of them")));
         }
+        let precision = AMP.get().ok_or_else(|| Error::Bug { what: "`--amp` without the engine".to_owned() })?;
         let flag = |precision: Precision| Flag {
             name: "--amp",
             key: "train.precision",
@@ -199,7 +211,7 @@ impl ExperimentArguments {
         let survey = survey(&sources, &Schemas(registry)).map_err(|faults| registry.told(faults))?;
         let device = survey.device().unwrap_or(Device::Auto);
         sources.flags.pop();
-        sources.flags.push(flag(Arithmetic::of_amp(resolve_device(device, 0)?)));
+        sources.flags.push(flag(precision(device)?));
         Ok(sources)
     }
 
@@ -220,29 +232,8 @@ impl ExperimentArguments {
         self.registry_for(Some(file), &said)
     }
 
-    /// The plugins that a study's experiments can use: those beside its file, and in the folders that it or its bases add.
-    ///
-    /// # Errors
-    /// A lock file that can't be read.
-    pub fn registry_of_study(study: &Study, set: &[String], trust: Trust) -> Result<Registry> {
-        let above = vec![study.piece.below(&["config"])];
-        let said = Sources { files: study.base.clone(), above, set: set.to_vec(), ..Sources::default() };
-        Self { trust, ..Self::default() }.registry_for(Some(study.file()), &said)
-    }
-
     fn registry_for(&self, beside: Option<&Path>, said: &Sources) -> Result<Registry> {
-        let folder = beside.and_then(Path::parent).map(Path::to_owned);
-        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });
-        let lock = match &folder {
-            Some(folder) => match Lock::read(folder, false)? {
-                Some(_) => Lock::read(folder, self.trust.locked)?,
-                None => Lock::read(Path::new("."), self.trust.locked)?,
-            },
-            None => Lock::read(Path::new("."), self.trust.locked)?,
-        };
-        let added: Vec<PathBuf> = said.plugins("search").into_iter().map(PathBuf::from).collect();
-        let folders = search_folders(&added, folder.as_deref());
-        Ok(Registry::search(folders, &said.plugins("allow_torch_skew"), lock))
+        found_beside(beside, said, self.trust.locked)
     }
 
     /// The experiment's name: that of its last file, or of the published one.

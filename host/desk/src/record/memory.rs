@@ -1,8 +1,6 @@
 //! How much memory a process has held at most.
 
-use crate::native::precision::device_memory;
 use serde::{Deserialize, Serialize};
-use tch::Device;
 
 /// The most memory that a process has held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +13,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Of this process and the device that it trained on.
-    pub fn of_this_process(device: Device) -> Self {
-        let device_bytes = device_memory(device).ok().flatten().map(|memory| memory.peak);
+    /// Of this process, and what its GPU has held at most.
+    pub fn of_this_process(device_bytes: Option<u64>) -> Self {
         Self { process_bytes: peak_resident_bytes().unwrap_or(0), device_bytes }
     }
 
@@ -58,7 +55,7 @@ mod tests {
         let before = peak_resident_bytes().unwrap();
         let held = vec![1_u8; 256 << 20];
         assert!(held.iter().map(|&byte| u64::from(byte)).sum::<u64>() == 256 << 20);
-        let memory = Memory::of_this_process(Device::Cpu);
+        let memory = Memory::of_this_process(None);
         assert!(memory.process_bytes >= before.max(256 << 20), "{memory:?}, before {before}");
         assert_eq!(memory.device_bytes, None);
     }

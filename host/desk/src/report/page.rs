@@ -10,10 +10,7 @@ use super::{
     state::State,
     text::{grouped, number, result, size},
 };
-use crate::{
-    record::{End, Ending, Memory, Part, duration, utc, without_home},
-    train::Identity,
-};
+use crate::record::{End, Ending, Identity, Memory, Part, duration, utc, without_home};
 use infomax_sdk::DatasetFacts;
 use maud::{Markup, html};
 

@@ -1,6 +1,6 @@
 //! Looks components up among the plugins that were found.
 
-use super::{Candidate, Library, PluginError, discovery::library_files, load, lock::Lock};
+use super::{Candidate, PluginError, discovery::library_files, lock::Lock};
 use crate::error::{Error, Fault};
 use serde_json::Value;
 use std::{
@@ -157,15 +157,6 @@ impl Registry {
                 Err(PluginError::Ambiguous { kind: kind.name(), name: spec.to_owned(), found })
             }
         }
-    }
-
-    /// Finds and loads.
-    ///
-    /// # Errors
-    /// As [`Registry::find`], and whatever loading refuses.
-    pub fn load(&self, kind: Kind, spec: &str, path: Option<&Path>) -> Result<(Library, String), PluginError> {
-        let (candidate, name) = self.find(kind, spec, path)?;
-        Ok((load(&candidate)?, name))
     }
 
     /// The JSON Schema of a component's `config` table.

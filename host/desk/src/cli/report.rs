@@ -3,9 +3,8 @@
 use super::say;
 use crate::{
     error::{Error, Fault, Result},
-    record::{EventFile, History, RunDirectory, read_metrics},
+    record::{EventFile, History, METRICS, RunDirectory, TENSORBOARD, read_metrics},
     report,
-    train::{METRICS, TENSORBOARD},
 };
 use clap::Args;
 use std::path::{Path, PathBuf};

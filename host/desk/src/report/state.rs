@@ -1,9 +1,6 @@
 //! How a run stands: it goes on, ended in some way, or ended without a word.
 
-use crate::{
-    record::{Ending, History, is_held},
-    train::ENCODER,
-};
+use crate::record::{ENCODER, Ending, History, is_held};
 use std::path::Path;
 
 /// How a run stands.

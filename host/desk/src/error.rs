@@ -109,7 +109,7 @@ impl Error {
     }
 
     /// Wraps a libtorch error with what was being done.
-    pub fn torch(action: &'static str) -> impl FnOnce(tch::TchError) -> Self {
+    pub fn torch<E: fmt::Display>(action: &'static str) -> impl FnOnce(E) -> Self {
         // libtorch appends a C++ backtrace to its messages; the first line says what is wrong.
         move |error| {
             let text = error.to_string();

@@ -66,7 +66,7 @@ impl Outcome {
                 let exit_code = (how == Ending::Diverged).then_some(DIVERGED);
                 Self::Failed { told: without_home(&told), exit_code }
             }
-            State::Unknown if !run.join(crate::train::METRICS).exists() => Self::Missing,
+            State::Unknown if !run.join(crate::record::METRICS).exists() => Self::Missing,
             State::Running => Self::Unfinished { is_running: true, figures: figures() },
             State::Ended(Ending::Interrupted) | State::Lost | State::Unknown => {
                 Self::Unfinished { is_running: false, figures: figures() }

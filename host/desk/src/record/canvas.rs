@@ -5,14 +5,14 @@ use plotters::style::{FontStyle, RGBColor, register_font};
 use std::sync::OnceLock;
 
 /// The name that pictures use.
-pub(crate) const FAMILY: &str = "sans-serif";
+pub const FAMILY: &str = "sans-serif";
 
 /// How many times as large pictures are drawn before they are shrunk, for smooth lines and letters.
-pub(crate) const OVERSAMPLING: u32 = 2;
+pub const OVERSAMPLING: u32 = 2;
 /// Of text and axes.
-pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
+pub const INK: RGBColor = RGBColor(40, 40, 40);
 /// Of the lines behind what is drawn.
-pub(crate) const GRID: RGBColor = RGBColor(228, 228, 228);
+pub const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// Makes the font known to plotters, once.
 pub(super) fn register() -> Result<(), RecordError> {
@@ -23,7 +23,7 @@ pub(super) fn register() -> Result<(), RecordError> {
 }
 
 /// Draws on a white ground, several times as large and shrunk, for smooth lines and text, and encodes it as PNG.
-pub(crate) fn drawn(
+pub fn drawn(
     [width, height]: [u32; 2],
     what: &'static str,
     draw: impl FnOnce(&mut [u8], (u32, u32)) -> Result<(), String>,

@@ -3,9 +3,8 @@
 use crate::{
     config::read_resolved,
     error::{Error, Fault, Result},
-    record::{Hardware, History, Memory, read_metrics_to_damage, without_home},
+    record::{Hardware, History, METRICS, Memory, read_metrics_to_damage, without_home},
     report::{self, UNTRAINED, is_training, outcomes, pace, seconds},
-    train::METRICS,
 };
 use serde::Deserialize;
 use serde_json::Value;

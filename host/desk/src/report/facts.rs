@@ -7,8 +7,7 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointSet,
-    record::{Hardware, History, Part, Row, excerpt, read_metrics_to_damage, without_home},
-    train::{Identity, METRICS},
+    record::{Hardware, History, Identity, METRICS, Part, Row, excerpt, read_metrics_to_damage, without_home},
 };
 use std::{env, fs, path::Path};
 

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 /// The log target whose lines are always shown.
-pub(crate) const TARGET: &str = "note";
+pub const TARGET: &str = "note";
 
 /// Tells something.
 pub fn note(text: impl Display) {

@@ -16,14 +16,14 @@ mod state;
 mod text;
 mod thin;
 
-pub(crate) use axis::Axis;
-pub(crate) use frame::Frame;
-pub(crate) use markup::{base64, breakable, document, prose, sentence};
-pub(crate) use page::STYLE;
-pub(crate) use results::{UNTRAINED, is_training, outcomes, pace, seconds};
-pub(crate) use state::{State, state};
-pub(crate) use text::{grouped, is_accuracy, number, result, size};
-pub(crate) use thin::{picked, thinned};
+pub use axis::Axis;
+pub use frame::Frame;
+pub use markup::{base64, breakable, document, prose, sentence};
+pub use page::STYLE;
+pub use results::{UNTRAINED, is_training, outcomes, pace, seconds};
+pub use state::{State, state};
+pub use text::{grouped, is_accuracy, number, result, size};
+pub use thin::{picked, thinned};
 
 use crate::{error::Result, record::write_whole};
 use std::path::Path;

@@ -23,7 +23,7 @@ pub enum Sdk {
 impl Sdk {
     /// The SDK of the clone that this host was built from, where that is still there; the registry otherwise.
     pub fn found() -> Self {
-        let clone = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk");
+        let clone = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk");
         match fs::canonicalize(&clone) {
             Ok(folder) if folder.join("Cargo.toml").is_file() => Self::Path(folder),
             _ => Self::Registry,

@@ -59,7 +59,7 @@ type Fragment = (&'static str, &'static str);
 
 macro_rules! fragment {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../../configs/", $name, ".toml")))
+        ($name, include_str!(concat!("../../../../configs/", $name, ".toml")))
     };
 }
 
