@@ -32,6 +32,7 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // there is one
 enum Command {
     /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
     Compare(Compare),
