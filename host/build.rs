@@ -5,32 +5,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 10] = [
-    "torch_extras",
-    "precision",
-    "collectives",
-    "batch_norm",
-    "nccl",
-    "operators",
-    "upload",
-    "download",
-    "work",
-    "products",
+/// What is compiled together: reading libtorch's headers takes the compiler longer than everything else.
+const UNITS: [(&str, &[&str]); 2] = [
+    ("distributed", &["collectives", "batch_norm", "nccl"]),
+    ("local", &["torch_extras", "precision", "operators", "upload", "download", "work", "products"]),
 ];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));
     let include = libtorch.join("include");
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("native");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let units = UNITS.map(|(name, sources)| {
+        let text: String = sources.iter().map(|source| format!("#include \"{source}.cpp\"\n")).collect();
+        let file = out.join(format!("{name}.cpp"));
+        fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        file
+    });
     cc::Build::new()
         .cpp(true)
         .std("c++17")
+        .opt_level(2) // also where the crate's own code is optimised less
         .warnings(false)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .define("NDEBUG", None) // as libtorch itself was built: some of its classes have another layout otherwise
         .define("GLOG_USE_GLOG_EXPORT", None)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .include("native/gloo")
-        .files(SOURCES.iter().map(|name| format!("native/{name}.cpp")))
+        .include(&own)
+        .include(own.join("gloo"))
+        .files(units)
         .compile("infomax_native");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library_folder(&libtorch).display());
     println!("cargo:rerun-if-changed=native");

@@ -6,7 +6,7 @@ use infomax::{
     encoder::ForeignEncoder,
     loss::ForeignLoss,
     native,
-    plugin::{Component, Kind, Registry, services},
+    plugin::{Component, Kind, LoadComponent, Registry, services},
     tensor::{self, Facts, Features, Gradients},
 };
 use infomax_amdim::{AmdimEncoder, AmdimLoss, EncoderConfig, LossConfig};

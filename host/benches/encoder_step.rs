@@ -5,7 +5,7 @@
 use infomax::{
     encoder::ForeignEncoder,
     native,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry},
 };
 use infomax_sdk::{EncoderInput, Mode, requests::Request};
 use serde_json::json;

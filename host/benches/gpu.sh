@@ -10,7 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 to=${1:-$root/target/gpu}
 shared=${INFOMAX_SHARED:-$root/../shared}
 mkdir -p "$to"
-for file in infomax libinfomax_amdim.so libinfomax_augmentations.so libinfomax_datasets.so libinfomax_encoders.so libinfomax_losses.so; do
+for file in infomax infomax-engine libinfomax_amdim.so libinfomax_augmentations.so libinfomax_datasets.so libinfomax_encoders.so libinfomax_losses.so; do
     strip -o "$to/$file" "$root/target/release/$file"
 done
 cp "$shared/reference/bench_step.py" "$shared/reference/amdim_torch.py" "$to"

@@ -8,7 +8,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use infomax::{
     augmentation::{ForeignAugmentation, ForeignBatch, describe},
     native,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry},
 };
 use infomax_sdk::{ImageRef, Key, ViewMut, requests::Request};
 use serde_json::{Value, json};

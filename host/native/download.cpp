@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr int64_t kAlignment = 64;  // of each tensor, so that any kind of number can be read from it
+constexpr int64_t kTensorAlignment = 64;  // of each tensor, so that any kind of number can be read from it
 
 }  // namespace
 
@@ -31,7 +31,7 @@ char* infomax_download(at::Tensor* const* tensors, size_t count, at::Tensor** ma
     for (size_t i = 0; i < count; ++i) {
       TORCH_CHECK(tensors[i]->device() == device, "tensors lie on several devices");
       starts.push_back(total);
-      total += (static_cast<int64_t>(tensors[i]->nbytes()) + kAlignment - 1) / kAlignment * kAlignment;
+      total += (static_cast<int64_t>(tensors[i]->nbytes()) + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
     }
     const auto block = at::empty({total}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
     std::vector<at::Tensor> copies;

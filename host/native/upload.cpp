@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr size_t kAlignment = 64;  // of each piece, so that any kind of number can be read from it
+constexpr size_t kPieceAlignment = 64;  // of each piece, so that any kind of number can be read from it
 
 // The stream that copies to a device, taken from libtorch's pool once.
 c10::Stream stream_of_copies(const c10::impl::VirtualGuardImpl& guard, c10::Device device) {
@@ -44,7 +44,7 @@ char* infomax_upload(int index, const void* const* pieces, const size_t* lengths
       starts.push_back(total);
       total += lengths[i];
       if (i + 1 == joined) end_of_joined = total;
-      if (i + 1 >= joined) total = (total + kAlignment - 1) / kAlignment * kAlignment;
+      if (i + 1 >= joined) total = (total + kPieceAlignment - 1) / kPieceAlignment * kPieceAlignment;
     }
     const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
     const c10::impl::VirtualGuardImpl guard(c10::kCUDA);

@@ -1,9 +1,8 @@
 // How much arithmetic is done: the products and convolutions that libtorch is asked for, counted by the shapes of their arguments
 // as they pass, on every thread. Called by host/src/native/work.rs alone.
 
-// As libtorch itself was built: a RecordFunction has another layout otherwise.
 #ifndef NDEBUG
-#define NDEBUG
+#error "a RecordFunction has another layout than libtorch's own without NDEBUG"
 #endif
 
 #include "guarded.h"

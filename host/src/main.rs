@@ -1,6 +1,5 @@
-//! The binary `infomax`: parses the command line, runs the command, renders errors, exits with their code.
-
-mod preinit;
+//! The binary `infomax-engine`: parses the command line, runs the command, renders errors, exits with their code. Users start `infomax`,
+//! which becomes it.
 
 use std::process::ExitCode;
 

@@ -185,7 +185,7 @@ fn o09_odd_environments_do_not_matter_or_are_told() {
 #[test]
 fn o10_every_error_says_what_to_do() {
     let (mut errors, mut without) = (0, Vec::new());
-    let mut folders = vec![root().join("tests"), root().join("host/src")];
+    let mut folders = vec![root().join("tests"), root().join("host/src"), root().join("host/desk/src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();

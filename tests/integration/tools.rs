@@ -142,7 +142,8 @@ fn selfcheck_ends_at_a_signal_with_all_of_its_processes() {
         let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(signal), "after `{after}`: {status:?}");
         assert!(asked.elapsed() < Duration::from_secs(10), "after `{after}`: {:?}", asked.elapsed());
-        let is_there = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("infomax"));
+        let is_there =
+            |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("infomax-engine"));
         while all.iter().any(is_there) {
             assert!(asked.elapsed() < Duration::from_secs(20), "after `{after}`: processes are left");
             thread::sleep(Duration::from_millis(20));

@@ -130,5 +130,5 @@ pub fn matrix_rate(device: Device, precision: Precision) -> Result<f64> {
         product.f_double_value(&[0, 0])?;
         Ok(f64::from(count) * 2.0 * (side as f64).powi(3) / began.elapsed().as_secs_f64())
     };
-    tch::no_grad(measured).map_err(Error::torch("multiply matrices"))
+    tch::no_grad(measured).map_err(Error::torch::<tch::TchError>("multiply matrices"))
 }

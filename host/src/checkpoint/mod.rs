@@ -4,8 +4,6 @@
 //! `shards` and `foreign_folder`).
 
 mod copies;
-mod directory;
-mod disk;
 mod foreign_folder;
 mod held;
 mod pickle;
@@ -18,11 +16,9 @@ mod torch_file;
 mod weights;
 mod writer;
 
-pub use directory::{CheckpointSet, FileEntry, Found, Manifest, Retention, Verified};
-#[cfg(feature = "faults")]
-pub use disk::{Operation, record};
 use foreign_folder::foreign_folder;
 pub use held::{HeldTensor, NamedSet};
+pub use infomax_desk::checkpoint::*;
 pub use published::{HYPERPARAMS, Published, Sizes};
 pub use state::{ABOUT, RunState, Snapshot, encoder_file, restore, snapshot};
 pub use tensors::{TensorFile, read_metadata, read_tensors, write_tensors};

@@ -1,12 +1,12 @@
 //! `infomax ablate`: a study from one file, planned, trained, and reported.
 
-use super::{say, told::Told};
+use super::say;
 use crate::{
-    cli::experiment::{ExperimentArguments, Trust},
+    cli::experiment::Trust,
     comparison::Format,
-    config::Fault,
+    config::{Fault, Sources},
     error::{Error, Result},
-    plugin::Registry,
+    plugin::{Registry, found_beside},
     study::{
         Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, counted, drive, lacking, measure,
         planned, reasons, slots, to_text, verdict, write_slurm,
@@ -14,6 +14,7 @@ use crate::{
     train::Signals,
 };
 use clap::{Args, Subcommand, ValueEnum};
+use infomax_desk::cli::Told;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// Subcommands of `infomax ablate`.
@@ -128,8 +129,11 @@ impl Ablate {
 }
 
 impl StudyArguments {
+    /// The plugins that the study's experiments can use: those beside its file, and in the folders that it or its bases add.
     fn registry(&self, study: &Study) -> Result<Registry> {
-        ExperimentArguments::registry_of_study(study, &self.set, self.trust)
+        let above = vec![study.piece.below(&["config"])];
+        let said = Sources { files: study.base.clone(), above, set: self.set.clone(), ..Sources::default() };
+        found_beside(Some(study.file()), &said, self.trust.locked)
     }
 
     fn plan(&self) -> Result<(Plan, Registry)> {

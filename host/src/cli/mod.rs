@@ -4,28 +4,24 @@ mod ablate;
 mod allocator;
 mod bench;
 mod checkpoint;
-mod compare;
-mod config;
 mod data;
 mod doctor;
 mod evaluate;
-mod experiment;
-mod explain;
 mod going_on;
-mod limits;
-mod logger;
 mod plugin;
 mod preview;
-mod published;
-mod report;
 mod reproduce;
 mod selfcheck;
-mod told;
 mod train;
 
-use crate::{distributed::Report, error::Error};
+use crate::{
+    distributed::Report,
+    error::Error,
+    train::{Arithmetic, resolve_device},
+};
 use clap::{Parser, Subcommand};
-use std::{io::Write, process::ExitCode};
+use infomax_desk::cli::{experiment, limits, logger, say};
+use std::process::ExitCode;
 
 /// Self-supervised learning from exchangeable parts: dataset → augmentation → encoder → loss.
 #[derive(Debug, Parser)]
@@ -50,12 +46,12 @@ enum Command {
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
     /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
-    Compare(compare::Compare),
+    Compare(infomax_desk::cli::Compare),
     /// Run studies: losses, encoders, views, with seeds, from one file
     #[command(subcommand)]
     Ablate(ablate::Ablate),
     /// Write a page on a run: results, curves, config, builds
-    Report(report::Report),
+    Report(infomax_desk::cli::Report),
     /// Repeat a run with the libraries that it kept, and say whether the same bits come out
     Reproduce(reproduce::Reproduce),
     /// Look at what is installed here: what is wrong, and what to do
@@ -66,7 +62,7 @@ enum Command {
     Bench(bench::Bench),
     /// Look at configs
     #[command(subcommand)]
-    Config(config::Config),
+    Config(infomax_desk::cli::Config),
     /// Look at data
     #[command(subcommand)]
     Data(data::Data),
@@ -86,6 +82,7 @@ pub fn main() -> ExitCode {
     };
     logger::start(arguments.verbose);
     allocator::keep_freed_memory();
+    experiment::amp_means(|device| Ok(Arithmetic::of_amp(resolve_device(device, 0)?)));
     if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
         && let Ok(executable) = std::env::current_exe()
     {
@@ -117,13 +114,5 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    if !Report::of(error).deliver() {
-        let _ = writeln!(std::io::stderr(), "{error}");
-    }
-    ExitCode::from(error.exit_code())
-}
-
-/// Writes to standard output; nobody reading is no error.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if Report::of(error).deliver() { ExitCode::from(error.exit_code()) } else { infomax_desk::cli::fail(error) }
 }

@@ -71,7 +71,7 @@ impl Reproduce {
 /// Trains in a process of its own, which nothing but the run's own config has a say in.
 fn train(config: &Path, settings: &[String]) -> Result<ExitStatus> {
     let signals = Signals::listen(false)?;
-    let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;
+    let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
     let mut command = Command::new(&executable);
     command.arg("train").arg(config).arg("--locked");
     settings.iter().for_each(|setting| {

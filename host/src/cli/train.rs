@@ -9,10 +9,11 @@ use crate::{
     config::{self, Change, Precision, Resolved, difference, write_origins},
     distributed::{Job, Place, Supervised, announce, report_to, supervise},
     error::{Error, Fault, Result},
+    native::precision::device_memory,
     plugin::{Registry, Schemas, Watch, lock},
-    record::{History, Memory, RunDirectory, now, write_whole},
+    record::{ENCODER, History, Memory, RunDirectory, now, write_whole},
     report,
-    train::{ENCODER, Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
+    train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
 };
 use clap::Args;
 use std::{
@@ -333,7 +334,8 @@ impl Train {
         });
         let Some(run) = run else { return outcome.map(drop) };
         let device = resolve_device(resolved.experiment.train.device, local_rank).unwrap_or(tch::Device::Cpu);
-        if let Err(error) = History::note_memory(run, since, Memory::of_this_process(device)) {
+        let on_gpu = device_memory(device).ok().flatten().map(|memory| memory.peak);
+        if let Err(error) = History::note_memory(run, since, Memory::of_this_process(on_gpu)) {
             log::warn!("{error}");
         }
         let sheet = run.join("views.png");

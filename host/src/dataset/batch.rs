@@ -56,7 +56,8 @@ impl Drawn {
             let numbers = Tensor::f_from_slice(&self.numbers)?.f_view([positions.len() as i64, -1])?;
             Ok((Tensor::f_from_slice(positions)?.f_to_device(device)?, numbers.f_to_device(device)?))
         };
-        let (positions, numbers) = upload().map_err(Error::torch("put what was drawn on the device"))?;
+        let (positions, numbers) =
+            upload().map_err(Error::torch::<tch::TchError>("put what was drawn on the device"))?;
         self.images.views(&positions, &numbers)
     }
 }

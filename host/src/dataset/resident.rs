@@ -114,7 +114,7 @@ impl Resident {
                 filled += count;
                 Ok(())
             };
-            copy().map_err(Error::torch("put images on the device"))
+            copy().map_err(Error::torch::<tch::TchError>("put images on the device"))
         })?;
         let labels = match labels {
             Ok(labels) => labels,

@@ -79,7 +79,7 @@ impl Group {
             shape[0] *= self.size as i64;
             Ok((Tensor::f_empty(&shape[..], (rows.kind(), rows.device()))?, rows))
         };
-        let (output, rows) = gathered().map_err(Error::torch("gather from the ranks"))?;
+        let (output, rows) = gathered().map_err(Error::torch::<tch::TchError>("gather from the ranks"))?;
         raw.gather(&rows, &output).map_err(lost("gather from the ranks"))?;
         Ok(output)
     }
@@ -122,7 +122,7 @@ impl Group {
             shape[0] /= self.size as i64;
             Ok((Tensor::f_empty(&shape[..], (rows.kind(), rows.device()))?, rows))
         };
-        let (output, rows) = own().map_err(Error::torch("exchange gradients"))?;
+        let (output, rows) = own().map_err(Error::torch::<tch::TchError>("exchange gradients"))?;
         raw.scatter_sum(&rows, &output).map_err(lost("exchange gradients"))?;
         Ok(output)
     }

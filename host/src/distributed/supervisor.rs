@@ -108,7 +108,7 @@ pub fn supervise(job: &Job<'_>) -> Result<Supervised> {
 fn start(job: &Job<'_>, folder: &Path, number: usize, port: u16) -> Result<Rank> {
     let report = folder.join(format!("rank-{number}.json"));
     let _ = fs::remove_file(&report);
-    let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;
+    let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
     let mut command = Command::new(&executable);
     command.args(&job.arguments).envs(job.environment.iter().map(|(name, value)| (name, value)));
     let size = job.nproc.to_string();

@@ -8,7 +8,8 @@ use crate::{
     encoder::{ForeignEncoder, load_weights},
     error::{Error, Fault, Result},
     plugin::{Candidate, Kind, PluginError, Registry, Schemas, lock::Lock, search_folders},
-    train::{Arithmetic, Identity, PluginIdentity, Setup, choose_products, device_name, open_cuda, resolve_device},
+    record::{IDENTITY, Identity, PluginIdentity},
+    train::{Arithmetic, Setup, choose_products, device_name, open_cuda, resolve_device},
 };
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -60,7 +61,7 @@ impl Opened {
         let within = |registry: &Registry| resolve(&sources, &Schemas(registry));
         let mut registry = Registry::search(own.clone(), &[], lock.clone());
         // Runs from before there was such a file have none.
-        let identity = run.join("run.json").exists().then(|| Identity::read(run)).transpose()?;
+        let identity = run.join(IDENTITY).exists().then(|| Identity::read(run)).transpose()?;
         if let Some(identity) = &identity {
             check_copies(run, identity, registry.candidates())?;
         }

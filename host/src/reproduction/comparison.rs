@@ -3,8 +3,7 @@
 use crate::{
     checkpoint::read_tensors,
     error::{Error, Fault, Result},
-    record::{Row, read_metrics},
-    train::{ENCODER, METRICS},
+    record::{ENCODER, METRICS, Row, read_metrics},
 };
 use std::{collections::BTreeSet, fs, path::Path};
 use tch::Tensor;

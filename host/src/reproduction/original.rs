@@ -5,8 +5,8 @@ use crate::{
     dataset::Source,
     error::{Error, Fault, Result},
     plugin::{Candidate, Kind, LIBTORCH, PluginError, Registry, Schemas, lock::Lock},
-    record::{Hardware, History},
-    train::{ENCODER, Identity, Setup},
+    record::{ENCODER, Hardware, History, Identity},
+    train::Setup,
 };
 use std::{
     fs,

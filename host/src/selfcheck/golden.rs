@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     loss::ForeignLoss,
     native,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry},
     tensor::{Facts, Feature, Features, kind_of},
     train::{Arithmetic, device_name},
 };

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    record::now,
-    train::{Identity, Signals},
+    record::{Identity, now},
+    train::Signals,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

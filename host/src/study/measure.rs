@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    train::{METRICS, Signals},
+    record::METRICS,
+    train::Signals,
 };
 use std::{collections::BTreeSet, ffi::OsString, thread, time::Duration};
 

@@ -60,7 +60,7 @@ impl Process {
         if let Some(device) = &slot.device {
             arguments.extend(["--set".into(), format!("train.device={device}").into()]);
         }
-        let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;
+        let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
         let mut command = Command::new(&executable);
         command.args(arguments).env("INFOMAX_PLUGIN_PATH", folders);
         let of_configs =

@@ -29,7 +29,7 @@ pub fn write(plan: &Plan, cells: &[usize], array: &Array, to: &Path) -> Result<(
 }
 
 fn script(plan: &Plan, cells: &[usize], array: &Array) -> Result<String> {
-    let executable = std::env::current_exe().map_err(Error::io("find the executable of", "/proc/self"))?;
+    let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
     let here = std::env::current_dir().map_err(Error::io("find", "."))?;
     let ids: Vec<String> = cells
         .iter()

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     comparison::{memory_bytes, read_figures},
     error::{Error, Result},
-    record::{End, Ending, History, free_path, read_metrics, write_whole},
-    train::METRICS,
+    record::{End, Ending, History, METRICS, free_path, read_metrics, write_whole},
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -6,7 +6,6 @@ use super::{
     data::Data,
     evaluate::Tester,
     health::Health,
-    identity::Identity,
     input::Input,
     model::Model,
     options::Outcome,
@@ -23,7 +22,7 @@ use crate::{
     distributed::{Ending, Group, Meetingplace, Why, at_step},
     error::{Error, Result},
     optimizer::Schedule,
-    record::{Row, write_whole},
+    record::{ENCODER, Identity, Row, write_whole},
 };
 use std::{
     fs,
@@ -31,9 +30,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// The file that a finished run leaves for others to read.
-pub const ENCODER: &str = "encoder.safetensors";
 
 /// Updates of the classifiers on the untrained encoder where the budget is in seconds.
 const UNTRAINED_STEPS: u64 = 1000;

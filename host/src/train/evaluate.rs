@@ -178,7 +178,7 @@ impl Tester {
                     }
                     Ok(())
                 };
-                keep().map_err(Error::torch("test the representation"))
+                keep().map_err(Error::torch::<tch::TchError>("test the representation"))
             })?;
             labels.push(Tensor::from_slice(&batch.labels).to_device(model.device));
             count.add(batch.labels.len());
@@ -189,7 +189,7 @@ impl Tester {
             let none = || Tensor::f_zeros([0i64], (Kind::Int64, model.device));
             Ok(Represented { x_nd, labels_n: if labels.is_empty() { none()? } else { Tensor::f_cat(&labels, 0)? } })
         };
-        let own: Represented = joined().map_err(Error::torch("collect representations"))?;
+        let own: Represented = joined().map_err(Error::torch::<tch::TchError>("collect representations"))?;
         if !is_shared {
             return Ok(Some(own));
         }

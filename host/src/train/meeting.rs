@@ -1,11 +1,12 @@
 //! Where the ranks of a run meet: the group they form, and what they make sure of before anything is computed.
 
-use super::{device::gpu_identity, identity::Identity, signals::Signals};
+use super::{device::gpu_identity, signals::Signals};
 use crate::{
     config::{Experiment, Resolved},
     cores,
     distributed::{Group, Joining, Meetingplace, Met, Place, agree, comparable, gather},
     error::{Error, Result},
+    record::Identity,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

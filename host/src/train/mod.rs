@@ -35,8 +35,6 @@ mod watch;
 
 pub use budget::Plan as BudgetPlan;
 pub use device::{device_name, open_cuda, resolve_device};
-pub use engine::ENCODER;
-pub use identity::{Identity, LabelIdentity, PluginIdentity};
 pub use input::Normalisation;
 pub use length::warmup_fault;
 pub use meeting::meet;
@@ -45,7 +43,6 @@ pub use model::Model;
 pub use options::{Outcome, RunOptions};
 pub use precision::{Arithmetic, SLOWER, WITHOUT_BF16, choose_products};
 pub use prepare::{Prepared, prepare};
-pub use recorder::{METRICS, TENSORBOARD};
 pub use scaler::{LossScaler, ScalerState};
 pub use setup::Setup;
 pub use signals::{Signals, held_for};

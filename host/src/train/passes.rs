@@ -125,5 +125,5 @@ fn joined(parts: BTreeMap<(usize, usize), Vec<Tensor>>) -> Result<Maps> {
     let join =
         |parts: Vec<Tensor>| if parts.len() == 1 { Ok(parts[0].shallow_clone()) } else { Tensor::f_cat(&parts, 0) };
     let maps: Result<Maps, _> = parts.into_iter().map(|(at, parts)| Ok((at, join(parts)?))).collect();
-    maps.map_err(Error::torch("join the passes of a batch"))
+    maps.map_err(Error::torch::<tch::TchError>("join the passes of a batch"))
 }

@@ -9,7 +9,7 @@ use super::{
     engine::Run,
     evaluate::Tester,
     health::Health,
-    identity::Identity,
+    identity::{adopt, identity_of},
     length::check_length,
     meeting::{compare, meet},
     memory::StepMemory,
@@ -30,7 +30,7 @@ use crate::{
     native::{self, precision::device_memory},
     optimizer::Schedule,
     plugin::Registry,
-    record::{Hardware, History, wrapped},
+    record::{Hardware, History, Identity, wrapped},
     report::size,
     tensor::NamedTensor,
 };
@@ -83,7 +83,7 @@ pub fn prepare<'a>(
     let meeting = meet(own_place, experiment, device, &options.signals)?;
     let threads = experiment.train.thread_count(meeting.cores);
     native::set_threads(threads);
-    let identity = Identity::new(&setup, &resolved.digest, &data.source, device, threads);
+    let identity = identity_of(&setup, &resolved.digest, &data.source, device, threads);
     data.join(&meeting);
     let (group, place) = (meeting.group, meeting.place);
     compare(&group, resolved, &identity, device)?;
@@ -207,7 +207,7 @@ impl Prepared<'_> {
     pub fn train(self) -> Result<Outcome> {
         let Self { experiment, run, options, setup, identity, order, plan, mut state, .. } = self;
         if let Some(run) = run {
-            identity.adopt(run, &setup)?;
+            adopt(&identity, run, &setup)?;
         }
         let history = run.map(History::read).transpose().unwrap_or_else(|reason| {
             log::warn!("{reason}; a new one is begun");

@@ -3,7 +3,7 @@
 use super::{budget::Plan, step::StepOutcome};
 use crate::{
     error::Result,
-    record::{Curves, EventFile, MetricsFile, Progress, Row, Status, read_metrics, write_whole},
+    record::{Curves, EventFile, METRICS, MetricsFile, Progress, Row, Status, TENSORBOARD, read_metrics, write_whole},
 };
 use std::{
     path::{Path, PathBuf},
@@ -12,10 +12,6 @@ use std::{
 
 /// Between two plain lines where nobody looks at a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// The file with every number.
-pub const METRICS: &str = "metrics.jsonl";
-/// The folder of TensorBoard's event files.
-pub const TENSORBOARD: &str = "tensorboard";
 
 /// Something that takes long beside the steps: a line on it now and then.
 pub struct Meanwhile(Instant);

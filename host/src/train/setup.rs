@@ -7,7 +7,7 @@ use crate::{
     encoder,
     error::{Error, Fault, Result},
     loss,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry},
 };
 use infomax_sdk::{
     AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput,

@@ -489,7 +489,7 @@ pub(super) fn classify(classifiers: &Classifiers, views: &[Tensor], labels: &Lab
         }
         Ok(losses.into_iter().map(|(name, loss)| (format!("loss/{name}"), loss)).collect())
     };
-    losses().map_err(Error::torch("train the classifiers"))
+    losses().map_err(Error::torch::<tch::TchError>("train the classifiers"))
 }
 
 /// The representations of all views, one after the other, and their labels, without those that have none; none where fewer

@@ -78,7 +78,7 @@ fn workers(folder: &Path) -> Vec<(String, u32)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let is_ours = fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with("infomax"))
+        let is_ours = fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with("infomax-engine"))
             && fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder.canonicalize().unwrap());
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
         let rank = String::from_utf8_lossy(&environment)

@@ -7,7 +7,7 @@ use crate::support::{
     faulty::{fixture, loaded},
     workspace::built,
 };
-use infomax::plugin::{Candidate, Kind, PluginError, Registry, lock::Lock};
+use infomax::plugin::{Candidate, Kind, LoadComponent, PluginError, Registry, lock::Lock};
 use infomax_abi::abi_stable::std_types::RStr;
 use infomax_sdk::Key;
 use std::{

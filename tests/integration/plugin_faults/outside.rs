@@ -16,7 +16,7 @@ use crate::support::{
 use infomax::{
     dataset::Source,
     loss::ForeignLoss,
-    plugin::{Component, Kind, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry},
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! The workspace as built: the binary, the plugins that lie beside it, the folder of shared data.
 
-use infomax::plugin::{Component, Kind, Registry};
+use infomax::plugin::{Component, Kind, LoadComponent, Registry};
 use std::{
     env,
     path::{Path, PathBuf},

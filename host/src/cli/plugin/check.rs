@@ -31,7 +31,7 @@ impl Check {
     /// # Errors
     /// A library that is refused, a setting that is none, a check that failed.
     pub fn run(&self) -> Result<()> {
-        let path = super::named(&self.library)?;
+        let path = infomax_desk::cli::named(&self.library)?;
         let candidate = Candidate::read(&path, &[]).map_err(Error::from)?;
         let mut manifest = serde_json::to_value(&candidate.manifest).expect("a manifest is plain data");
         let components = manifest["components"].as_array_mut().expect("a manifest lists components");

@@ -1,0 +1,17 @@
+//! What needs no libtorch: configs, plugins as files, what runs leave behind, comparisons and reports.
+
+pub mod authoring;
+pub mod checkpoint;
+pub mod cli;
+pub mod comparison;
+pub mod config;
+pub mod console;
+pub mod error;
+pub mod fault_point;
+pub mod hash;
+pub mod plugin;
+pub mod program;
+pub mod record;
+pub mod report;
+pub mod rows;
+pub mod shell;

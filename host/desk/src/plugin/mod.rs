@@ -1,0 +1,19 @@
+//! Plugin libraries as files: found (`discovery`, `found`), read and checked without loading (`elf`, `candidate`), looked up by component
+//! (`registry`), locked (`lock`), handed on as archives (`package`).
+
+mod candidate;
+mod discovery;
+mod elf;
+mod error;
+mod found;
+pub mod lock;
+pub mod package;
+mod registry;
+mod schemas;
+
+pub use candidate::{Candidate, LIBTORCH};
+pub use discovery::{data_folder, library_files, search_folders};
+pub use error::{MEMORY_HINT, PluginError, memory_ran_out};
+pub use found::{found_beside, found_here};
+pub use registry::{Kind, Registry};
+pub use schemas::Schemas;

@@ -1,0 +1,47 @@
+//! The font of all pictures, which travels with the program so that they look alike everywhere, and their encoding.
+
+use super::error::RecordError;
+use plotters::style::{FontStyle, RGBColor, register_font};
+use std::sync::OnceLock;
+
+/// The name that pictures use.
+pub const FAMILY: &str = "sans-serif";
+
+/// How many times as large pictures are drawn before they are shrunk, for smooth lines and letters.
+pub const OVERSAMPLING: u32 = 2;
+/// Of text and axes.
+pub const INK: RGBColor = RGBColor(40, 40, 40);
+/// Of the lines behind what is drawn.
+pub const GRID: RGBColor = RGBColor(228, 228, 228);
+
+/// Makes the font known to plotters, once.
+pub(super) fn register() -> Result<(), RecordError> {
+    static DONE: OnceLock<bool> = OnceLock::new();
+    let done =
+        *DONE.get_or_init(|| register_font(FAMILY, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
+    if done { Ok(()) } else { Err(RecordError::drawing("text", "the font is not one")) }
+}
+
+/// Draws on a white ground, several times as large and shrunk, for smooth lines and text, and encodes it as PNG.
+pub fn drawn(
+    [width, height]: [u32; 2],
+    what: &'static str,
+    draw: impl FnOnce(&mut [u8], (u32, u32)) -> Result<(), String>,
+) -> Result<Vec<u8>, RecordError> {
+    register()?;
+    let large = (width * OVERSAMPLING, height * OVERSAMPLING);
+    let mut pixels = vec![255; (large.0 * large.1 * 3) as usize];
+    draw(&mut pixels, large).map_err(|error| RecordError::drawing(what, error))?;
+    let large = image::RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");
+    let small = image::imageops::resize(&large, width, height, image::imageops::FilterType::CatmullRom);
+    encode_png(small.into_raw(), width, height, what)
+}
+
+/// Encodes 8-bit RGB as PNG.
+pub(super) fn encode_png(pixels: Vec<u8>, width: u32, height: u32, what: &'static str) -> Result<Vec<u8>, RecordError> {
+    let picture =
+        image::RgbImage::from_raw(width, height, pixels).ok_or_else(|| RecordError::drawing(what, "wrong size"))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| RecordError::drawing(what, error))?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,143 @@
+//! `run.json`: which builds, data and machine a run's numbers come from; a resumed run must have the same builds and data.
+
+use crate::{
+    config::Products,
+    error::{Error, Fault, Result},
+    plugin::Kind,
+};
+use infomax_sdk::DatasetFacts;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The file's name in a run directory.
+pub const IDENTITY: &str = "run.json";
+
+/// What a run was made with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The host's version.
+    pub infomax: String,
+    /// The libtorch that it is built for.
+    pub libtorch: String,
+    /// SHA-256 of the resolved config.
+    pub config: String,
+    /// `Cpu`, `Cuda(0)`, …
+    pub device: String,
+    /// Threads inside one operation.
+    pub threads: usize,
+    /// Which library multiplied matrices of f32 numbers; runs of infomax 0.1.0 don't all say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
+    /// By name; where two builds of one plugin stand side by side, by `name@sha256:…`.
+    pub plugins: BTreeMap<String, PluginIdentity>,
+    /// Which of them each component is from, by kind; runs of infomax 0.1.0 don't all say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub components: BTreeMap<String, String>,
+    /// What the dataset found.
+    pub dataset: DatasetFacts,
+    /// Which labels are used, where not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelIdentity>,
+}
+
+/// Which labels were chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelIdentity {
+    pub count: usize,
+    pub sha256: String,
+}
+
+/// Which build of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginIdentity {
+    pub version: String,
+    pub sha256: String,
+    pub abi: [u32; 2],
+    pub rustc: String,
+    pub libtorch: Option<String>,
+    /// Of the copy in the run directory.
+    pub file: String,
+}
+
+impl Identity {
+    /// The identity that a run began with.
+    ///
+    /// # Errors
+    /// A file that can't be read, or holds something else.
+    pub fn read(run: &Path) -> Result<Self> {
+        let path = run.join(IDENTITY);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text).map_err(|error| {
+            let fault = Fault::new(format!("the run's identity can't be read: {error}"));
+            Error::Checkpoint { fault: fault.at(path.display().to_string()).hint("start a new run") }
+        })
+    }
+
+    /// Whether a run has an identity.
+    pub fn is_written(&self, run: &Path) -> bool {
+        run.join(IDENTITY).exists()
+    }
+
+    /// Makes sure that a run goes on with the builds and the data that it began with.
+    ///
+    /// # Errors
+    /// What differs, all of it, but for what is overridden by name: `dataset`, `libtorch`, `plugin.NAME`.
+    pub fn check(&self, run: &Path, overrides: &[String]) -> Result<()> {
+        let overridden = |name: &str| overrides.iter().any(|other| other == name);
+        let path = run.join(IDENTITY);
+        let fail = |message: String, hint: &str| {
+            Err(Error::Checkpoint { fault: Fault::new(message).at(path.display().to_string()).hint(hint) })
+        };
+        let before = Self::read(run)?;
+        let mut changed = Vec::new();
+        let names = before.plugins.keys().chain(self.plugins.keys());
+        for name in names.collect::<std::collections::BTreeSet<_>>() {
+            let hash = |identity: &Self| identity.plugins.get(name).map_or("absent", |p| &p.sha256[..12]).to_owned();
+            let (then, now) = (hash(&before), hash(self));
+            if then != now && !overridden(&format!("plugin.{name}")) {
+                changed.push(format!("`{name}` was {then}, is {now}"));
+            }
+        }
+        if !changed.is_empty() {
+            let hint = "the run directory keeps the libraries: list its `plugins` folder under `plugins.search`; or pass `--override plugin.NAME` to go on with another build";
+            return fail(format!("plugins changed since the run began: {}", changed.join("; ")), hint);
+        }
+        if before.libtorch != self.libtorch && !overridden("libtorch") {
+            let message =
+                format!("libtorch changed since the run began: {} then, {} now", before.libtorch, self.libtorch);
+            return fail(message, "use the libtorch of then, or pass `--override libtorch`");
+        }
+        if before.dataset.fingerprint != self.dataset.fingerprint && !overridden("dataset") {
+            let count = |identity: &Self| identity.dataset.splits.iter().map(|split| split.length).sum::<u64>();
+            let message =
+                format!("the dataset changed since the run began: {} images then, {} now", count(&before), count(self));
+            return fail(message, "put the data back, or pass `--accept-dataset-change` (or `--override dataset`)");
+        }
+        let may_choose = ["dataset", "dataset.label_list", "dataset.label_fraction"].into_iter().any(overridden);
+        if before.labels != self.labels && !may_choose {
+            let count = |identity: &Self| identity.labels.as_ref().map_or("all".to_owned(), |l| l.count.to_string());
+            let message = format!(
+                "the chosen labels changed since the run began: {} labels then, {} now",
+                count(&before),
+                count(self)
+            );
+            return fail(message, "put the file `dataset.label_list` back, or pass `--override dataset.label_list`");
+        }
+        Ok(())
+    }
+
+    /// The copy that a run keeps of a component's library; none where it does not say.
+    pub fn copy(&self, run: &Path, kind: Kind) -> Option<(PathBuf, &PluginIdentity)> {
+        let plugin = self.plugins.get(self.components.get(kind.name())?)?;
+        Some((run.join("plugins").join(&plugin.file), plugin))
+    }
+
+    /// The hash of each plugin library, by name.
+    pub fn plugin_hashes(&self) -> BTreeMap<String, String> {
+        self.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.sha256.clone())).collect()
+    }
+}

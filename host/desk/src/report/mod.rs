@@ -1,0 +1,47 @@
+//! `report.html`: a run on one page that needs nothing else, not even a script. `facts` reads what the run left behind (`state`,
+//! `results`, `settings`), `page` lays it out, `curves` chooses what is drawn, `chart` draws it, with `frame`, `axis` and `thin`;
+//! `text` and `markup` word it. `comparison` draws several runs with the same parts.
+
+mod again;
+mod axis;
+mod chart;
+mod curves;
+mod facts;
+mod frame;
+mod markup;
+mod page;
+mod results;
+mod settings;
+mod state;
+mod text;
+mod thin;
+
+pub use axis::Axis;
+pub use frame::Frame;
+pub use markup::{base64, breakable, document, prose, sentence};
+pub use page::STYLE;
+pub use results::{UNTRAINED, is_training, outcomes, pace, seconds};
+pub use state::{State, state};
+pub use text::{grouped, is_accuracy, number, result, size};
+pub use thin::{picked, thinned};
+
+use crate::{error::Result, record::write_whole};
+use std::path::Path;
+
+/// The page's name in a run directory.
+pub const FILE: &str = "report.html";
+
+/// Whether a folder holds a run, however little of it.
+pub fn is_run(folder: &Path) -> bool {
+    ["config.toml", "run.json", "metrics.jsonl"].iter().any(|file| folder.join(file).is_file())
+}
+
+/// Writes the page on a run, as far as the run has come. What can't be read is told on the page and as a warning.
+///
+/// # Errors
+/// The system's, with the path of the page.
+pub fn write(run: &Path, to: &Path) -> Result<()> {
+    let facts = facts::Facts::read(run);
+    facts.notices.iter().for_each(|notice| log::warn!("{notice}"));
+    write_whole(to, page::page(&facts).into_string().as_bytes())
+}
