@@ -1,10 +1,11 @@
 //! Plugin libraries: found (`discovery`), read and checked without loading (`elf`, `candidate`), loaded (`load`, from a
 //! `private_copy`, in a child first: `probe`), looked up by component (`registry`), locked (`lock`); their calls watched
-//! (`under_way`, `watchdog`, `process_wide`); handed on as archives (`package`).
+//! (`under_way`, `watchdog`, `process_wide`), and what they draw of keys (`draws`); handed on as archives (`package`).
 
 mod call;
 mod candidate;
 mod discovery;
+pub(crate) mod draws;
 mod elf;
 mod error;
 mod load;
