@@ -14,6 +14,7 @@
 #include <ATen/core/CachingHostAllocator.h>
 #include <ATen/record_function.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -138,9 +139,13 @@ char* infomax_side_end(Side* pointer) {
   });
 }
 
-// A pool of memory for graphs that are replayed in the order of their capture.
-char* infomax_graph_pool(uint64_t id[2]) {
+// A pool of memory for graphs that are replayed in the order of their capture. What the allocator keeps for other work is given
+// back first, for which the device is waited for: a pool takes nothing of it.
+char* infomax_graph_pool(int index, uint64_t id[2]) {
   return guarded([&] {
+    const c10::impl::VirtualGuardImpl guard(c10::kCUDA);
+    guard.synchronizeDevice(static_cast<c10::DeviceIndex>(index));
+    c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
     const auto pool = find<MakePool>(kPool)();
     id[0] = pool.first, id[1] = pool.second;
   });

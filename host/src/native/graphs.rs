@@ -11,7 +11,7 @@ unsafe extern "C" {
     fn infomax_has_graphs() -> c_int;
     fn infomax_side_begin(device: c_int, made: *mut *mut c_void) -> *mut c_char;
     fn infomax_side_end(side: *mut c_void) -> *mut c_char;
-    fn infomax_graph_pool(id: *mut u64) -> *mut c_char;
+    fn infomax_graph_pool(device: c_int, id: *mut u64) -> *mut c_char;
     fn infomax_graph_begin(device: c_int, pool: *const u64, made: *mut *mut c_void) -> *mut c_char;
     fn infomax_graph_end(graph: *mut c_void) -> *mut c_char;
     fn infomax_graph_replay(graph: *mut c_void) -> *mut c_char;
@@ -59,14 +59,14 @@ impl Drop for Side {
 pub struct Pool([u64; 2]);
 
 impl Pool {
-    /// A new one.
+    /// A new one; waits for the device.
     ///
     /// # Errors
     /// libtorch's message.
-    pub fn new() -> NativeResult<Self> {
+    pub fn new(device: usize) -> NativeResult<Self> {
         let mut id = [0; 2];
         // SAFETY: room for two numbers.
-        check(unsafe { infomax_graph_pool(id.as_mut_ptr()) })?;
+        check(unsafe { infomax_graph_pool(device as c_int, id.as_mut_ptr()) })?;
         Ok(Self(id))
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn capture(
     for draw in &mut draws {
         draw.tensor = draw.again(stepper.key(input.step)).map_err(refused)?;
     }
-    let pool = Pool::new().map_err(refused)?;
+    let pool = Pool::new(device).map_err(refused)?;
     let mut taking =
         Taking { device, pool, draws: drawn_after_seeds(&seen.text), next: 0, open: None, actions: Vec::new() };
     taking.begin().map_err(refused)?;

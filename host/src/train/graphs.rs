@@ -215,7 +215,7 @@ impl Graphs {
                 let graphs = if graphs == 1 { "a CUDA graph".to_owned() } else { format!("{graphs} CUDA graphs") };
                 self.news.push(format!(
                     "from step {} on, forward and backward pass are {graphs}, of {operators} calls of libtorch",
-                    input.step
+                    input.step + 1
                 ));
                 self.state = State::Ready(Box::new(ready));
                 Ok(computed)

@@ -4,6 +4,7 @@
 use super::standin::{Case, On, amdim, case, reports, resnet, standin, total};
 use crate::{
     support::{
+        faulty::fixture,
         figures::{figure, is_whole},
         workspace::{built, root, shared},
     },
@@ -100,6 +101,12 @@ fn cases() -> Vec<(Case, &'static str, bool)> {
         (amdim("amdim-resident", &[("dataset.on_device", "always")]), CAPTURED, false),
         (amdim("amdim-alone", &[untrained, ("evaluation.mlp", "false")]), "pass are a CUDA graph,", false),
         (amdim("amdim-chunks", &[("batch_norm.chunk_size", "8")]), CAPTURED, false),
+        // Of which some batches have images without a label, and are not replayed.
+        (
+            amdim("amdim-labels", &[("train.batch_size", "8"), ("dataset.label_fraction", "0.96")]),
+            CAPTURED,
+            true,
+        ),
         (amdim("amdim-tests", &[("evaluation.every_steps", "7"), ("checkpoint.every_steps", "5")]), CAPTURED, false),
         (amdim("classifiers", &[("train.stage", "classifiers")]), "only the stage `pretrain` has them", false),
         (resnet("nt-xent", "nt-xent", HEAD, &[]), CAPTURED, true),
@@ -259,11 +266,44 @@ fn a_run_of_graphs_goes_on_as_if_nothing_had_been() {
     let mut again = super::standin::on_device(&parts, &arguments, On::Cuda);
     let output = again.env("LD_LIBRARY_PATH", with_graphs().unwrap()).output().unwrap();
     assert_ok(&output);
-    assert!(said(&parts).contains(&format!("from step {} on", STEPS / 2 + 4)), "{}", said(&parts));
+    assert!(said(&parts).contains(&format!("from step {} on", STEPS / 2 + 5)), "{}", said(&parts));
     let steps = |rows: Vec<Value>| -> Vec<Value> { rows.into_iter().filter(|row| row["loss"].is_number()).collect() };
     let ((own, encoder), (expected, expected_encoder)) = (result(&parts), result(&whole));
     assert_eq!(steps(own), steps(expected));
     assert!(encoder == expected_encoder);
+}
+
+/// What a graph would freeze or could not hold is seen before anything is captured.
+#[test]
+fn a_loss_that_can_t_be_repeated_is_told_apart_and_trains_as_ever() {
+    if with_graphs().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let library = format!("{:?}", fixture("faulty"));
+    for (kind, fault, reason) in [
+        ("loss", "fault = \"waits\"", "`aten::copy_` copies between host and device"),
+        ("loss", "fault = \"host_number\"", "`aten::copy_` copies between host and device"),
+        ("loss", "fault = \"own_key\"", "by a key that does not come from the step's"),
+        ("loss", "fault = \"rhythm\", step = 12", "no CUDA graphs yet: the loss will differ at step 12"),
+        ("loss", "fault = \"draws\"", CAPTURED),
+        ("encoder", "fault = \"none\"", "the encoder changes what it saves in its forward pass"),
+    ] {
+        let config = format!("{{ callback = \"forward\", {fault} }}");
+        let keys = ["name", "path", "config"].map(|key| format!("{kind}.{key}"));
+        let own = [(keys[0].as_str(), "faulty"), (&keys[1], &library), (&keys[2], &config)];
+        let (encoder, loss) = (("encoder.config", "{ ndf = 8, n_rkhs = 32, depth = 1 }"), ("loss.name", "faulty"));
+        let small = if kind == "loss" { encoder } else { loss };
+        let beside = [("loss.path", library.as_str()), ("loss.config", "{}")];
+        let beside = if kind == "loss" { &[][..] } else { &beside[..] };
+        let case = case("faulty", "amdim", &[&own[..], &[small], beside].concat());
+        let (plain, graphs) = (folder.path().join(format!("plain-{fault}")), folder.path().join(fault));
+        train(&case, &plain, STEPS, &[EACH]);
+        train(&case, &graphs, STEPS, &[EACH, ON]);
+        assert!(said(&graphs).contains(reason), "{fault}: {}", said(&graphs));
+        assert_eq!(counts(&graphs)["replays"].as_u64().unwrap() > 0, reason == CAPTURED, "{fault}");
+        assert!(result(&plain) == result(&graphs), "{fault}: other numbers");
+    }
 }
 
 /// What the device refuses while it is captured is undone, and the run goes on.
