@@ -5,8 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 11] =
-    ["torch_extras", "precision", "collectives", "batch_norm", "nccl", "operators", "upload", "download", "work", "watch", "graphs"];
+const SOURCES: [&str; 11] = [
+    "torch_extras",
+    "precision",
+    "collectives",
+    "batch_norm",
+    "nccl",
+    "operators",
+    "upload",
+    "download",
+    "work",
+    "watch",
+    "graphs",
+];
 
 fn main() {
     let libtorch = PathBuf::from(env::var("LIBTORCH").expect("LIBTORCH is not set: run `cargo setup` once"));

@@ -99,7 +99,9 @@ void put_right(c10::DeviceIndex device, Pool pool) {
     auto** functions = *static_cast<void***>(*allocator);
     ignoring([&] { reinterpret_cast<EndAllocate>(functions[kEndAllocateToPool])(*allocator, device, pool); });
   }
-  ignoring([&] { at::getHostAllocator(c10::kCUDA)->end_allocate_to_pool(pool); });
+  ignoring([&] {
+    if (auto* pinned = at::getHostAllocator(c10::kCUDA)) pinned->end_allocate_to_pool(pool);
+  });
   ignoring([&] {
     auto generator = at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, device));
     generator.graphsafe_set_state(at::globalContext().getAcceleratorHooksInterface(c10::kCUDA).getNewGenerator(device));

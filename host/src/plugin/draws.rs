@@ -204,9 +204,10 @@ pub(super) fn called(operator: Operator, values: &[FfiValue], results: &mut [Ffi
                 Some(Ok(()))
             }
             Doing::Giving { draws, next } => {
-                let Some(draw) = draws.get(*next).filter(|draw| {
-                    (draw.operator, &draw.values, &draw.numbers) == (operator, &own, &numbers)
-                }) else {
+                let Some(draw) = draws
+                    .get(*next)
+                    .filter(|draw| (draw.operator, &draw.values, &draw.numbers) == (operator, &own, &numbers))
+                else {
                     let message = "it draws otherwise than in the step before".to_owned();
                     now.fault.get_or_insert(message.clone());
                     return Some(Err(message));

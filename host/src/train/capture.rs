@@ -31,7 +31,10 @@ const SEED: &str = "@seed";
 #[derive(Debug)]
 pub(super) enum Action {
     /// Sets the seed of what follows.
-    Seed { purpose: &'static str, pass: Option<u64> },
+    Seed {
+        purpose: &'static str,
+        pass: Option<u64>,
+    },
     Replay(Graph),
 }
 
@@ -141,7 +144,8 @@ pub(super) fn capture(
         return Err(refused(format!("it asked for something else than the step before: {difference}")));
     }
     let parameters = model.optimizers().flat_map(|optimizer| optimizer.trained());
-    let gradient = |parameter: &Tensor| Some((parameter.shallow_clone(), parameter.grad())).filter(|(_, g)| g.defined());
+    let gradient =
+        |parameter: &Tensor| Some((parameter.shallow_clone(), parameter.grad())).filter(|(_, g)| g.defined());
     let gradients = parameters.filter_map(|trained| gradient(&trained.tensor)).collect();
     let computed = computed.again();
     Ok(Ready { input, actions: taking.actions, draws, computed, gradients, attached: true, _kept: watched })

@@ -187,7 +187,8 @@ impl Graphs {
         if !watching.told {
             watching.told = true;
             let next = step + 1 + watching.rests - watching.steps;
-            self.news.push(format!("no CUDA graphs yet: {reason}; tried again from step {next} on, and ever more seldom"));
+            self.news
+                .push(format!("no CUDA graphs yet: {reason}; tried again from step {next} on, and ever more seldom"));
         }
     }
 
@@ -203,7 +204,11 @@ impl Graphs {
         let Device::Cuda(number) = self.device else { return eager(stepper, model, input, true) };
         // Told of the step by now: once, whatever becomes of the capture.
         let static_input = copied(input)?;
-        let labels = Labels { labels: static_input.labels.shallow_clone(), indices: static_input.indices.shallow_clone(), known: None };
+        let labels = Labels {
+            labels: static_input.labels.shallow_clone(),
+            indices: static_input.indices.shallow_clone(),
+            known: None,
+        };
         seed(stepper.key(input.step), "loss", None)?;
         before_step(model, &stepper.facts(model, &static_input, &labels))?;
         clear_gradients(model)?;
@@ -387,7 +392,11 @@ pub(super) fn difference(one: &str, two: &str) -> Option<String> {
     const SHOWN: usize = 160;
     let cut = |line: Option<&str>| {
         let line = line.map_or("nothing", |line| line.get(1..).unwrap_or(line));
-        if line.chars().count() <= SHOWN { line.to_owned() } else { line.chars().take(SHOWN).collect::<String>() + "…" }
+        if line.chars().count() <= SHOWN {
+            line.to_owned()
+        } else {
+            line.chars().take(SHOWN).collect::<String>() + "…"
+        }
     };
     let (mut ones, mut twos) = (one.lines(), two.lines());
     loop {
@@ -466,8 +475,7 @@ fn fresh(features: &Features) -> Result<Features> {
 }
 
 fn features_with(features: &Features, make: impl Fn(&Tensor) -> Tensor) -> Features {
-    let item =
-        |f: &Feature| Feature { view: f.view, source: f.source, map: f.map.clone(), tensor: make(&f.tensor) };
+    let item = |f: &Feature| Feature { view: f.view, source: f.source, map: f.map.clone(), tensor: make(&f.tensor) };
     Features::new(features.items().iter().map(item).collect())
 }
 

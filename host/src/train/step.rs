@@ -231,7 +231,9 @@ impl Stepper {
             let views = self.views(&input)?;
             let wanted = self.representations(model, views.len());
             let key = self.key(batch.step);
-            let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" }))?;
+            let maps = tch::no_grad(|| {
+                self.passes.all(model, &views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" })
+            })?;
             let representations = wanted.iter().map(|at| gather_map(&self.group, &maps[at]));
             let representations = representations.collect::<Result<Vec<_>>>()?;
             let labels = gather_labels(&self.group, &input)?;
@@ -361,8 +363,12 @@ impl Stepper {
         wanted.sort_unstable();
         wanted.dedup();
         let maps = self.passes.all(model, views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" })?;
-        let slow =
-            self.passes.slow(model, views, &through(Source::MomentumEncoder), Draws { step: key, purpose: "momentum_encoder" })?;
+        let slow = self.passes.slow(
+            model,
+            views,
+            &through(Source::MomentumEncoder),
+            Draws { step: key, purpose: "momentum_encoder" },
+        )?;
         Ok((maps, slow))
     }
 
@@ -462,7 +468,13 @@ impl Stepper {
         }
         drop(maps);
         for pass in 0..self.passes.count {
-            let again = self.passes.one(model, views, pass, Mode::TrainFrozenStatistics, Draws { step: key, purpose: "encoder" })?;
+            let again = self.passes.one(
+                model,
+                views,
+                pass,
+                Mode::TrainFrozenStatistics,
+                Draws { step: key, purpose: "encoder" },
+            )?;
             let outputs = given.iter().map(|((view, map), _)| again[*view][*map].shallow_clone()).collect();
             let gradients: Result<Vec<_>, _> = given.iter().map(|(_, g)| self.passes.rows(g, pass)).collect();
             let gradients = gradients.map_err(Error::torch("cut a gradient into passes"))?;

@@ -28,7 +28,8 @@ impl Stepper {
         let views = self.first_view(input)?;
         model.optimizers().try_for_each(Optimizer::clear_gradients)?;
         let wanted = self.representations(model, 1);
-        let encode = || self.passes.all(model, &views, &wanted, self.frozen_mode, Draws { step: key, purpose: "encoder" });
+        let encode =
+            || self.passes.all(model, &views, &wanted, self.frozen_mode, Draws { step: key, purpose: "encoder" });
         let maps = tch::no_grad(encode)?;
         let alone = began.elapsed();
         let representation = gather_map(&self.group, &maps[&wanted[0]])?;

@@ -7,8 +7,8 @@ use crate::{
     left::{self, undefined},
 };
 use infomax_sdk::{
-    Device, Facts, Features, Gradients, Key, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need, Parameter,
-    Result, Source, Tensor, Terms, named,
+    Device, Facts, Features, Gradients, Key, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
+    Parameter, Result, Source, Tensor, Terms, named,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
