@@ -4,7 +4,8 @@
 #     host/benches/gpu.sh [FOLDER]        # after `cargo build --release --workspace`; 35 MiB
 #     bash FOLDER/run.sh [ARGUMENTS]      # there: doctor, then `infomax bench` beside bench_step.py; results in FOLDER
 #
-# ARGUMENTS go to `infomax bench`; without them it measures the published models on the first GPU, with the largest batch that fits.
+# ARGUMENTS go to `infomax bench`; without them it measures the published models on the first GPU, without and with CUDA graphs, and
+# with the largest batch that fits.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 to=${1:-$root/target/gpu}

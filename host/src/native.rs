@@ -1,11 +1,13 @@
 //! The C++ shim's functions, made safe: what tch 0.24 lacks.
 
 pub mod download;
+pub mod graphs;
 pub mod memory;
 pub mod precision;
 pub mod processor;
 pub mod products;
 pub mod upload;
+pub mod watch;
 pub mod work;
 
 use precision::AutocastState;

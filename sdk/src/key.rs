@@ -3,6 +3,36 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    /// Whether this thread's keys are followed.
+    static FOLLOWED: Cell<bool> = const { Cell::new(false) };
+    /// The key that the host gave, and each key that was derived since: from which one, by which number.
+    static TRAIL: RefCell<Trail> = const { RefCell::new(Trail { root: None, derived: Vec::new() }) };
+}
+
+struct Trail {
+    root: Option<Key>,
+    derived: Vec<(Key, u64, Key)>,
+}
+
+/// While this lives, this thread's keys are followed back to one of the host's.
+pub(crate) struct Following(());
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        FOLLOWED.set(false);
+        TRAIL.with_borrow_mut(|trail| trail.derived.clear());
+    }
+}
+
+/// Follows keys from here on.
+pub(crate) fn follow(root: Key) -> Following {
+    TRAIL.with_borrow_mut(|trail| *trail = Trail { root: Some(root), derived: Vec::new() });
+    FOLLOWED.set(true);
+    Following(())
+}
 
 /// A 128-bit key. Derive children with [`Key::fold`] and [`Key::purpose`]; draw from [`Key::rng`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +49,28 @@ impl Key {
     pub fn fold(self, number: u64) -> Self {
         let [a, b] = self.0;
         let a = mix(a ^ mix(number.wrapping_add(0x9E37_79B9_7F4A_7C15)));
-        Self([a, mix(b.rotate_left(23) ^ a)])
+        let child = Self([a, mix(b.rotate_left(23) ^ a)]);
+        if FOLLOWED.get() {
+            TRAIL.with_borrow_mut(|trail| trail.derived.push((self, number, child)));
+        }
+        child
+    }
+
+    /// The host's key that this one comes from, and the numbers that lead to it; none where it comes from elsewhere.
+    pub(crate) fn path(self) -> Option<(Self, Vec<u64>)> {
+        if !FOLLOWED.get() {
+            return None;
+        }
+        TRAIL.with_borrow(|trail| {
+            let (root, mut key, mut numbers) = (trail.root?, self, Vec::new());
+            while key != root {
+                let (parent, number, _) = trail.derived.iter().rfind(|(_, _, child)| *child == key)?;
+                numbers.push(*number);
+                key = *parent;
+            }
+            numbers.reverse();
+            Some((root, numbers))
+        })
     }
 
     /// The child for a named purpose ("augment", "order", …).
@@ -113,6 +164,21 @@ mod tests {
     fn draws_are_pinned_across_versions() {
         let mut rng = Key::new(1).fold(2).rng();
         assert_eq!([rng.below(1000), rng.below(1000), rng.below(1000)], PINNED);
+    }
+
+    #[test]
+    fn the_path_of_a_key_leads_to_it_again() {
+        let root = Key::new(3).fold(9);
+        let following = follow(root);
+        let key = root.purpose("location").fold(2);
+        let (from, numbers) = key.path().unwrap();
+        assert_eq!((from, root.path()), (root, Some((root, Vec::new()))));
+        assert_eq!(Key::new(4).path(), None, "of another root");
+        let again = |root: Key| numbers.iter().fold(root, |key, number| key.fold(*number));
+        assert_eq!(again(root), key);
+        assert_eq!(again(Key::new(5)), Key::new(5).purpose("location").fold(2));
+        drop(following);
+        assert_eq!(key.path(), None);
     }
 
     const PINNED: [u64; 3] = [291, 906, 557]; // recorded from this implementation: a change here changes every user's results

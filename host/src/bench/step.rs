@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 const WARM_UP: u64 = 3;
+/// Steps until graphs are replayed.
+const GRAPHS_WARM_UP: u64 = 6;
 const LEAST_STEPS: u64 = 5;
 /// Steps that a GPU is given before their values are read.
 const BETWEEN_READS: u64 = 10;
@@ -33,9 +35,11 @@ pub struct Measured {
     pub operations: f64,
     /// The most that tensors took on a GPU.
     pub peak_bytes: Option<u64>,
+    /// What became of CUDA graphs, where they were asked for.
+    pub graphs: Option<String>,
 }
 
-/// Trains a fresh model on noise for some time; loading is left out.
+/// Trains a fresh model on noise for some time, its steps as CUDA `graphs` or not; loading is left out.
 ///
 /// # Errors
 /// What the plugins or libtorch say, of memory that is too small too.
@@ -44,6 +48,7 @@ pub fn measure(
     device: Device,
     shape: Shape,
     precision: Precision,
+    graphs: bool,
     enough: Duration,
 ) -> Result<Measured> {
     let experiment: Experiment = serde_json::from_value(json!({
@@ -53,7 +58,7 @@ pub fn measure(
             "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
         } },
         "loss": { "name": "amdim" },
-        "train": { "batch_size": shape.batch, "precision": precision },
+        "train": { "batch_size": shape.batch, "precision": precision, "cuda_graphs": graphs },
     }))
     .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })?;
     Arithmetic::new(precision, device)?.switch()?;
@@ -65,8 +70,10 @@ pub fn measure(
     let mut batch = noise(&group, shape.batch as usize, shape.size, 0);
     let (mut began, mut steps, mut operations) = (Instant::now(), 0, 0.0);
     let mut unread: Vec<Launched> = Vec::new();
+    let warm_up = if graphs { GRAPHS_WARM_UP } else { WARM_UP };
+    let mut news = None;
     loop {
-        if steps == WARM_UP {
+        if steps == warm_up {
             Launched::read(&unread)?;
             unread.clear();
             began = Instant::now();
@@ -81,17 +88,18 @@ pub fn measure(
         } else {
             launch(&mut model)?
         });
+        news = stepper.news_of_graphs().or(news);
         steps += 1;
         if steps.is_multiple_of(BETWEEN_READS) || device == Device::Cpu {
             Launched::read(&unread)?;
             unread.clear();
         }
-        if steps >= WARM_UP + LEAST_STEPS && began.elapsed() >= enough {
+        if steps >= warm_up + LEAST_STEPS && began.elapsed() >= enough {
             break;
         }
     }
     Launched::read(&unread)?;
-    let (steps, seconds) = (steps - WARM_UP, began.elapsed().as_secs_f64());
+    let (steps, seconds) = (steps - warm_up, began.elapsed().as_secs_f64());
     let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
     Ok(Measured {
         images_per_second: (steps * shape.batch) as f64 / seconds,
@@ -99,6 +107,7 @@ pub fn measure(
         steps,
         operations,
         peak_bytes: memory.map(|memory| memory.peak),
+        graphs: news,
     })
 }
 

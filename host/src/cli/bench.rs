@@ -21,8 +21,8 @@ use tch::Device;
 /// Arguments of `infomax bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: infomax bench --device cuda --largest --json bench.json\n\n\
-A step is both views through the encoder, the objective, both classifiers, backward and Adam, on noise; loading is left out. The\n\
-share is that of the products and convolutions a second in those of one large product in the same number format.")]
+A step is both views through the encoder, the objective, both classifiers, backward and Adam, on noise; loading is left out. On\n\
+a GPU each is measured without and with `train.cuda_graphs`. The share is that of the products and convolutions a second in those of one large product in the same number format.")]
 pub struct Bench {
     /// `cpu`, `cuda` or `cuda:N`; the first GPU if there is one
     #[arg(long, default_value = "auto", value_parser = parse_device)]
@@ -91,14 +91,19 @@ impl Bench {
         let mut lines = Vec::new();
         for shape in models {
             for &(precision, rate) in &rates {
-                let line = Self::line(&registry, device, shape, precision, rate, enough)?;
-                say(&told(&line));
-                lines.push(line);
+                // Beside each line of a GPU's, the same steps as CUDA graphs.
+                for graphs in [false, true].into_iter().filter(|graphs| device.is_cuda() || !graphs) {
+                    let line = Self::line(&registry, device, shape, precision, graphs, rate, enough)?;
+                    say(&told(&line));
+                    let graphs = line.measured.as_ref().and_then(|measured| measured.graphs.as_ref());
+                    graphs.into_iter().for_each(|news| say(&format!("    {news}")));
+                    lines.push(line);
+                }
             }
             if let Some(&(precision, rate)) = rates.last().filter(|_| self.largest && device.is_cuda()) {
                 let mut larger = Shape { batch: shape.batch * 2, ..shape };
                 loop {
-                    let line = Self::line(&registry, device, larger, precision, rate, enough)?;
+                    let line = Self::line(&registry, device, larger, precision, false, rate, enough)?;
                     say(&told(&line));
                     let fits = line.measured.is_some();
                     lines.push(line);
@@ -140,17 +145,19 @@ impl Bench {
         device: Device,
         shape: Shape,
         precision: config::Precision,
+        graphs: bool,
         rate: f64,
         enough: Duration,
     ) -> Result<Line> {
-        let measured = match measure(registry, device, shape, precision, enough) {
+        let measured = match measure(registry, device, shape, precision, graphs, enough) {
             Ok(measured) => Some(measured),
             Err(error) if is_out_of_memory(&error) => None,
             Err(error) => return Err(error),
         };
         let share = measured.as_ref().map(|m| m.operations / m.seconds_per_step / rate);
         let images_per_second = measured.as_ref().map(|m| m.images_per_second);
-        Ok(Line { what: precision.to_string(), shape, measured, images_per_second, share })
+        let what = if graphs { format!("{precision}, CUDA graphs") } else { precision.to_string() };
+        Ok(Line { what, shape, measured, images_per_second, share })
     }
 
     fn peer(&self, device: Device, shape: Shape, threads: usize) -> Result<Vec<(String, f64)>> {

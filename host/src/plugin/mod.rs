@@ -1,7 +1,8 @@
 //! Plugin libraries at work: loaded (`load`, from a `private_copy`, in a child first: `probe`), their calls watched (`under_way`,
-//! `watchdog`, `process_wide`). What is done with their files alone is the desk's.
+//! `watchdog`, `process_wide`), and what they draw of keys (`draws`). What is done with their files alone is the desk's.
 
 mod call;
+pub(crate) mod draws;
 mod load;
 mod load_component;
 mod operators;

@@ -1,6 +1,11 @@
 //! The operator table that plugins compute with: libtorch's dispatcher behind the interface of `infomax_abi::operators`.
 
-use crate::{config::nearest, native};
+use super::draws;
+use crate::{
+    config::nearest,
+    native,
+    tensor::{borrow, lend},
+};
 use infomax_abi::{
     Extension, FfiTensorFacts, FfiValue, OperatorTable, OperatorTableRef, TensorPtr,
     abi_stable::{
@@ -9,6 +14,7 @@ use infomax_abi::{
     },
     operators::{Generator, Operator, as_extension},
 };
+use infomax_sdk::Key;
 use std::{
     cell::RefCell,
     ffi::{CString, c_char},
@@ -83,6 +89,7 @@ pub fn table() -> Extension {
                 gradients,
                 generator,
                 drop_generator,
+                derived_generator,
             }
             .leak_into_prefix(),
         )
@@ -151,8 +158,84 @@ extern "C" fn call(
     results: *mut FfiValue,
     room: usize,
 ) -> u32 {
+    if draws::is_on() {
+        // SAFETY: the plugin passes so many live values, and room for so many results.
+        let (values, results) = unsafe { (slice(values, count), slice_mut(results, room)) };
+        if let Some(called) = draws::called(operator, values, results) {
+            return called.map_or_else(failed, |()| 0);
+        }
+    }
     // SAFETY: the plugin passes an operator that `resolve` gave, and live values and results.
     status(unsafe { infomax_operator_call(operator, values, count, results, room) })
+}
+
+fn failed(message: String) -> u32 {
+    keep(message);
+    1
+}
+
+/// # Safety
+/// So many live elements, for the call.
+unsafe fn slice<'a, T>(pointer: *const T, count: usize) -> &'a [T] {
+    // SAFETY: the caller's promise.
+    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(pointer, count) } }
+}
+
+/// # Safety
+/// So many live elements, for the call, which nobody else touches.
+unsafe fn slice_mut<'a, T>(pointer: *mut T, count: usize) -> &'a mut [T] {
+    // SAFETY: the caller's promise.
+    if count == 0 { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(pointer, count) } }
+}
+
+/// Calls an operator that was looked up.
+///
+/// # Safety
+/// An operator that `resolve` gave, and live values.
+pub(super) unsafe fn call_now(
+    operator: Operator,
+    values: &[FfiValue],
+    results: &mut [FfiValue],
+) -> native::NativeResult<()> {
+    // SAFETY: the caller's promise.
+    native::check(unsafe {
+        infomax_operator_call(operator, values.as_ptr(), values.len(), results.as_mut_ptr(), results.len())
+    })
+}
+
+/// Another handle to a tensor, for a plugin.
+pub(super) fn handle(tensor: &tch::Tensor) -> TensorPtr {
+    // SAFETY: the tensor is live.
+    unsafe { infomax_handle_clone(lend(tensor)) }
+}
+
+/// Takes a tensor that an operator gave.
+///
+/// # Safety
+/// A handle that an operator gave, not used again.
+pub(super) unsafe fn taken(handle: TensorPtr) -> Option<tch::Tensor> {
+    // SAFETY: the caller's promise.
+    let tensor = unsafe { borrow(handle) };
+    // SAFETY: freed once, after an own reference was taken.
+    unsafe { infomax_handle_drop(handle) };
+    tensor
+}
+
+/// A generator with a seed, on a device as the interface numbers them.
+pub(super) fn new_generator(seed: u64, device: u64) -> native::NativeResult<Generator> {
+    let mut made = ptr::null_mut();
+    // SAFETY: the result outlives the call.
+    native::check(unsafe { infomax_generator(seed, device, &raw mut made) })?;
+    Ok(made)
+}
+
+/// Frees one.
+///
+/// # Safety
+/// One that `new_generator` gave, once.
+pub(super) unsafe fn free_generator(generator: Generator) {
+    // SAFETY: the caller's promise.
+    unsafe { infomax_generator_drop(generator) }
 }
 
 extern "C" fn free_list(value: FfiValue) {
@@ -236,13 +319,32 @@ extern "C" fn gradients(
 }
 
 extern "C" fn generator(seed: u64, device: u64) -> Generator {
-    let mut made = ptr::null_mut();
-    // SAFETY: the result outlives the call.
-    status(unsafe { infomax_generator(seed, device, &raw mut made) });
-    made
+    made(new_generator(seed, device), None, device)
+}
+
+extern "C" fn derived_generator(key: *const u64, numbers: *const u64, count: usize, device: u64) -> Generator {
+    // SAFETY: the plugin passes both halves of a key, and as many numbers as it says.
+    let ([a, b], numbers) = (unsafe { *key.cast::<[u64; 2]>() }, unsafe { slice(numbers, count) });
+    let root = Key([a, b]);
+    let seed = draws::derived(root, numbers).torch_seed() as u64;
+    made(new_generator(seed, device), Some((root, numbers)), device)
+}
+
+fn made(made: native::NativeResult<Generator>, key: Option<(Key, &[u64])>, device: u64) -> Generator {
+    match made {
+        Ok(generator) => {
+            draws::made(generator, key, device);
+            generator
+        }
+        Err(message) => {
+            keep(message);
+            ptr::null_mut()
+        }
+    }
 }
 
 extern "C" fn drop_generator(generator: Generator) {
+    draws::dropped(generator);
     // SAFETY: the plugin passes a generator of its own, once.
     unsafe { infomax_generator_drop(generator) }
 }

@@ -29,7 +29,8 @@ pub fn check(registry: &Registry, device: Device) -> Result<Vec<Check>> {
     let of_cpu = [Precision::F32, Precision::Bf16];
     let (mut checks, mut peak) = (Vec::new(), None);
     for &precision in if device.is_cuda() { &all[..] } else { &of_cpu[..] } {
-        let Measured { images_per_second, peak_bytes, .. } = measure(registry, device, shape, precision, ENOUGH)?;
+        let Measured { images_per_second, peak_bytes, .. } =
+            measure(registry, device, shape, precision, false, ENOUGH)?;
         checks.push(Check::figure(format!("images/s, {precision}"), images_per_second, &what));
         peak = peak.max(peak_bytes);
     }

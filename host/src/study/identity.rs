@@ -19,6 +19,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "checkpoint",
     "distributed",
     "train.device",
+    "train.cuda_graphs",
     "train.workers",
     "train.threads",
     "train.products",

@@ -22,7 +22,7 @@ use crate::{
     distributed::{Ending, Group, Meetingplace, Why, at_step},
     error::{Error, Result},
     optimizer::Schedule,
-    record::{ENCODER, Identity, Row, write_whole},
+    record::{ENCODER, History, Identity, Row, wrapped, write_whole},
 };
 use std::{
     fs,
@@ -118,6 +118,14 @@ impl Run<'_> {
         self.began = Instant::now();
         let row = Row { values, ..self.row() };
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.results(row))
+    }
+
+    /// Says what has become of CUDA graphs, and writes it into the run's history.
+    pub(super) fn tell_of_graphs(&mut self) -> Result<()> {
+        let Some(news) = self.stepper.news_of_graphs() else { return Ok(()) };
+        log::info!("{news}");
+        self.note(&wrapped(&news));
+        self.run.map_or(Ok(()), |run| History::note_graphs(run, &news))
     }
 
     /// Says a line beside the display.
@@ -238,6 +246,7 @@ impl Run<'_> {
                 return Err(error);
             }
         };
+        self.tell_of_graphs()?;
         self.look_after(began.elapsed() + waited);
         self.let_writer_follow(input.step + 1)?;
         self.state.step = input.step + 1;

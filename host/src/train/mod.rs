@@ -1,16 +1,18 @@
 //! Training: from a resolved experiment to a trained encoder. `setup` checks everything before anything is allocated,
 //! `prepare` all that needs data, checkpoint and the other processes, before anything is written; `model` holds what is trained,
 //! `memory` what a step of it needs,
-//! `step` is one update (`input` what it takes, `gate` what its values allow), `engine` the loop around it, `saving` and `watch` what the loop does beside.
+//! `step` is one update (`input` what it takes, `gate` what its values allow, `graphs` how it is captured and replayed), `engine` the loop around it, `saving` and `watch` what the loop does beside.
 
 mod budget;
 mod cadence;
+mod capture;
 mod data;
 mod device;
 mod engine;
 mod evaluate;
 mod exchange;
 mod gate;
+mod graphs;
 mod health;
 mod held;
 mod identity;

@@ -4,7 +4,7 @@
 //!
 //! Shapes: R rows of this rank · P rows of a pass.
 
-use super::model::Model;
+use super::{graphs::seed, model::Model};
 use crate::{
     distributed::BatchNormPolicy,
     error::{Error, Result},
@@ -16,6 +16,15 @@ use tch::{TchError, Tensor};
 
 /// Feature maps by view and position among the encoder's maps.
 pub type Maps = BTreeMap<(usize, usize), Tensor>;
+
+/// Whose key passes draw by.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    /// The step's.
+    pub step: Key,
+    /// What for, below it.
+    pub purpose: &'static str,
+}
 
 /// How a rank's rows go through the encoder.
 pub struct Passes {
@@ -46,11 +55,11 @@ impl Passes {
         views: &[Tensor],
         pass: usize,
         mode: Mode,
-        key: Key,
+        draws: Draws,
     ) -> Result<Vec<Vec<Tensor>>> {
         let views = self.views(views, pass)?;
         let forward = || model.encoder.forward(&views, mode);
-        Ok(self.seeded(&views, pass, key, forward)?)
+        self.seeded(&views, pass, draws, forward)
     }
 
     /// The wanted maps of all passes, R rows each; with a graph where there is one pass.
@@ -63,15 +72,15 @@ impl Passes {
         views: &[Tensor],
         wanted: &[(usize, usize)],
         mode: Mode,
-        key: Key,
+        draws: Draws,
     ) -> Result<Maps> {
         if self.count == 1 {
-            let maps = self.one(model, views, 0, mode, key)?;
+            let maps = self.one(model, views, 0, mode, draws)?;
             return Ok(wanted.iter().map(|&(view, map)| ((view, map), maps[view][map].shallow_clone())).collect());
         }
         let mut parts: BTreeMap<(usize, usize), Vec<Tensor>> = BTreeMap::new();
         for pass in 0..self.count {
-            let maps = tch::no_grad(|| self.one(model, views, pass, mode, key))?;
+            let maps = tch::no_grad(|| self.one(model, views, pass, mode, draws))?;
             for &(view, map) in wanted {
                 parts.entry((view, map)).or_default().push(maps[view][map].shallow_clone());
             }
@@ -84,7 +93,7 @@ impl Passes {
     ///
     /// # Errors
     /// What the plugin or libtorch says.
-    pub fn slow(&self, model: &mut Model, views: &[Tensor], wanted: &[(usize, usize)], key: Key) -> Result<Maps> {
+    pub fn slow(&self, model: &mut Model, views: &[Tensor], wanted: &[(usize, usize)], draws: Draws) -> Result<Maps> {
         let Some(encoder) = &mut model.momentum_encoder else { return Ok(Maps::new()) };
         let mut chosen: Vec<usize> = wanted.iter().map(|&(view, _)| view).collect();
         chosen.sort_unstable();
@@ -93,7 +102,7 @@ impl Passes {
         let mut parts: BTreeMap<(usize, usize), Vec<Tensor>> = BTreeMap::new();
         for pass in 0..self.count {
             let of_pass = self.views(&views, pass)?;
-            let maps = self.seeded(&of_pass, pass, key, || encoder.forward(&of_pass))?;
+            let maps = self.seeded(&of_pass, pass, draws, || encoder.forward(&of_pass))?;
             for &(view, map) in wanted {
                 let at = chosen.binary_search(&view).expect("chosen above");
                 parts.entry((view, map)).or_default().push(maps[at][map].shallow_clone());
@@ -112,12 +121,12 @@ impl Passes {
         &self,
         views: &[Tensor],
         pass: usize,
-        key: Key,
+        draws: Draws,
         forward: impl FnOnce() -> Result<T, PluginError>,
-    ) -> Result<T, PluginError> {
-        tch::manual_seed(key.fold((self.first + pass) as u64).torch_seed());
+    ) -> Result<T> {
+        seed(draws.step, draws.purpose, Some((self.first + pass) as u64))?;
         let rows = views.first().map_or(0, |view| view.size()[0] as usize);
-        self.policy.during(rows, forward)
+        Ok(self.policy.during(rows, forward)?)
     }
 }
 

@@ -112,7 +112,9 @@ pub fn prepare<'a>(
     let plan = Plan::new(experiment.train.budget(), experiment.train.batch_size, steps_per_epoch);
     let schedule = Schedule::new(&experiment.optimizer, steps_per_epoch, plan.steps.unwrap_or(0));
     check_length(experiment, plan, &schedule, model.momentum(), &state, &options.overrides)?;
-    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
+    let mut stepper =
+        Stepper::new(&model, &setup.augmentation_description, experiment, &group, plan.steps.unwrap_or(0))?;
+    stepper.steps_per_epoch = Some(steps_per_epoch);
     if !plan.is_over(state.step, state.seconds) {
         data.keep(experiment, device, options)?;
     }
@@ -277,6 +279,7 @@ impl Prepared<'_> {
             engine.note(&line);
         }
         engine.tell_cadence();
+        engine.tell_of_graphs()?;
         engine.compare_untrained(&setup)?;
         engine.go_on()
     }

@@ -4,10 +4,11 @@
 use super::{
     exchange::{Labels, gather_labels, gather_map, own_rows, sum_in_place},
     gate::{Gate, Reading},
+    graphs::{Graphs, before_step, seed},
     held::Held,
     input::{Input, Normalisation},
     model::Model,
-    passes::{Maps, Passes},
+    passes::{Draws, Maps, Passes},
     scaler::{LossScaler, scaled},
 };
 use crate::{
@@ -18,11 +19,11 @@ use crate::{
     evaluator::Classifiers,
     loss::ForeignLoss,
     native::{self, Withheld},
-    optimizer::Optimizer,
     tensor::{Facts, Feature, Features, kind_of},
 };
 use infomax_sdk::{AugmentationDescription, Key, LossDescription, Mode, Role, Source};
 use std::{
+    cell::RefCell,
     ops::Range,
     time::{Duration, Instant},
 };
@@ -33,7 +34,7 @@ pub struct Stepper {
     stage: Stage,
     pub(super) group: Group,
     key: Key,
-    total_steps: u64,
+    pub(super) total_steps: u64,
     /// What the loss needs, in its order: through which encoder, of which view, which map.
     needs: Vec<(Source, usize, usize)>,
     by_hand: bool,
@@ -46,6 +47,21 @@ pub struct Stepper {
     reducer: Reducer,
     normalisation: Normalisation,
     views: Vec<[u32; 2]>,
+    graphs: RefCell<Graphs>,
+    /// Where it is known.
+    pub(super) steps_per_epoch: Option<u64>,
+}
+
+/// What a step computes before anything is updated; gradients of parameters are in place.
+pub(super) struct Computed {
+    pub labels: Labels,
+    pub features: Features,
+    /// The total first.
+    pub terms: Vec<(String, Tensor)>,
+    pub classified: Vec<(String, Tensor)>,
+    /// By which the loss was multiplied.
+    pub scale: Option<Tensor>,
+    pub alone: Duration,
 }
 
 /// What a step gave, as read.
@@ -143,7 +159,14 @@ impl Stepper {
             },
             normalisation: Normalisation::new(views, model.device).map_err(Error::torch("prepare views"))?,
             views: views.views.iter().map(|view| [view.height, view.width]).collect(),
+            graphs: RefCell::new(Graphs::new(&experiment.train, model.device, group)),
+            steps_per_epoch: None,
         })
+    }
+
+    /// What there is to say of CUDA graphs since this was asked last.
+    pub fn news_of_graphs(&self) -> Option<String> {
+        self.graphs.borrow_mut().news()
     }
 
     /// The key of a step's draws.
@@ -208,7 +231,9 @@ impl Stepper {
             let views = self.views(&input)?;
             let wanted = self.representations(model, views.len());
             let key = self.key(batch.step);
-            let maps = tch::no_grad(|| self.passes.all(model, &views, &wanted, Mode::Train, key.purpose("encoder")))?;
+            let maps = tch::no_grad(|| {
+                self.passes.all(model, &views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" })
+            })?;
             let representations = wanted.iter().map(|at| gather_map(&self.group, &maps[at]));
             let representations = representations.collect::<Result<Vec<_>>>()?;
             let labels = gather_labels(&self.group, &input)?;
@@ -227,6 +252,7 @@ impl Stepper {
     }
 
     fn update(&self, model: &mut Model, input: &Input, lr: f64) -> Result<Launched> {
+        let _side = self.graphs.borrow_mut().side();
         match self.stage {
             Stage::Pretrain => self.pretrain(model, input, lr),
             Stage::Classifiers => self.fit_classifiers(model, input, lr),
@@ -235,51 +261,73 @@ impl Stepper {
     }
 
     fn pretrain(&self, model: &mut Model, input: &Input, lr: f64) -> Result<Launched> {
-        let began = Instant::now();
-        let key = self.key(input.step);
-        let views = self.views(input)?;
-        model.optimizers().try_for_each(Optimizer::clear_gradients)?;
-        let (maps, slow_maps) = self.encode(model, &views, key)?;
-        let alone = began.elapsed();
-
-        let labels = gather_labels(&self.group, input)?;
-        let facts = Facts {
-            step: input.step,
-            total_steps: self.total_steps,
-            epoch: input.epoch,
-            key,
-            world_size: self.group.size() as u32,
-            dtype: kind_of(model.arithmetic.dtype()),
-            labels: self.wants_labels.then(|| labels.labels.shallow_clone()),
-            indices: Some(labels.indices.shallow_clone()),
-        };
-        let features = self.gather(model, &maps, &slow_maps)?;
-        tch::manual_seed(key.purpose("loss").torch_seed());
-        if let Some(loss) = &mut model.loss {
-            loss.before_step(&facts)?;
-        }
-        let scale = model.scaler.as_ref().map(LossScaler::scale).transpose()?;
-        let (terms, gradients) = self.loss(model, &features, &facts, scale.as_ref())?;
-        let classified = match &model.classifiers {
-            Some(classifiers) => {
-                let representations = self.gathered_representations(model, &maps, &features, views.len())?;
-                tch::manual_seed(key.purpose("evaluator").torch_seed());
-                classify(classifiers, &representations, &labels)?
-            }
-            None => Vec::new(),
-        };
-        self.backward(model, &views, maps, gradients, key)?;
-
-        let gate = self.gate(model, terms, classified, scale.as_ref())?;
+        let computed = self.graphs.borrow_mut().compute(self, model, input)?;
+        let facts = self.facts(model, input, &computed.labels);
+        let gate = self.gate(model, computed.terms, computed.classified, computed.scale.as_ref())?;
         let mut momentum = None;
         if !gate.is_closed() {
             update_parameters(model, lr, gate.withheld())?;
             if let Some(momentum_encoder) = &model.momentum_encoder {
                 momentum = Some(momentum_encoder.follow(input.step, self.total_steps, gate.withheld())?);
             }
-            self.after_update(model, &features, &facts, gate.withheld())?;
+            self.after_update(model, &computed.features, &facts, gate.withheld())?;
         }
-        Ok(Launched { step: input.step, gate, momentum, alone })
+        Ok(Launched { step: input.step, gate, momentum, alone: computed.alone })
+    }
+
+    /// Forward and backward, from parameters without gradients. `begins`: the loss has not been told of the step yet.
+    pub(super) fn compute(&self, model: &mut Model, input: &Input, begins: bool) -> Result<Computed> {
+        let began = Instant::now();
+        let key = self.key(input.step);
+        let views = self.views(input)?;
+        let (maps, slow_maps) = self.encode(model, &views, key)?;
+        let alone = began.elapsed();
+
+        let labels = gather_labels(&self.group, input)?;
+        let facts = self.facts(model, input, &labels);
+        let features = self.gather(model, &maps, &slow_maps)?;
+        seed(key, "loss", None)?;
+        if begins {
+            before_step(model, &facts)?;
+        }
+        let scale = model.scaler.as_ref().map(LossScaler::scale).transpose()?;
+        let (terms, gradients) = self.loss(model, &features, &facts, scale.as_ref())?;
+        let classified = match &model.classifiers {
+            Some(classifiers) => {
+                let representations = self.gathered_representations(model, &maps, &features, views.len())?;
+                seed(key, "evaluator", None)?;
+                classify(classifiers, &representations, &labels)?
+            }
+            None => Vec::new(),
+        };
+        self.backward(model, &views, maps, gradients, key)?;
+        Ok(Computed { labels, features, terms, classified, scale, alone })
+    }
+
+    /// What the loss is told about a step.
+    pub(super) fn facts(&self, model: &Model, input: &Input, labels: &Labels) -> Facts {
+        Facts {
+            step: input.step,
+            total_steps: self.total_steps,
+            epoch: input.epoch,
+            key: self.key(input.step),
+            world_size: self.group.size() as u32,
+            dtype: kind_of(model.arithmetic.dtype()),
+            labels: self.wants_labels.then(|| labels.labels.shallow_clone()),
+            indices: Some(labels.indices.shallow_clone()),
+        }
+    }
+
+    /// The loss of features, as a step computes it, without what it does to the encoder.
+    pub(super) fn loss_alone(&self, model: &Model, features: &Features, facts: &Facts) -> Result<()> {
+        let rows = self.rows(features);
+        let objective = model.loss.as_ref().expect("the stage `pretrain` has a loss");
+        if self.by_hand {
+            objective.forward_backward(features, facts, rows)?;
+        } else {
+            objective.forward(features, facts, rows)?;
+        }
+        Ok(())
     }
 
     /// What the loss does after an update; where the device withheld that, its tensors are put back.
@@ -314,9 +362,13 @@ impl Stepper {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let maps = self.passes.all(model, views, &wanted, Mode::Train, key.purpose("encoder"))?;
-        let slow =
-            self.passes.slow(model, views, &through(Source::MomentumEncoder), key.purpose("momentum_encoder"))?;
+        let maps = self.passes.all(model, views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" })?;
+        let slow = self.passes.slow(
+            model,
+            views,
+            &through(Source::MomentumEncoder),
+            Draws { step: key, purpose: "momentum_encoder" },
+        )?;
         Ok((maps, slow))
     }
 
@@ -416,7 +468,13 @@ impl Stepper {
         }
         drop(maps);
         for pass in 0..self.passes.count {
-            let again = self.passes.one(model, views, pass, Mode::TrainFrozenStatistics, key.purpose("encoder"))?;
+            let again = self.passes.one(
+                model,
+                views,
+                pass,
+                Mode::TrainFrozenStatistics,
+                Draws { step: key, purpose: "encoder" },
+            )?;
             let outputs = given.iter().map(|((view, map), _)| again[*view][*map].shallow_clone()).collect();
             let gradients: Result<Vec<_>, _> = given.iter().map(|(_, g)| self.passes.rows(g, pass)).collect();
             let gradients = gradients.map_err(Error::torch("cut a gradient into passes"))?;

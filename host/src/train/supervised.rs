@@ -5,6 +5,7 @@ use super::{
     exchange::{Labels, gather_labels, gather_map, own_rows},
     input::Input,
     model::Model,
+    passes::Draws,
     scaler::{LossScaler, scaled},
     step::{Launched, Stepper, classify, labelled, update_parameters},
 };
@@ -27,7 +28,8 @@ impl Stepper {
         let views = self.first_view(input)?;
         model.optimizers().try_for_each(Optimizer::clear_gradients)?;
         let wanted = self.representations(model, 1);
-        let encode = || self.passes.all(model, &views, &wanted, self.frozen_mode, key.purpose("encoder"));
+        let encode =
+            || self.passes.all(model, &views, &wanted, self.frozen_mode, Draws { step: key, purpose: "encoder" });
         let maps = tch::no_grad(encode)?;
         let alone = began.elapsed();
         let representation = gather_map(&self.group, &maps[&wanted[0]])?;
@@ -49,7 +51,7 @@ impl Stepper {
         let views = self.first_view(input)?;
         model.optimizers().try_for_each(Optimizer::clear_gradients)?;
         let wanted = self.representations(model, 1);
-        let maps = self.passes.all(model, &views, &wanted, Mode::Train, key.purpose("encoder"))?;
+        let maps = self.passes.all(model, &views, &wanted, Mode::Train, Draws { step: key, purpose: "encoder" })?;
         let alone = began.elapsed();
         let own = maps[&wanted[0]].f_detach().map_err(Error::torch("detach a feature map"))?;
         let representation = gather_map(&self.group, &own)?.set_requires_grad(true);

@@ -170,6 +170,10 @@ pub struct OperatorTable {
     pub generator: extern "C" fn(u64, u64) -> Generator,
     /// Frees a generator.
     pub drop_generator: extern "C" fn(Generator),
+    /// A generator by the key that some numbers lead to, one after the other, from a key of the host's: its two halves, the
+    /// numbers, how many they are, the device. As `generator` with that key's seed; but the host can make it again for another
+    /// step. Null: see `last_error`.
+    pub derived_generator: extern "C" fn(*const u64, *const u64, usize, u64) -> Generator,
 }
 
 /// The table as an extension pointer.

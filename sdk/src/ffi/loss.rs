@@ -6,8 +6,8 @@ use super::{
     tensor::{borrow, give, give_named, give_none},
 };
 use crate::{
-    Error, Facts, Feature, Features, Gradients, Key, Kind, Loss, Result, Source, Tensor, Terms, nn::raised_after,
-    requests::Request,
+    Error, Facts, Feature, Features, Gradients, Key, Kind, Loss, Result, Source, Tensor, Terms, key::follow,
+    nn::raised_after, requests::Request,
 };
 use infomax_abi::{
     Extension, FfiFacts, FfiFeature, FfiGradients, FfiLoss, FfiNamedTensor, FfiResult, FfiTerm, FfiTerms, Instance,
@@ -78,6 +78,7 @@ impl<T: Loss> Provider<T> {
             with(instance, |named: &Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
                 let facts = own_facts(facts);
+                let _following = follow(facts.key);
                 let terms = raised_after(|| named.loss.forward(&features, &facts, from as i64..to as i64))?;
                 Ok(give_terms(terms))
             })
@@ -96,6 +97,7 @@ impl<T: Loss> Provider<T> {
             with(instance, |named: &Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
                 let facts = own_facts(facts);
+                let _following = follow(facts.key);
                 let Gradients { terms, features, parameters } =
                     raised_after(|| named.loss.forward_backward(&features, &facts, from as i64..to as i64))?;
                 Ok(FfiGradients {
@@ -109,7 +111,13 @@ impl<T: Loss> Provider<T> {
 
     extern "C" fn before_step(instance: Instance, facts: &FfiFacts<'_>) -> FfiResult<()> {
         // SAFETY: the host passes its instance, from one thread at a time, and live tensors.
-        unsafe { with_mut(instance, |named: &mut Named<T>| named.loss.before_step(&own_facts(facts))) }
+        unsafe {
+            with_mut(instance, |named: &mut Named<T>| {
+                let facts = own_facts(facts);
+                let _following = follow(facts.key);
+                named.loss.before_step(&facts)
+            })
+        }
     }
 
     extern "C" fn after_update(
@@ -121,7 +129,9 @@ impl<T: Loss> Provider<T> {
         unsafe {
             with_mut(instance, |named: &mut Named<T>| {
                 let features = own_features(features.as_slice(), &named.maps)?;
-                raised_after(|| named.loss.after_update(&features, &own_facts(facts)))
+                let facts = own_facts(facts);
+                let _following = follow(facts.key);
+                raised_after(|| named.loss.after_update(&features, &facts))
             })
         }
     }

@@ -16,7 +16,13 @@ impl Generator {
         let Some(make) = table().generator() else {
             fail("generator", "this host has no generators: it is older than this plugin's SDK; update infomax")
         };
-        let made = make(key.torch_seed() as u64, device.code());
+        // The host that knows where the key comes from can draw again by the same key of another step.
+        let made = match (table().derived_generator(), key.path()) {
+            (Some(derive), Some((root, numbers))) => {
+                derive(root.0.as_ptr(), numbers.as_ptr(), numbers.len(), device.code())
+            }
+            _ => make(key.torch_seed() as u64, device.code()),
+        };
         if made.is_null() {
             fail("generator", &table().last_error()());
         }

@@ -2,6 +2,7 @@
 //! every run must give the CPU's numbers; device memory can't be touched, and what the host waits for is counted.
 
 mod commands;
+mod graphs;
 mod memory;
 mod numbers;
 mod standin;

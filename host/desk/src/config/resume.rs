@@ -15,6 +15,7 @@ const FREE: &[(&str, &str)] = &[
     ("train.products", MACHINE),
     ("train.prefetch", MACHINE),
     ("train.deterministic", MACHINE),
+    ("train.cuda_graphs", MACHINE),
     ("dataset.on_device", "views are the same wherever they are made"),
     ("train.log_every_steps", RECORD),
     ("train.max_skipped_steps_in_a_row", LENGTH),

@@ -28,6 +28,9 @@ pub struct Part {
     /// The most that the process held, rank 0's of several; none where it could not tell any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// What was said last of CUDA graphs, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphs: Option<String>,
     /// None while it goes on, and where the process ended without a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
@@ -85,7 +88,7 @@ impl History {
     /// # Errors
     /// The system's, with the path.
     pub fn begin(&mut self, run: &Path, step: u64) -> Result<()> {
-        self.parts.push(Part { began: now(), from_step: step, memory: None, end: None });
+        self.parts.push(Part { began: now(), from_step: step, memory: None, graphs: None, end: None });
         self.write(run)
     }
 
@@ -102,6 +105,17 @@ impl History {
         let mut history = Self::read(run).unwrap_or_default();
         let Some(part) = history.open_part(since) else { return Ok(()) };
         part.memory = Some(memory);
+        history.write(run)
+    }
+
+    /// Notes what has become of CUDA graphs in the part that goes on.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn note_graphs(run: &Path, news: &str) -> Result<()> {
+        let mut history = Self::read(run).unwrap_or_default();
+        let Some(part) = history.open_part(0) else { return Ok(()) };
+        part.graphs = Some(news.to_owned());
         history.write(run)
     }
 

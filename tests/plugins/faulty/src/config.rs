@@ -107,4 +107,12 @@ pub enum Fault {
     OverflowsInHalf,
     /// A gradient by hand is three times too long.
     GradientWrong,
+    /// A number is read from the device.
+    Waits,
+    /// A number is drawn by a key that does not come from the step's.
+    OwnKey,
+    /// A number that changes from step to step comes from the host.
+    HostNumber,
+    /// From its step on every third step is another one.
+    Rhythm,
 }

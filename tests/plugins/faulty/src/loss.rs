@@ -7,8 +7,8 @@ use crate::{
     left::{self, undefined},
 };
 use infomax_sdk::{
-    Device, Facts, Features, Gradients, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need, Parameter,
-    Result, Source, Tensor, Terms, named,
+    Device, Facts, Features, Gradients, Key, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
+    Parameter, Result, Source, Tensor, Terms, named,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -145,6 +145,10 @@ impl FaultyLoss {
                 terms.total = total + (one_bd * place_b1).mean();
             }
             Fault::Draws => terms.total = total + Tensor::rand([0i64; 0], Kind::F32, total.device()),
+            Fault::Waits => terms.total = total * if total.item() > 1e9 { 0.5 } else { 1.0 },
+            Fault::OwnKey => terms.total = total + Key::new(step).uniform([0i64; 0], total.device()),
+            Fault::HostNumber => terms.total = total + Tensor::from_slice(&[step as f32], [], total.device()),
+            Fault::Rhythm if due && step % 3 == 0 => terms.total = total * 2.0,
             Fault::OverflowsInHalf => {
                 let one_bd = features.get(0, &self.map)?;
                 let kept = (one_bd * 3e5 * 1e-5).to_kind(Kind::F32).mean();
