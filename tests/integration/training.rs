@@ -131,6 +131,55 @@ fn t08_signal_saves_and_exits_75_and_the_resumed_run_ends_alike() {
     assert!(last("whole") == last("cut"), "the resumed run ends elsewhere");
 }
 
+/// Products of these sizes are worth a library's call.
+const WIDE: &[&str] = &["encoder.config.ndf=8", "encoder.config.n_rkhs=64", "train.steps=6", "train.log_every_steps=1"];
+
+#[test]
+fn the_library_of_products_is_chosen_recorded_and_taken_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let train = |name: &str, products: &str| {
+        let more: Vec<&str> = WIDE.iter().copied().chain([products]).collect();
+        train(folder.path(), name, &more)
+    };
+    let said = |name: &str| -> Value {
+        let text = fs::read(runs.join(name).join("run.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["products"].clone()
+    };
+    assert_ok(&train("mkl", "train.products=mkl"));
+    assert_eq!(said("mkl"), "mkl");
+    let output = train("onednn", "train.products=onednn");
+    if !has_avx512() {
+        let said = errors(&output, folder.path());
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("`train.products` = `onednn` needs a processor with AVX-512"), "{said}");
+        return;
+    }
+    assert_ok(&output);
+    assert_eq!(said("onednn"), "onednn");
+    let losses =
+        |name: &str| -> Vec<f64> { metrics(&runs.join(name)).iter().filter_map(|row| row["loss"].as_f64()).collect() };
+    let pairs: Vec<_> = losses("mkl").into_iter().zip(losses("onednn")).collect();
+    assert!(pairs.len() == 6 && pairs.iter().all(|(a, b)| (a - b).abs() < 1e-3 * a), "{pairs:?}");
+    assert_ne!(
+        fs::read(runs.join("mkl/encoder.safetensors")).unwrap(),
+        fs::read(runs.join("onednn/encoder.safetensors")).unwrap()
+    );
+    for name in ["mkl", "onednn"] {
+        let output = run(folder.path(), &["reproduce", &format!("runs/{name}")]);
+        assert_ok(&output);
+    }
+}
+
+fn has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return ["avx512bw", "avx512vl", "avx512dq"]
+        .iter()
+        .all(|flag| fs::read_to_string("/proc/cpuinfo").unwrap().contains(flag));
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 #[test]
 fn t16_a_finished_run_says_so() {
     let folder = tempfile::tempdir().unwrap();
