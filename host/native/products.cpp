@@ -170,10 +170,23 @@ bool is_intels() {
 #endif
 }
 
-// What `mkldnn_matmul` asks for.
+// Whether `mkldnn_matmul` takes f32: it asks for AVX-512, and for oneDNN's own limit (`ONEDNN_MAX_CPU_ISA`) to allow it.
 bool is_possible() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  static const bool possible = [] {
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
+      return false;
+    }
+    try {
+      at::NoGradGuard no_grad;
+      const auto one = at::ones({2, 2});
+      at::native::mkldnn_matmul(one, one, at::empty({2, 2}), 0, 1);
+      return true;
+    } catch (const c10::Error&) {
+      return false;
+    }
+  }();
+  return possible;
 #else
   return false;
 #endif

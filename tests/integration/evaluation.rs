@@ -131,7 +131,13 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
     fs::write(folder.path().join("names.txt"), "nothing.png\n").unwrap();
     let output = run(folder.path(), &["evaluate", "runs/run", "--label-list", "names.txt"]);
     assert_eq!(output.status.code(), Some(4));
-    insta::assert_snapshot!(errors(&output, folder.path()));
+    // A kept file's name follows from the whole config, also from keys that are new.
+    let mut said = errors(&output, folder.path());
+    for name in ["features/train-", "features/test-"] {
+        let hash = said.find(name).unwrap() + name.len();
+        said.replace_range(hash..hash + 16, "[config]");
+    }
+    insta::assert_snapshot!(said);
 }
 
 /// A folder of photographs, of which a run knows nothing: another component, other sizes, other classes.

@@ -8,7 +8,7 @@ use crate::support::{
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -132,6 +132,14 @@ fn selfcheck_ends_at_a_signal_with_all_of_its_processes() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = infomax(folder.path(), &["selfcheck", "--device", "cpu"]);
         command.env("TMPDIR", folder.path());
+        // What was started in the background ignores an interrupt, and so would its children.
+        // SAFETY: between fork and exec the closure makes one system call.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains(after)), "no line with `{after}`");

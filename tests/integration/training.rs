@@ -157,6 +157,13 @@ fn the_library_of_products_is_chosen_recorded_and_taken_again() {
     }
     assert_ok(&output);
     assert_eq!(said("onednn"), "onednn");
+    let limited = |products: &str| {
+        let list = arguments(products, &[WIDE[2], &format!("train.products={products}")]);
+        infomax(folder.path(), &list).env("ONEDNN_MAX_CPU_ISA", "AVX2").output().unwrap()
+    };
+    assert_ok(&limited("auto"));
+    assert_eq!(said("auto"), "mkl");
+    assert_eq!(limited("onednn").status.code(), Some(2));
     let losses =
         |name: &str| -> Vec<f64> { metrics(&runs.join(name)).iter().filter_map(|row| row["loss"].as_f64()).collect() };
     let pairs: Vec<_> = losses("mkl").into_iter().zip(losses("onednn")).collect();

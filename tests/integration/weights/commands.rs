@@ -208,6 +208,7 @@ fn lines_of_the_readme_make_the_encoder_in_python() {
         "train.threads=1",
         "evaluation.untrained=false",
         "loss.config.projector_hidden=16",
+        "optimizer.warmup_epochs=0",
     ];
     for (encoder, settings) in
         [("resnet18", "{}"), ("vit-tiny", "{ depth = 1, pool = \"mean\" }"), ("vit-tiny", "{ depth = 1 }")]
