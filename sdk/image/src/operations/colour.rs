@@ -141,6 +141,7 @@ mod wide {
 
     /// [`blend`] as one conversion, which vectors have.
     #[inline(always)]
+    #[expect(clippy::manual_clamp, reason = "`clamp` leaves what is no number, which `max` makes 0")]
     fn blended(from: u8, to: u8, factor: f32) -> u8 {
         let value = f32::from(from) + factor * (f32::from(to) - f32::from(from));
         // SAFETY: a number within 0 and 255; one that is none is clamped to 0 by `max`.

@@ -105,8 +105,8 @@ unsafe fn step(y: &[u8; STEP], cb: &[u8; STEP], cr: &[u8; STEP], out: &mut [u8; 
         let blue = _mm256_add_epi16(_mm256_add_epi16(y, _mm256_add_epi16(cb, cb)), blue);
         let narrow = |v: __m256i| _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
         let [red, green, blue] = [narrow(red), narrow(green), narrow(blue)];
-        for third in 0..3 {
-            let place = |colour: usize| _mm_loadu_si128(PLACES[third][colour].as_ptr().cast());
+        for (third, places) in PLACES.iter().enumerate() {
+            let place = |colour: usize| _mm_loadu_si128(places[colour].as_ptr().cast());
             let bytes = _mm_or_si128(
                 _mm_or_si128(_mm_shuffle_epi8(red, place(0)), _mm_shuffle_epi8(green, place(1))),
                 _mm_shuffle_epi8(blue, place(2)),
