@@ -5,6 +5,8 @@
 
 pub mod decode;
 pub mod error;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod operations;
 mod pixels;
 

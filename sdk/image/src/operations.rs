@@ -5,8 +5,6 @@ mod blur;
 mod colour;
 mod geometry;
 mod hue;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
 mod resize;
 mod sharpness;
 mod tone;

@@ -97,10 +97,8 @@ fn grayscale_any(pixels: &mut [u8]) {
 mod wide {
     #![allow(unused_unsafe, reason = "functions of the same features are safe to call from Rust 1.86 on")]
 
-    use super::{
-        super::lanes::{BYTES, Colours, PIXELS, colours, pixels as pixels_of},
-        blend, grayscale_any, luma, luma_sum_any, saturation_any,
-    };
+    use super::{blend, grayscale_any, luma, luma_sum_any, saturation_any};
+    use crate::lanes::{BYTES, Colours, PIXELS, colours, pixels as pixels_of};
 
     #[inline]
     #[target_feature(enable = "avx2")]

@@ -45,7 +45,7 @@ pub fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
 mod wide {
     #![allow(unused_unsafe, reason = "intrinsics are unsafe up to Rust 1.86")]
 
-    use super::super::lanes::{BYTES, colours, pixels as pixels_of};
+    use crate::lanes::{BYTES, colours, pixels as pixels_of};
     use std::arch::x86_64::*;
 
     /// Shifts the pixels but for those that fill no block, which it returns.

@@ -1,24 +1,12 @@
 //! From planes to RGB (ITU-T T.871), with libjpeg's rounding.
 
 use super::{planes::Planes, upsample};
+use crate::lanes::{BYTES, PIXELS, pixels};
 use std::arch::x86_64::*;
-
-const STEP: usize = 16; // pixels at once
 
 /// 0.344136, 0.714136, 1.402 and 1.772 with 16 bits after the point. What exceeds 15 bits is added as a whole.
 const FROM_CB: [i32; 2] = [-22_554, 116_130 - (2 << 16)];
 const FROM_CR: [i32; 2] = [(1 << 16) - 46_802, 91_881 - (1 << 16)];
-
-/// Which byte of a colour goes where in each third of 48 bytes: position 3 · pixel + colour; -1: none.
-static PLACES: [[[i8; 16]; 3]; 3] = {
-    let mut places = [[[-1; 16]; 3]; 3];
-    let mut at = 0;
-    while at < 48 {
-        places[at / 16][at % 3][at % 16] = (at / 3) as i8;
-        at += 1;
-    }
-    places
-};
 
 /// Height × width × 3 bytes.
 ///
@@ -27,10 +15,10 @@ static PLACES: [[[i8; 16]; 3]; 3] = {
 #[target_feature(enable = "avx2")]
 pub unsafe fn to_rgb(planes: &Planes) -> Vec<u8> {
     let width = planes.width;
-    let mut pixels = vec![0; width * planes.height * 3];
-    let [luma, chroma @ ..] = &planes.planes[..] else { return pixels };
+    let mut rgb = vec![0; width * planes.height * 3];
+    let [luma, chroma @ ..] = &planes.planes[..] else { return rgb };
     let (mut sums, mut fine) = (Vec::new(), [Vec::new(), Vec::new()]);
-    for (y, out) in pixels.chunks_exact_mut(width * 3).enumerate() {
+    for (y, out) in rgb.chunks_exact_mut(width * 3).enumerate() {
         let luma = &luma.row(y)[..width];
         let [cb, cr] = chroma else {
             for (pixel, &value) in out.chunks_exact_mut(3).zip(luma) {
@@ -51,7 +39,7 @@ pub unsafe fn to_rgb(planes: &Planes) -> Vec<u8> {
             unsafe { row([luma, &cb.row(y)[..width], &cr.row(y)[..width]], out) };
         }
     }
-    pixels
+    rgb
 }
 
 /// One row; the planes are as long as each other and a third as long as `out`.
@@ -61,31 +49,31 @@ unsafe fn row(planes: [&[u8]; 3], out: &mut [u8]) {
     let width = planes[0].len();
     let mut at = 0;
     while at < width {
-        if width - at >= STEP {
-            let [y, cb, cr] = planes.map(|plane| <&[u8; STEP]>::try_from(&plane[at..at + STEP]).expect("as long"));
-            let out = <&mut [u8; 3 * STEP]>::try_from(&mut out[3 * at..3 * (at + STEP)]).expect("as long");
+        if width - at >= PIXELS {
+            let [y, cb, cr] = planes.map(|plane| <&[u8; PIXELS]>::try_from(&plane[at..at + PIXELS]).expect("as long"));
+            let out = <&mut [u8; BYTES]>::try_from(&mut out[3 * at..3 * (at + PIXELS)]).expect("as long");
             // SAFETY: AVX2 is there (the caller).
             unsafe { step(y, cb, cr, out) };
         } else {
-            let mut rest = [[0; STEP]; 3];
+            let mut rest = [[0; PIXELS]; 3];
             for (rest, plane) in rest.iter_mut().zip(planes) {
                 rest[..width - at].copy_from_slice(&plane[at..]);
             }
-            let mut done = [0; 3 * STEP];
+            let mut done = [0; BYTES];
             // SAFETY: AVX2 is there (the caller).
             unsafe { step(&rest[0], &rest[1], &rest[2], &mut done) };
             out[3 * at..].copy_from_slice(&done[..3 * (width - at)]);
         }
-        at += STEP;
+        at += PIXELS;
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn step(y: &[u8; STEP], cb: &[u8; STEP], cr: &[u8; STEP], out: &mut [u8; 3 * STEP]) {
-    // SAFETY: loads of 16 bytes from arrays of 16, stores of 16 within 48; the rest are registers, and AVX2 is there (the callers).
+unsafe fn step(y: &[u8; PIXELS], cb: &[u8; PIXELS], cr: &[u8; PIXELS], out: &mut [u8; BYTES]) {
+    // SAFETY: loads of 16 bytes from arrays of 16, stores of 16 to them; the rest are registers, and AVX2 is there (the callers).
     unsafe {
-        let wide = |bytes: &[u8; STEP]| _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes.as_ptr().cast()));
+        let wide = |bytes: &[u8; PIXELS]| _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes.as_ptr().cast()));
         let middle = _mm256_set1_epi16(128);
         let (y, cb, cr) = (wide(y), _mm256_sub_epi16(wide(cb), middle), _mm256_sub_epi16(wide(cr), middle));
         // Per pixel the sum of two products and one half, without its 16 bits after the point.
@@ -104,14 +92,10 @@ unsafe fn step(y: &[u8; STEP], cb: &[u8; STEP], cr: &[u8; STEP], out: &mut [u8; 
         let green = _mm256_add_epi16(_mm256_sub_epi16(y, cr), green);
         let blue = _mm256_add_epi16(_mm256_add_epi16(y, _mm256_add_epi16(cb, cb)), blue);
         let narrow = |v: __m256i| _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
-        let [red, green, blue] = [narrow(red), narrow(green), narrow(blue)];
-        for (third, places) in PLACES.iter().enumerate() {
-            let place = |colour: usize| _mm_loadu_si128(places[colour].as_ptr().cast());
-            let bytes = _mm_or_si128(
-                _mm_or_si128(_mm_shuffle_epi8(red, place(0)), _mm_shuffle_epi8(green, place(1))),
-                _mm_shuffle_epi8(blue, place(2)),
-            );
-            _mm_storeu_si128(out.as_mut_ptr().add(16 * third).cast(), bytes);
+        let mut colours = [[0; PIXELS]; 3];
+        for (bytes, colour) in colours.iter_mut().zip([red, green, blue]) {
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), narrow(colour));
         }
+        pixels(&colours, out);
     }
 }

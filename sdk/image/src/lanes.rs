@@ -1,4 +1,4 @@
-//! Sixteen pixels by colour, and back.
+//! Sixteen pixels by colour, and back, for what reads and what changes images.
 
 #![allow(unused_unsafe, reason = "intrinsics are unsafe up to Rust 1.86")]
 
