@@ -2,12 +2,12 @@
 // libtorch_cuda.so, which is opened at run time. Also a stream beside the default one, on which alone graphs can be captured.
 // Called by host/src/native/graphs.rs alone.
 
-// As libtorch itself was built: a RecordFunction has another layout otherwise.
 #ifndef NDEBUG
-#define NDEBUG
+#error "a RecordFunction has another layout than libtorch's own without NDEBUG"
 #endif
 
 #include "guarded.h"
+#include "streams.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
@@ -15,14 +15,10 @@
 #include <ATen/record_function.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/Event.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <dlfcn.h>
 
-#include <map>
 #include <memory>
-#include <mutex>
 
 namespace {
 
@@ -65,24 +61,7 @@ struct Side {
   c10::Stream before, own;
 };
 
-// Lets work on one stream wait for what another was given so far; the host does not wait.
-void follow(const c10::Stream& first, const c10::Stream& second) {
-  c10::Event done(c10::kCUDA);
-  done.record(first);
-  done.block(second);
-}
-
-// One stream for each device, from libtorch's pool once.
-c10::Stream stream_of_steps(const c10::impl::VirtualGuardImpl& guard, c10::Device device) {
-  static std::mutex mutex;
-  static std::map<c10::DeviceIndex, c10::Stream> streams;
-  std::lock_guard lock(mutex);
-  auto found = streams.find(device.index());
-  if (found == streams.end()) {
-    found = streams.emplace(device.index(), guard.getStreamFromGlobalPool(device)).first;
-  }
-  return found->second;
-}
+OwnStreams streams_of_steps;
 
 // `capture_end` leaves three things as they are in a capture where the device refuses it: the allocators' pools, and the
 // generator. Each is put right by itself; what is right already says so by throwing.
@@ -124,7 +103,7 @@ char* infomax_side_begin(int index, Side** made) {
   return guarded([&] {
     const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
     const c10::impl::VirtualGuardImpl guard(c10::kCUDA);
-    auto side = std::make_unique<Side>(Side{guard.getStream(device), stream_of_steps(guard, device)});
+    auto side = std::make_unique<Side>(Side{guard.getStream(device), streams_of_steps.of(guard, device)});
     follow(side->before, side->own);
     guard.exchangeStream(side->own);
     *made = side.release();

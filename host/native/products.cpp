@@ -199,7 +199,7 @@ extern "C" {
 int infomax_products_possible() { return is_possible(); }
 
 // Whether oneDNN is the faster library on this processor.
-int infomax_products_profit() { return is_possible() && !is_intels(); }
+int infomax_products_profit() { return !is_intels() && is_possible(); }
 
 int infomax_products_are_by_onednn() { return wanted; }
 

@@ -3,30 +3,16 @@
 // host/src/native/upload.rs alone; nothing links CUDA: what is asked of a device goes through libtorch's registries.
 
 #include "guarded.h"
+#include "streams.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
-#include <map>
-#include <mutex>
 
 namespace {
 
 constexpr size_t kPieceAlignment = 64;  // of each piece, so that any kind of number can be read from it
 
-// The stream that copies to a device, taken from libtorch's pool once.
-c10::Stream stream_of_copies(const c10::impl::VirtualGuardImpl& guard, c10::Device device) {
-  static std::mutex mutex;
-  static std::map<c10::DeviceIndex, c10::Stream> streams;
-  std::lock_guard lock(mutex);
-  auto found = streams.find(device.index());
-  if (found == streams.end()) {
-    found = streams.emplace(device.index(), guard.getStreamFromGlobalPool(device)).first;
-  }
-  return found->second;
-}
+OwnStreams streams_of_copies;
 
 }  // namespace
 
@@ -54,16 +40,14 @@ char* infomax_upload(int index, const void* const* pieces, const size_t* lengths
     auto here = at::empty({size}, bytes.pinned_memory(true));
     auto* memory = here.mutable_data_ptr<uint8_t>();
     for (size_t i = 0; i < count; ++i) std::memcpy(memory + starts[i], pieces[i], lengths[i]);
-    const auto computes = guard.getStream(device), copies = stream_of_copies(guard, device);
+    const auto computes = guard.getStream(device), copies = streams_of_copies.of(guard, device);
     at::Tensor there;
     {
       c10::StreamGuard on(copies);
       there = at::empty({size}, bytes.device(device));
       there.copy_(here, /*non_blocking=*/true);
     }
-    c10::Event done(c10::kCUDA);
-    done.record(copies);
-    done.block(computes);
+    follow(copies, computes);
     there.record_stream(computes);
     const auto part = [&](size_t start, size_t length) {
       return new at::Tensor(there.narrow(0, static_cast<int64_t>(start), static_cast<int64_t>(length)));

@@ -2,9 +2,8 @@
 // tensors. Two steps whose texts are equal launch the same kernels; a CUDA graph of one of them does what the other does.
 // Called by host/src/native/watch.rs alone.
 
-// As libtorch itself was built: a RecordFunction has another layout otherwise.
 #ifndef NDEBUG
-#define NDEBUG
+#error "a RecordFunction has another layout than libtorch's own without NDEBUG"
 #endif
 
 #include "guarded.h"

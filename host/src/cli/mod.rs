@@ -20,7 +20,7 @@ use crate::{
     train::{Arithmetic, resolve_device},
 };
 use clap::{Parser, Subcommand};
-use infomax_desk::cli::{experiment, limits, logger, say};
+use infomax_desk::cli::{experiment, limits, logger, parsed, say};
 use std::process::ExitCode;
 
 /// Self-supervised learning from exchangeable parts: dataset → augmentation → encoder → loss.
@@ -73,12 +73,9 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match parsed() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(code) => return code,
     };
     logger::start(arguments.verbose);
     allocator::keep_freed_memory();

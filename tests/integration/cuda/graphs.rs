@@ -1,7 +1,7 @@
 //! Steps as CUDA graphs, on the stand-in with graphs of its own (`graphs.cpp`): the numbers of steps without them to the bit, no
 //! wait, nothing of the host's within a replay, and what can't be captured goes on without, told why.
 
-use super::standin::{Case, On, amdim, case, reports, resnet, standin, total};
+use super::standin::{Case, HEAD, On, amdim, case, local_dim, reports, resnet, standin, total, vit};
 use crate::{
     support::{
         faulty::fixture,
@@ -18,7 +18,6 @@ use std::{
     sync::LazyLock,
 };
 
-const HEAD: &str = "projector_hidden = 32, projector_dim = 16";
 const ON: (&str, &str) = ("train.cuda_graphs", "true");
 const EACH: (&str, &str) = ("train.log_every_steps", "1");
 const STEPS: u64 = 24;
@@ -158,31 +157,8 @@ fn cases() -> Vec<(Case, &'static str, bool)> {
         ),
         (resnet("mmcr", "mmcr", HEAD, &[]), CAPTURED, false),
         (resnet("lejepa", "lejepa", HEAD, &[]), CAPTURED, true),
-        (
-            case(
-                "local-dim",
-                "local-dim",
-                &[
-                    ("encoder.config", "{ stem = \"small\", width = 8, n_rkhs = 32 }"),
-                    ("loss.config", "{ estimator = \"nce\", embedding_hidden = 32, embedding_dim = 16 }"),
-                ],
-            ),
-            CAPTURED,
-            false,
-        ),
-        (
-            case(
-                "vit-tiny",
-                "nt-xent",
-                &[
-                    ("encoder.name", "vit-tiny"),
-                    ("encoder.config", "{ patch = 8, depth = 2 }"),
-                    ("loss.config", "{ projector_hidden = 32, projector_dim = 16 }"),
-                ],
-            ),
-            CAPTURED,
-            false,
-        ),
+        (local_dim(), CAPTURED, false),
+        (vit(), CAPTURED, false),
     ]
 }
 

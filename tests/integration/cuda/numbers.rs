@@ -1,13 +1,12 @@
 //! Runs on the stand-in give the CPU's numbers.
 
-use super::standin::{Case, On, amdim, case, resnet, standin};
+use super::standin::{Case, HEAD, On, amdim, resnet, standin, vit};
 use crate::{
     support::figures::{figure, is_whole},
     training::{assert_ok, metrics},
 };
 use serde_json::Value;
 
-const HEAD: &str = "projector_hidden = 32, projector_dim = 16";
 /// Of values whose sums are made in another order; gradients and updates are equal to the bit.
 const TOLERANCE: f64 = 1e-6;
 
@@ -34,19 +33,7 @@ fn cases() -> Vec<(Case, On, bool)> {
         (resnet("vicreg", "vicreg", HEAD, &[]), On::Cuda, false),
         (resnet("mmcr", "mmcr", HEAD, &[]), On::Cuda, false),
         (resnet("lejepa", "lejepa", HEAD, &[]), On::Cuda, false),
-        (
-            case(
-                "vit-tiny",
-                "nt-xent",
-                &[
-                    ("encoder.name", "vit-tiny"),
-                    ("encoder.config", "{ patch = 8, depth = 2 }"),
-                    ("loss.config", "{ projector_hidden = 32, projector_dim = 16 }"),
-                ],
-            ),
-            On::Cuda,
-            true,
-        ),
+        (vit(), On::Cuda, true),
     ]
 }
 

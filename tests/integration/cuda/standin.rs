@@ -64,6 +64,9 @@ pub fn standin() -> Option<&'static Path> {
     BUILT.as_deref()
 }
 
+/// A head of a small run's size, in a loss's table.
+pub const HEAD: &str = "projector_hidden = 32, projector_dim = 16";
+
 /// AMDIM's own encoder and loss, with more.
 pub fn amdim(name: &'static str, more: &[(&str, &str)]) -> Case {
     case(name, "amdim", &[AMDIM, more].concat())
@@ -73,6 +76,21 @@ pub fn amdim(name: &'static str, more: &[(&str, &str)]) -> Case {
 pub fn resnet(name: &'static str, method: &'static str, loss: &str, more: &[(&str, &str)]) -> Case {
     let table = format!("{{ {loss} }}");
     case(name, method, &[RESNET, &[("loss.config", table.as_str())], more].concat())
+}
+
+/// nt-xent on a small vision transformer.
+pub fn vit() -> Case {
+    let table = format!("{{ {HEAD} }}");
+    let settings =
+        [("encoder.name", "vit-tiny"), ("encoder.config", "{ patch = 8, depth = 2 }"), ("loss.config", &table)];
+    case("vit-tiny", "nt-xent", &settings)
+}
+
+/// A loss on places of a small ResNet's maps.
+pub fn local_dim() -> Case {
+    let encoder = ("encoder.config", "{ stem = \"small\", width = 8, n_rkhs = 32 }");
+    let loss = ("loss.config", "{ estimator = \"nce\", embedding_hidden = 32, embedding_dim = 16 }");
+    case("local-dim", "local-dim", &[encoder, loss])
 }
 
 /// A method with settings.

@@ -1,14 +1,13 @@
 //! What one step costs the host: nothing is waited for between two rows of metrics, one upload is made, and the number of
 //! operators that are launched may only fall.
 
-use super::standin::{Case, On, amdim, case, reports, resnet, standin, total};
+use super::standin::{Case, HEAD, On, amdim, local_dim, reports, resnet, standin, total};
 use crate::{
     support::figures::{figure, is_whole},
     training::assert_ok,
 };
 use serde_json::Value;
 
-const HEAD: &str = "projector_hidden = 32, projector_dim = 16";
 /// Lengths of two runs, of which one is taken off the other.
 const SHORT: u64 = 4;
 const LONG: u64 = 10;
@@ -40,18 +39,7 @@ fn budgets() -> Vec<Budget> {
         (resnet("w-mse", "w-mse", "projector_hidden = 32, projector_dim = 4, whitening_batch = 8", &[]), 600, true),
         (resnet("mmcr", "mmcr", HEAD, &[]), 480, true),
         (resnet("lejepa", "lejepa", HEAD, &[]), 440, true),
-        (
-            case(
-                "local-dim",
-                "local-dim",
-                &[
-                    ("encoder.config", "{ stem = \"small\", width = 8, n_rkhs = 32 }"),
-                    ("loss.config", "{ estimator = \"nce\", embedding_hidden = 32, embedding_dim = 16 }"),
-                ],
-            ),
-            346,
-            false,
-        ),
+        (local_dim(), 346, false),
     ]
 }
 

@@ -61,12 +61,9 @@ pub fn serves(line: &[OsString]) -> bool {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match parsed() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(code) => return code,
     };
     logger::start(arguments.verbose);
     let result = limits::prepare().and_then(|()| match arguments.command {
@@ -79,6 +76,17 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// The command line of this process. Otherwise clap has said what is wrong, or what was asked for, and the process ends with the code.
+///
+/// # Errors
+/// The code.
+pub fn parsed<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    })
 }
 
 /// Tells an error.
