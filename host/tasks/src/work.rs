@@ -34,8 +34,16 @@ pub fn demo() -> Result<(), Stop> {
     Ok(())
 }
 
+/// Cargo as a user starts it: `cargo run` tells this program about its own package, and build scripts that look at such variables
+/// (ring's) would run again, with all that depends on them.
 pub fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The folder of the release build: beside the folder that this program lies in.
