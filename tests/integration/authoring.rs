@@ -4,7 +4,7 @@
 use crate::support::{
     ended::infomax,
     faulty::fixture,
-    workspace::{built, root},
+    workspace::{self, built, root},
 };
 use serde_json::{Value, json};
 use std::{
@@ -18,7 +18,7 @@ const KINDS: [&str; 4] = ["dataset", "augmentation", "encoder", "loss"];
 /// Runs cargo on a crate as an author does, with the workspace's intermediate files, so that dependencies are not built again.
 pub fn cargo(folder: &Path, command: &str) -> Output {
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = workspace::cargo();
     cargo.args([command, "--quiet", "--release", "--offline"]).current_dir(folder);
     // Neither libtorch nor what a config of the workspace says of it.
     cargo.env_remove("LIBTORCH").env("CARGO_TARGET_DIR", folder.join("target"));
@@ -83,7 +83,7 @@ fn an_own_test_of_one_line_runs_the_check() {
             fs::write(&code, &wrong).unwrap();
         }
         fs::copy(root().join("Cargo.lock"), own.join("Cargo.lock")).unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = workspace::cargo();
         // As an author calls it: in a folder of intermediate files of its own.
         cargo.args(["test", "--quiet", "--offline"]).current_dir(&own);
         cargo

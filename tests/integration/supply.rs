@@ -1,12 +1,14 @@
 //! What is built in: licences, sources, versions, as `.cargo/deny.toml` allows them. Row O12.
 
-use crate::support::{figures::figure, workspace::root};
+use crate::support::{
+    figures::figure,
+    workspace::{self, root},
+};
 use infomax::record::{now, utc};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
 };
 
 fn policy() -> toml::Table {
@@ -16,7 +18,7 @@ fn policy() -> toml::Table {
 /// The packages of the workspace as locked, here.
 fn packages() -> Vec<Value> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = workspace::cargo();
     // Another lock file than the one in the repository is an error.
     cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &target]);
     let output = cargo.current_dir(root()).output().unwrap();

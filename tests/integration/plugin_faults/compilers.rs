@@ -5,7 +5,7 @@ use crate::{
         binary::run,
         faulty::fixture,
         figures::figure,
-        workspace::{built, root},
+        workspace::{self, built, root},
     },
     training::{assert_ok, metrics},
 };
@@ -13,7 +13,6 @@ use infomax::plugin::Candidate;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 const VERSIONS: [&str; 2] = ["1.85", "1.96"];
@@ -27,7 +26,7 @@ fn built_by(version: &str) -> Option<PathBuf> {
         return None;
     }
     let folder = target.join("compilers").join(version).join("target");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = workspace::cargo();
     cargo.args(["build", "--quiet", "--release", "--offline", "--package", "infomax-plugin-faulty"]);
     cargo.args(["--example", "infomax_faulty", "--no-default-features"]).current_dir(root());
     cargo.env("RUSTC", compiler).env("CARGO_TARGET_DIR", &folder).env_remove("RUSTC_WRAPPER");

@@ -11,7 +11,7 @@ use super::{
 use crate::support::{
     ended::infomax,
     faulty::{loaded, request},
-    workspace::{built, root},
+    workspace::{self, built, root},
 };
 use infomax::{
     dataset::Source,
@@ -75,7 +75,7 @@ fn build_against(workspace: &Path, files: &[(&str, &str)], features: &[&str], ar
     write(&folder.join("Cargo.lock"), &format!("{before}name = \"infomax-abi\"\nversion = \"{version}\"{rest}"));
     let shared = built().parent().expect("a profile lies in target");
     let target = shared.join("outside");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = workspace::cargo();
     cargo.args(["build", "--quiet", "--offline", "--release"]).current_dir(&folder);
     cargo.arg("--features").arg(features.join(",")).env("LIBTORCH", libtorch());
     cargo.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_BUILD_DIR", shared);

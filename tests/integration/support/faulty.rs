@@ -2,7 +2,7 @@
 
 use super::{
     binary::infomax,
-    workspace::{built, root},
+    workspace::{self, built, root},
 };
 use infomax::{
     augmentation::{self, ForeignAugmentation},
@@ -23,7 +23,7 @@ use std::{
 /// A fixture library's file: `faulty`, `no_entry` or `no_manifest`.
 pub fn fixture(name: &str) -> PathBuf {
     static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = workspace::cargo();
         cargo.args(["build", "--quiet", "--workspace", "--examples"]).current_dir(root());
         cargo.env("CARGO_TARGET_DIR", built().parent().expect("a profile lies in target"));
         if built().ends_with("release") {

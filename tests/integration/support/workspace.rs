@@ -13,12 +13,24 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the workspace").to_owned()
 }
 
+/// Cargo as a user starts it: the one that runs the tests tells them about their own package, and build scripts that look at such
+/// variables (ring's) would run again, with all that depends on them.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, _) in env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// `target/release` or `target/debug`, with everything built once per test run.
 pub fn built() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let exe = env::current_exe().expect("a test has an executable");
         let folder = exe.ancestors().nth(2).expect("tests lie in target/<profile>/deps").to_owned();
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo();
         cargo.args(["build", "--quiet", "--workspace", "--bins", "--lib"]).current_dir(root());
         cargo.env("CARGO_TARGET_DIR", folder.parent().expect("a profile lies in target"));
         if folder.ends_with("release") {
