@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ScalarOps.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -190,6 +191,10 @@ c10::IValue converted(const Argument& argument, const Value& value, bool& fits) 
   switch (argument.kind) {
     case Type::TensorType:
       if (value.tag == kTensor) return *reinterpret_cast<const at::Tensor*>(value.bits);
+      // As Python does: a number beside a tensor takes the tensor's kind.
+      if (value.tag == kInt) return at::native::wrapped_scalar_tensor(at::Scalar(number));
+      if (value.tag == kDouble) return at::native::wrapped_scalar_tensor(at::Scalar(as_double(value.bits)));
+      if (value.tag == kBool) return at::native::wrapped_scalar_tensor(at::Scalar(number != 0));
       break;
     case Type::IntType:
     case Type::SymIntType:
@@ -345,6 +350,23 @@ char* infomax_operator_names() {
     names += '\n';
   }
   return strdup(names.c_str());
+}
+
+// As `OperatorTable::signature` says; freed by the caller.
+char* infomax_operator_signature(const void* pointer) {
+  const auto& schema = static_cast<const Operator*>(pointer)->handle.schema();
+  std::string lines;
+  auto add = [&lines](char mark, const c10::Argument& argument) {
+    lines += std::string(1, mark) + '\t' + argument.name() + '\t' + argument.type()->str() + '\t';
+    if (const auto* alias = argument.alias_info()) {
+      for (const auto& set : alias->beforeSets()) lines += set.toUnqualString();
+      if (alias->isWrite()) lines += '!';
+    }
+    lines += '\n';
+  };
+  for (const auto& argument : schema.arguments()) add('>', argument);
+  for (const auto& result : schema.returns()) add('<', result);
+  return strdup(lines.c_str());
 }
 
 char* infomax_operator_call(const void* pointer, const Value* values, size_t count, Value* results, size_t room) {

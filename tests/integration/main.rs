@@ -12,6 +12,7 @@ mod dataset_faults;
 mod distributed;
 mod environment;
 mod evaluation;
+mod exported;
 mod folders;
 mod formats;
 mod golden;

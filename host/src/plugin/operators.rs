@@ -25,6 +25,7 @@ use std::{
 unsafe extern "C" {
     fn infomax_operator(name: *const c_char, overload: *const c_char, results: *mut u32) -> Operator;
     fn infomax_operator_names() -> *mut c_char;
+    fn infomax_operator_signature(operator: Operator) -> *mut c_char;
     fn infomax_operator_call(
         operator: Operator,
         values: *const FfiValue,
@@ -90,6 +91,7 @@ pub fn table() -> Extension {
                 generator,
                 drop_generator,
                 derived_generator,
+                signature,
             }
             .leak_into_prefix(),
         )
@@ -129,6 +131,11 @@ extern "C" fn resolve(name: RStr<'_>, overload: RStr<'_>, results: &mut u32) -> 
         keep(unknown(&name, &overload));
     }
     operator
+}
+
+extern "C" fn signature(operator: Operator) -> RString {
+    // SAFETY: the plugin passes an operator that `resolve` gave; the shim makes the string for this caller.
+    unsafe { native::own(infomax_operator_signature(operator)) }.into()
 }
 
 /// Says that there is no such operator, and what was most likely meant.

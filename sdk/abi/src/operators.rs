@@ -174,6 +174,9 @@ pub struct OperatorTable {
     /// numbers, how many they are, the device. As `generator` with that key's seed; but the host can make it again for another
     /// step. Null: see `last_error`.
     pub derived_generator: extern "C" fn(*const u64, *const u64, usize, u64) -> Generator,
+    /// What an operator takes, then what it gives, a line each: `>` or `<`, its name, its type, and the tensors that it shares
+    /// memory with: nothing, a letter for each set of such (`a`), with `!` where it is written to. Parted by tabs.
+    pub signature: extern "C" fn(Operator) -> RString,
 }
 
 /// The table as an extension pointer.

@@ -169,6 +169,11 @@ impl Argument for Tensors {
 }
 
 impl Tensors {
+    /// Lends several tensors, some of which may be none, to an operator that takes that; they must live for the call.
+    pub fn optional(tensors: &[Option<&Tensor>]) -> Self {
+        Self(tensors.iter().map(|tensor| tensor.map_or(std::ptr::null_mut(), Tensor::handle)).collect())
+    }
+
     /// Lends several tensors; they must live for the call.
     pub(crate) fn lend<T: Borrow<Tensor>>(tensors: &[T]) -> Self {
         Self(tensors.iter().map(|tensor| tensor.borrow().handle()).collect())

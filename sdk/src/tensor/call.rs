@@ -18,12 +18,19 @@ use std::{
 #[derive(Debug)]
 pub struct Outputs(Vec<Output>);
 
+/// One result of an operator.
 #[derive(Debug)]
-enum Output {
+#[non_exhaustive]
+pub enum Output {
+    /// Nothing, or something that has no place here.
     None,
+    /// A tensor, which may be undefined.
     Tensor(Tensor),
+    /// A list of tensors.
     Tensors(Vec<Tensor>),
+    /// A whole number, or a truth value: 0 or 1.
     Int(i64),
+    /// A number.
     Double(f64),
 }
 
@@ -39,9 +46,9 @@ pub(crate) struct Operator {
     resolved: OnceLock<Resolved>,
 }
 
-#[derive(Clone, Copy)]
-struct Resolved {
-    handle: Handle,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resolved {
+    pub(super) handle: Handle,
     results: u32,
 }
 
@@ -108,9 +115,15 @@ pub fn call(name: &str, arguments: &[&dyn Argument]) -> Outputs {
         resolved
     });
     let values: Vec<Value<'_>> = arguments.iter().map(|argument| argument.value()).collect();
+    outputs(base, resolved, &values)
+}
+
+/// Runs an operator for all its results.
+#[track_caller]
+pub(super) fn outputs(name: &str, operator: Resolved, values: &[Value<'_>]) -> Outputs {
     let mut results = [EMPTY; MOST_RESULTS];
-    run(base, resolved, &values, &mut results);
-    Outputs(results.into_iter().take(resolved.results as usize).map(output).collect())
+    run(name, operator, values, &mut results);
+    Outputs(results.into_iter().take(operator.results as usize).map(output).collect())
 }
 
 impl Outputs {
@@ -121,6 +134,11 @@ impl Outputs {
             Some(Output::Tensor(tensor)) => tensor,
             other => fail("tensor", &format!("the first result is {other:?}, not a tensor")),
         }
+    }
+
+    /// All results, in order.
+    pub fn all(self) -> Vec<Output> {
+        self.0
     }
 
     /// All results that are tensors, also those in lists.
@@ -145,7 +163,7 @@ impl Outputs {
 }
 
 #[track_caller]
-fn resolve(name: &str, overload: &str) -> Resolved {
+pub(super) fn resolve(name: &str, overload: &str) -> Resolved {
     let mut results = 0;
     let handle = table().resolve()(name.into(), overload.into(), &mut results);
     if handle.is_null() {

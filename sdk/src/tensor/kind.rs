@@ -89,6 +89,8 @@ pub enum MemoryFormat {
     Preserve,
     /// Of four dimensions, the second varies fastest: oneDNN's and cuDNN's fast way for images.
     ChannelsLast,
+    /// The same of five dimensions.
+    ChannelsLast3d,
 }
 
 #[cfg(test)]

@@ -22,17 +22,19 @@ impl Tensor {
     /// A tensor of these numbers, row by row.
     #[track_caller]
     pub fn from_slice<T: Element>(numbers: &[T], shape: impl AsRef<[i64]>, device: Device) -> Self {
+        // SAFETY: numbers of any kind are bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), std::mem::size_of_val(numbers)) };
+        Self::from_bytes(bytes, T::KIND, shape, device)
+    }
+
+    /// A tensor of any kind from its numbers as they lie in memory, row by row.
+    #[track_caller]
+    pub fn from_bytes(bytes: &[u8], kind: Kind, shape: impl AsRef<[i64]>, device: Device) -> Self {
         let shape = shape.as_ref();
-        let handle = table().from_bytes()(
-            T::KIND.code(),
-            shape.as_ptr(),
-            shape.len(),
-            numbers.as_ptr().cast(),
-            std::mem::size_of_val(numbers),
-            device.code(),
-        );
+        let make = table().from_bytes();
+        let handle = make(kind.code(), shape.as_ptr(), shape.len(), bytes.as_ptr(), bytes.len(), device.code());
         if handle.is_null() {
-            fail("from_slice", &table().last_error()());
+            fail("from_bytes", &table().last_error()());
         }
         // SAFETY: the host made the handle for this caller.
         unsafe { Self::from_handle(handle) }

@@ -12,6 +12,7 @@ mod arithmetic;
 mod call;
 mod draws;
 pub(crate) mod failure;
+mod found;
 mod host;
 mod kind;
 mod memory;
@@ -22,13 +23,14 @@ mod tch;
 
 pub use argument::{Argument, Dims, Number, Operand, Tensors, Value};
 pub(crate) use call::Operator;
-pub use call::{Outputs, call};
+pub use call::{Output, Outputs, call};
 pub use failure::attempt;
+pub use found::{FoundOperator, Slot};
 pub(crate) use host::connect;
 pub use kind::{Device, Kind, MemoryFormat};
 pub use memory::Element;
 pub use methods::operators;
-pub use modes::{gradients, no_grad, without_autocast};
+pub use modes::{gradients, no_grad, with_gradients, without_autocast};
 
 use host::table;
 use infomax_abi::{FfiTensorFacts, TensorPtr};

@@ -10,10 +10,20 @@ use std::{borrow::Borrow, marker::PhantomData, ptr};
 
 /// Another number than 0 and 1 would only ask.
 const OFF: u32 = 0;
+const ON: u32 = 1;
 
 /// Runs `work` without tracking gradients.
 pub fn no_grad<T>(work: impl FnOnce() -> T) -> T {
-    let before = table().grad_mode()(OFF);
+    tracking(OFF, work)
+}
+
+/// Runs `work` with gradients tracked, also where the code around does not.
+pub fn with_gradients<T>(work: impl FnOnce() -> T) -> T {
+    tracking(ON, work)
+}
+
+fn tracking<T>(enabled: u32, work: impl FnOnce() -> T) -> T {
+    let before = table().grad_mode()(enabled);
     let put_back = move || {
         let _ = table().grad_mode()(before);
     };

@@ -1,0 +1,209 @@
+//! The encoder `exported`: one training program in the four modes of an encoder.
+
+use crate::{
+    config::ExportedEncoder,
+    graph::{
+        Program, Role as InputRole, ValueId,
+        aliases::{Writes, writes},
+        expression::Symbols,
+        modes::{check_is_for_training, for_evaluation},
+        sizes::{Sized, bind},
+    },
+    names,
+    opened::Opened,
+    run::{fits, run, shown},
+    weights::State,
+};
+use infomax_sdk::{
+    Device, Encoder, EncoderDescription, EncoderInput, Error, FeatureMap, Mode, NamedTensor, Result, Tensor,
+    nn::channels_last, no_grad,
+};
+
+/// A network out of a file.
+pub struct ExportedNetwork {
+    device: Device,
+    config: ExportedEncoder,
+    state: State,
+    training: Program,
+    /// What a training call writes to.
+    training_writes: Writes,
+    evaluation: Program,
+    evaluation_writes: Writes,
+}
+
+const ONE_INPUT: &str = "an encoder's `forward` takes one tensor, the images: B×3×H×W";
+
+impl Encoder for ExportedNetwork {
+    type Config = ExportedEncoder;
+
+    fn describe(config: &ExportedEncoder, input: &EncoderInput) -> Result<EncoderDescription> {
+        describe(&Opened::open(&config.file, "encoder")?, config, input)
+    }
+
+    fn create(config: &ExportedEncoder, input: &EncoderInput, device: Device) -> Result<Self> {
+        let mut opened = Opened::open(&config.file, "encoder")?;
+        describe(&opened, config, input)?;
+        let training_writes = opened.settle_views()?;
+        let evaluation = for_evaluation(&opened.program).map_err(|error| opened.placed(error))?;
+        let images_last = !training_writes.through_views;
+        let Opened { mut archive, program: training, tables, .. } = opened;
+        let mut state = State::read(&mut archive, &tables, device, images_last)?;
+        for (input, is_written) in training.inputs.iter().zip(&training_writes.inputs) {
+            if *is_written {
+                state.save_too(&input.role);
+            }
+        }
+        let evaluation_writes = writes(&evaluation);
+        Ok(Self { device, config: config.clone(), state, training, training_writes, evaluation, evaluation_writes })
+    }
+
+    fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
+        views.iter().map(|view| self.one(view, mode)).collect()
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        self.state.named(&self.config.tags)
+    }
+}
+
+impl ExportedNetwork {
+    /// The maps of one view.
+    fn one(&mut self, view: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        let (program, writes) = match mode {
+            Mode::Evaluate => (&self.evaluation, &self.evaluation_writes),
+            _ => (&self.training, &self.training_writes),
+        };
+        let moves = matches!(mode, Mode::Train | Mode::RefreshStatistics);
+        let handed = program.inputs.iter().zip(&writes.inputs).map(|(input, &is_written)| match &input.role {
+            InputRole::Argument { .. } => {
+                let laid = if self.training_writes.through_views { view.contiguous() } else { channels_last(view) };
+                Some(if is_written { copy(&laid) } else { laid })
+            }
+            role => {
+                let is_stored = program.stored(input.value);
+                // The backward pass reads what a buffer held, after the call has given it something else.
+                self.state
+                    .of(role)
+                    .map(|tensor| if is_stored || (is_written && !moves) { copy(tensor) } else { tensor.clone() })
+            }
+        });
+        let outcome = run(program, self.device, handed.collect())?;
+        if moves {
+            self.keep(&outcome.stores);
+        }
+        let maps = outcome.outputs.into_iter().flatten();
+        Ok(maps.map(|map| if map.rank() == 2 { map.unsqueeze(-1).unsqueeze(-1) } else { map }).collect())
+    }
+
+    fn keep(&self, stores: &[(ValueId, Tensor)]) {
+        for (buffer, new) in stores {
+            let input = self.training.inputs.iter().find(|input| input.value == Some(*buffer));
+            if let Some(own) = input.and_then(|input| self.state.of(&input.role)) {
+                no_grad(|| drop(own.copy_(new)));
+            }
+        }
+    }
+}
+
+fn copy(tensor: &Tensor) -> Tensor {
+    Tensor::op("aten::clone", &[tensor])
+}
+
+fn describe(opened: &Opened, config: &ExportedEncoder, input: &EncoderInput) -> Result<EncoderDescription> {
+    let program = &opened.program;
+    let placed = |error: Error| opened.placed(error);
+    let arguments: Vec<_> = program.arguments().collect();
+    let [(name, ..)] = arguments[..] else {
+        return Err(placed(Error::data(format!("it takes {} tensors", arguments.len())).hint(ONE_INPUT)));
+    };
+    check_is_for_training(program).map_err(placed)?;
+    for_evaluation(program).map_err(placed)?;
+    names::check_tags(&config.tags, opened.tables.trained())?;
+    let given: Vec<&Sized> = program
+        .outputs
+        .iter()
+        .zip(&program.output_sizes)
+        .filter_map(|(value, sizes)| value.and(sizes.as_ref()))
+        .collect();
+    if given.is_empty() {
+        return Err(placed(Error::data("it gives no tensor").hint("return the features from `forward`")));
+    }
+    let names = names::outputs(&config.outputs, &opened.about.outputs, program.structure.as_deref(), given.len())?;
+    let mut sizes: Vec<[u32; 2]> =
+        input.views.iter().map(|view| [view.height, view.width]).chain([input.eval_size]).collect();
+    sizes.dedup();
+    let mut maps: Vec<FeatureMap> = Vec::new();
+    for size in sizes {
+        let of_size = of_size(program, name, &names, &given, size).map_err(placed)?;
+        let differs = maps.iter().zip(&of_size).find(|(one, other)| one != other);
+        if let Some((one, other)) = differs {
+            let shape = |map: &FeatureMap| shown(&[map.channels.into(), map.height.into(), map.width.into()]);
+            let message = format!(
+                "its map `{}` is {} for one size of image and {} for another",
+                one.name,
+                shape(one),
+                shape(other)
+            );
+            return Err(placed(Error::config(message)).hint("give all views and the evaluated image one size"));
+        }
+        maps = of_size;
+    }
+    let chosen =
+        config.representation.as_ref().or(opened.about.representation.as_ref().filter(|_| config.outputs.is_empty()));
+    let representation = chosen.unwrap_or_else(|| names.last().expect("there is an output")).clone();
+    if !names.contains(&representation) {
+        let message = format!("`representation` is `{representation}`, its outputs are {}", names.join(", "));
+        return Err(placed(Error::config(message)));
+    }
+    Ok(EncoderDescription {
+        maps,
+        representation,
+        parameter_count: opened.tables.parameter_count(),
+        activation_bytes: program.value_bytes,
+    })
+}
+
+/// The maps for images of a size; the smallest batch that the file allows stands for all.
+fn of_size(
+    program: &Program,
+    name: &str,
+    names: &[String],
+    given: &[&Sized],
+    [height, width]: [u32; 2],
+) -> Result<Vec<FeatureMap>> {
+    let declared = program.arguments().next().map(|(_, sizes, ..)| sizes.clone()).unwrap_or_default();
+    let image = [3, i64::from(height), i64::from(width)];
+    let with = |batch: i64| [batch].into_iter().chain(image).collect::<Vec<_>>();
+    // A batch of the file's own choice: what else does not fit is the image's size.
+    let batch = (1..=64).find(|&batch| fits(program, &[(name, with(batch))]).is_ok()).unwrap_or(2);
+    fits(program, &[(name, with(batch))])?;
+    let mut symbols = Symbols::new();
+    let _ = bind(&declared, &with(batch), &mut symbols);
+    let map = |(name, sizes): (&String, &&Sized)| {
+        let known: Vec<Option<i64>> =
+            sizes.iter().map(|size| size.as_ref().and_then(|size| size.value(&symbols))).collect();
+        let numbers = |from: usize| {
+            known[from..].iter().map(|n| n.and_then(|n| u32::try_from(n).ok())).collect::<Option<Vec<u32>>>()
+        };
+        let wrong = |what: String| Error::data(format!("its output `{name}` {what}"));
+        let [channels, height, width] = match known.len() {
+            2 | 4 => match numbers(1).as_deref() {
+                Some(&[channels]) => [channels, 1, 1],
+                Some(&[channels, height, width]) => [channels, height, width],
+                _ => return Err(wrong("has a size that depends on more than the images' size".to_owned())),
+            },
+            3 => {
+                let hint = "an encoder gives B×C or B×C×H×W: return the class token or the mean over tokens";
+                return Err(wrong("has three dimensions, as tokens B×N×C have".to_owned()).hint(hint));
+            }
+            rank => return Err(wrong(format!("has {rank} dimensions")).hint("an encoder gives B×C or B×C×H×W")),
+        };
+        if known[0] != Some(batch) {
+            return Err(
+                wrong("does not have an image to a row".to_owned()).hint("the first dimension must be the batch")
+            );
+        }
+        Ok(FeatureMap { name: name.clone(), channels, height, width })
+    };
+    names.iter().zip(given).map(map).collect()
+}

@@ -1,0 +1,219 @@
+//! Runs a program on libtorch, operator by operator. Tensors are handed on, not copied, and dropped after their last use.
+
+mod arguments;
+
+use crate::graph::{
+    Given, Node, Program, Scope, ValueId, Work,
+    expression::Symbols,
+    number::Number,
+    sizes::{Misfit, bind},
+};
+use arguments::Held;
+use infomax_sdk::{
+    Device, Error, Result, Tensor, attempt, no_grad,
+    tensor::{Output, Value as Argument, with_gradients},
+    without_autocast,
+};
+use std::cell::Cell;
+
+/// What a value is while a program runs.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Empty,
+    Tensor(Tensor),
+    Number(Number),
+}
+
+/// What a call gives.
+#[derive(Debug)]
+pub struct Outcome {
+    /// In the program's order; none for Python's `None`.
+    pub outputs: Vec<Option<Tensor>>,
+    /// What buffers become, by the place of the buffer.
+    pub stores: Vec<(ValueId, Tensor)>,
+}
+
+/// Runs a program. What is handed over stands in the order of the program's inputs.
+///
+/// # Errors
+/// The operator that failed: the line of Python, shapes, and what libtorch says. Sizes that the file does not allow.
+pub fn run(program: &Program, device: Device, handed: Vec<Option<Tensor>>) -> Result<Outcome> {
+    check_sizes(program, &handed)?;
+    let mut values: Vec<Value> = std::iter::repeat_with(|| Value::Empty).take(program.values).collect();
+    for (input, tensor) in program.inputs.iter().zip(handed) {
+        if let (Some(id), Some(tensor)) = (input.value, tensor) {
+            values[id] = Value::Tensor(tensor);
+        }
+    }
+    let mut stores = Vec::new();
+    let under_way = Cell::new(0);
+    let work = || {
+        for part in program.nodes.chunk_by(|one, next| one.scope == next.scope) {
+            within(part[0].scope, || {
+                for node in part {
+                    step(node, device, &mut values, &mut stores)?;
+                    under_way.set(under_way.get() + 1);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    };
+    let located = |error: Error| {
+        let node = &program.nodes[under_way.get().min(program.nodes.len() - 1)];
+        let place = node.place.as_deref().map(str::to_owned);
+        let message = format!("node `{}`: {}", node.name, error.message);
+        Error { message, place, ..error }
+    };
+    attempt(work).and_then(|done| done).map_err(located)?;
+    let outputs = program.outputs.iter().map(|output| match output {
+        None => Ok(None),
+        Some(id) => match &values[*id] {
+            Value::Tensor(tensor) => Ok(Some(tensor.clone())),
+            _ => Err(Error::data("an output of the program is no tensor")),
+        },
+    });
+    Ok(Outcome { outputs: outputs.collect::<Result<_>>()?, stores })
+}
+
+/// Makes sure that the arguments have sizes that the file allows.
+///
+/// # Errors
+/// What does not fit.
+fn check_sizes(program: &Program, handed: &[Option<Tensor>]) -> Result<()> {
+    let arguments: Vec<(&str, Vec<i64>)> = program
+        .inputs
+        .iter()
+        .zip(handed)
+        .filter_map(|(input, tensor)| match (&input.role, tensor) {
+            (crate::graph::Role::Argument { name, .. }, Some(tensor)) => Some((name.as_str(), tensor.size())),
+            _ => None,
+        })
+        .collect();
+    fits(program, &arguments)
+}
+
+/// Makes sure that sizes of arguments, by name, are such as the file allows.
+///
+/// # Errors
+/// What does not fit, and what to do.
+pub fn fits(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
+    let mut symbols = Symbols::new();
+    let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
+    const AGAIN: &str =
+        "export it with sizes that may vary (`infomax_export.py` does), or at the size that the experiment uses";
+    for (name, declared, ..) in program.arguments() {
+        let Some(given) = size(name) else { continue };
+        bind(declared, given, &mut symbols).map_err(|Misfit { dim, expected }| {
+            let what = dim.map_or_else(|| "it".to_owned(), |dim| format!("its dimension {dim}"));
+            let message =
+                format!("the input `{name}` is {}, but the file says that {what} has {expected}", shown(given));
+            Error::config(message).hint(AGAIN)
+        })?;
+    }
+    for (symbol, least, most) in &program.ranges {
+        let Some(&value) = symbols.get(symbol) else { continue };
+        if value < *least || value > *most {
+            let upper = if *most == i64::MAX { String::new() } else { format!(" and at most {most}") };
+            let message = format!(
+                "a size of the inputs ({}) is {value}, the file allows at least {least}{upper}",
+                told(arguments)
+            );
+            return Err(Error::config(message).hint(AGAIN));
+        }
+    }
+    for guard in &program.guards {
+        let of = |name: &str, dim: usize| size(name).and_then(|size| size.get(dim).copied());
+        if guard.holds(&of) == Some(false) {
+            let message = format!("the file demands {}; the inputs are {}", guard.told(), told(arguments));
+            return Err(
+                Error::config(message).hint("choose a batch and image size for which it holds; `train.batch_size`")
+            );
+        }
+    }
+    Ok(())
+}
+
+fn told(arguments: &[(&str, Vec<i64>)]) -> String {
+    let all: Vec<String> = arguments.iter().map(|(name, size)| format!("`{name}` {}", shown(size))).collect();
+    all.join(", ")
+}
+
+/// Sizes as people write them: 4×3×32×32.
+pub fn shown(size: &[i64]) -> String {
+    let all: Vec<String> = size.iter().map(i64::to_string).collect();
+    if all.is_empty() { "a number".to_owned() } else { all.join("×") }
+}
+
+fn within<T>(scope: Scope, work: impl FnOnce() -> T) -> T {
+    let tracked = || match scope.gradients {
+        None => work(),
+        Some(true) => with_gradients(work),
+        Some(false) => no_grad(work),
+    };
+    if scope.without_autocast { without_autocast(tracked) } else { tracked() }
+}
+
+fn step(node: &Node, device: Device, values: &mut [Value], stores: &mut Vec<(ValueId, Tensor)>) -> Result<()> {
+    let results = match &node.work {
+        Work::Operator { operator, .. } => {
+            let held = node.takes.iter().map(|source| Held::of(source, device, values)).collect::<Result<Vec<_>>>()?;
+            let arguments: Vec<Argument<'_>> = held.iter().map(Held::value).collect();
+            operator.call(&arguments).all()
+        }
+        Work::Number(operator) => {
+            let numbers =
+                node.takes.iter().map(|source| arguments::number(source, values)).collect::<Result<Vec<_>>>()?;
+            let result = operator
+                .apply(&numbers)
+                .ok_or_else(|| Error::data(format!("{operator:?} of {numbers:?} has no result")))?;
+            if let [Given::Value(id)] = node.gives[..] {
+                values[id] = Value::Number(result);
+            }
+            Vec::new()
+        }
+        Work::Require(message) => {
+            if node
+                .takes
+                .iter()
+                .any(|source| matches!(arguments::number(source, values), Ok(Number::Bool(false) | Number::Int(0))))
+            {
+                return Err(Error::data(format!("what the module asserts does not hold: {message}")));
+            }
+            Vec::new()
+        }
+        Work::Same => {
+            let tensor = node.takes.first().and_then(|source| arguments::tensor(source, values));
+            tensor.into_iter().map(Output::Tensor).collect()
+        }
+        Work::Store { buffer } => {
+            let tensor = node.takes.first().and_then(|source| arguments::tensor(source, values));
+            stores.extend(tensor.map(|tensor| (*buffer, tensor.detach())));
+            Vec::new()
+        }
+    };
+    give(node, results, values)?;
+    node.ends.iter().for_each(|&id| values[id] = Value::Empty);
+    Ok(())
+}
+
+fn give(node: &Node, results: Vec<Output>, values: &mut [Value]) -> Result<()> {
+    for (given, result) in node.gives.iter().zip(results) {
+        match (given, result) {
+            (Given::Value(id), Output::Tensor(tensor)) => values[*id] = Value::Tensor(tensor),
+            (Given::Value(id), Output::Int(number)) => values[*id] = Value::Number(Number::Int(number)),
+            (Given::Value(id), Output::Double(number)) => values[*id] = Value::Number(Number::Float(number)),
+            (Given::Values(ids), Output::Tensors(tensors)) if ids.len() == tensors.len() => {
+                ids.iter().zip(tensors).for_each(|(id, tensor)| values[*id] = Value::Tensor(tensor));
+            }
+            (Given::Nothing, _) => {}
+            (given, result) => {
+                let message = format!("it gives {result:?} where the file says {given:?}");
+                return Err(
+                    Error::data(message).hint("the number of parts of a split must not depend on the input's size")
+                );
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Components out of PyTorch files: numbers recorded by `tests/recorded/record_exported.py`, then what the files' bearers do with them.
+
+mod losses;
+mod networks;
+mod recorded;

@@ -1,0 +1,144 @@
+//! Exported networks against PyTorch: training, gradients, running statistics, evaluation, Adam.
+
+use super::recorded::{Case, cases, largest};
+use crate::support::workspace::component;
+use infomax::{encoder::ForeignEncoder, plugin::Kind, tensor::NamedTensor};
+use infomax_sdk::{EncoderInput, Mode, Role, View, requests::Request};
+use serde_json::json;
+use std::collections::BTreeMap;
+use tch::Tensor;
+
+/// Of the largest number of an output.
+const VALUES: f64 = 1e-5;
+/// Of the largest gradient.
+const GRADIENTS: f64 = 1e-4;
+/// Adam divides each gradient by its own size, so that rounding of the smallest moves a weight as far as any other: in steps of the
+/// learning rate.
+const ADAM: f64 = 0.2;
+const RATE: f64 = 1e-3;
+
+fn request(case: &Case) -> Request {
+    let size = case.get("input.images").size();
+    let (height, width) = (size[2] as u32, size[3] as u32);
+    let view = View { name: "view".into(), height, width, group: 0 };
+    let encoder = EncoderInput { views: vec![view], eval_size: [height, width] };
+    Request { config: json!({ "file": case.file }), encoder, device: "cpu".into(), ..Request::default() }
+}
+
+fn encoder(case: &Case) -> ForeignEncoder {
+    ForeignEncoder::create(&component(Kind::Encoder, "exported"), &request(case))
+        .unwrap_or_else(|error| panic!("{}: {}", case.name, error.fault()))
+}
+
+fn tensors(encoder: &ForeignEncoder) -> BTreeMap<String, NamedTensor> {
+    encoder.tensors().unwrap().into_iter().map(|named| (named.name.clone(), named)).collect()
+}
+
+fn maps(encoder: &mut ForeignEncoder, case: &Case, mode: Mode) -> Vec<(String, Tensor)> {
+    let images = case.get("input.images");
+    let given = encoder.forward(&[images], mode).unwrap_or_else(|error| panic!("{}: {}", case.name, error.fault()));
+    let names: Vec<String> = encoder.description().maps.iter().map(|map| map.name.clone()).collect();
+    names.into_iter().zip(given.into_iter().next().unwrap()).collect()
+}
+
+/// The maps as PyTorch shapes them.
+fn shaped(map: &Tensor, like: &Tensor) -> Tensor {
+    map.reshape(like.size())
+}
+
+fn backward(encoder: &mut ForeignEncoder, case: &Case) -> Vec<(String, Tensor)> {
+    let maps = maps(encoder, case, Mode::Train);
+    let weighed = maps.iter().map(|(name, map)| {
+        let weight = case.get(&format!("weight.{name}"));
+        (shaped(map, &weight) * weight).sum(tch::Kind::Float)
+    });
+    weighed.reduce(|sum, part| sum + part).unwrap().backward();
+    maps
+}
+
+fn agrees(case: &Case) {
+    let mut encoder = encoder(case);
+    let own = tensors(&encoder);
+    for (name, recorded) in case.under("state.") {
+        if let Some(named) = own.get(&name) {
+            case.compare(&format!("state.{name}"), &named.tensor, largest(&recorded), 0.0);
+        }
+    }
+    if let Some(seed) = case.find("seed") {
+        tch::manual_seed(seed.int64_value(&[0]));
+    }
+    let mut worst = [0.0_f64; 4];
+    for (name, map) in backward(&mut encoder, case) {
+        let key = format!("output.{name}");
+        let recorded = case.get(&key);
+        worst[0] = worst[0].max(case.compare(&key, &shaped(&map, &recorded), largest(&recorded), VALUES));
+    }
+    let scale = case.largest_gradient();
+    for (name, named) in own.iter().filter(|(_, named)| named.role == Role::Parameter) {
+        let gradient = named.tensor.grad();
+        let gradient = if gradient.defined() { gradient } else { named.tensor.zeros_like() };
+        let key = format!("grad.{name}");
+        worst[1] = worst[1].max(case.compare(&key, &gradient, scale, GRADIENTS));
+    }
+    for (name, recorded) in case.under("after.") {
+        let Some(named) = own.get(&name) else { continue };
+        case.compare(&format!("after.{name}"), &named.tensor, largest(&recorded), VALUES);
+    }
+    if !case.under("eval.").is_empty() {
+        for (name, map) in tch::no_grad(|| maps(&mut encoder, case, Mode::Evaluate)) {
+            let key = format!("eval.{name}");
+            let recorded = case.get(&key);
+            worst[2] = worst[2].max(case.compare(&key, &shaped(&map, &recorded), largest(&recorded), VALUES));
+        }
+    }
+    if !case.under("adam3.").is_empty() {
+        worst[3] = adam(case);
+    }
+    println!(
+        "{}: outputs {:.1e}, gradients {:.1e}, evaluation {:.1e}, Adam {:.1e} steps",
+        case.name, worst[0], worst[1], worst[2], worst[3]
+    );
+}
+
+/// Three updates by PyTorch's own rule. Gives the largest distance of a weight, in steps.
+fn adam(case: &Case) -> f64 {
+    let mut encoder = encoder(case);
+    let own = tensors(&encoder);
+    let trained: Vec<&NamedTensor> = own.values().filter(|named| named.role == Role::Parameter).collect();
+    let mut moments: Vec<[Tensor; 2]> =
+        trained.iter().map(|named| [named.tensor.zeros_like(), named.tensor.zeros_like()]).collect();
+    for step in 1..=3 {
+        backward(&mut encoder, case);
+        for (named, [first, second]) in trained.iter().zip(&mut moments) {
+            let mut tensor = named.tensor.shallow_clone();
+            let gradient = tensor.grad();
+            if !gradient.defined() {
+                continue;
+            }
+            tch::no_grad(|| {
+                *first = &*first * 0.9 + &gradient * 0.1;
+                *second = &*second * 0.999 + gradient.square() * 0.001;
+                let (b1, b2) = (1.0 - 0.9_f64.powi(step), 1.0 - 0.999_f64.powi(step));
+                let update = &*first / b1 / ((&*second / b2).sqrt() + 1e-8) * RATE;
+                let _ = tensor.f_sub_(&update).unwrap();
+                tensor.zero_grad();
+            });
+        }
+    }
+    let mut worst = 0.0_f64;
+    for (name, recorded) in case.under("adam3.") {
+        let distance = (own[&name].tensor.detach() - recorded).abs();
+        // Where a gradient is only rounding, so is the direction: the mean of a tensor must agree.
+        let mean = if distance.numel() == 0 { 0.0 } else { distance.mean(tch::Kind::Double).double_value(&[]) / RATE };
+        assert!(mean <= ADAM, "{} adam3.{name}: off by {mean:.2e} steps", case.name);
+        worst = worst.max(mean);
+    }
+    worst
+}
+
+#[test]
+fn exported_networks_agree_with_pytorch() {
+    let all = cases(true);
+    all.iter().for_each(agrees);
+    println!("{} networks", all.len());
+}

@@ -1,0 +1,86 @@
+//! Recorded cases: an exported file and what PyTorch computes with the module.
+
+use crate::support::{golden_file::largest_difference, workspace::root};
+use infomax::checkpoint::{TensorFile, read_tensors};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+use tch::{Kind, Tensor};
+
+/// One case.
+pub struct Case {
+    pub name: String,
+    /// What `torch.export.save` wrote.
+    pub file: PathBuf,
+    numbers: TensorFile,
+}
+
+/// Every case of a kind: those that are kept here and those of the folders in `$INFOMAX_EXPORTED`, which the recording script fills
+/// with whole networks.
+pub fn cases(is_encoder: bool) -> Vec<Case> {
+    let kept = root().join("tests/recorded/exported");
+    let more = env::var_os("INFOMAX_EXPORTED").unwrap_or_default();
+    let folders =
+        [kept.clone(), kept.join("torch-2.15")].into_iter().chain(env::split_paths(&more).collect::<Vec<_>>());
+    let mut files: Vec<PathBuf> = folders.flat_map(|folder| of(&folder)).collect();
+    files.sort();
+    let all: Vec<Case> = files.into_iter().map(|file| Case::read(&file)).collect();
+    let chosen: Vec<Case> = all.into_iter().filter(|case| case.find("input.images").is_some() == is_encoder).collect();
+    assert!(chosen.len() > 3, "nothing is recorded");
+    chosen
+}
+
+fn of(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .filter(|path| path.extension().is_some_and(|e| e == "pt2") && path.with_extension("safetensors").exists())
+        .collect()
+}
+
+impl Case {
+    fn read(file: &Path) -> Self {
+        let path = file.with_extension("safetensors");
+        let numbers =
+            read_tensors(&fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { name: file.file_stem().unwrap().to_string_lossy().into_owned(), file: file.to_owned(), numbers }
+    }
+
+    pub fn find(&self, key: &str) -> Option<Tensor> {
+        self.numbers.tensors.get(key).map(Tensor::shallow_clone)
+    }
+
+    pub fn get(&self, key: &str) -> Tensor {
+        self.find(key).unwrap_or_else(|| panic!("{} lacks `{key}`", self.name))
+    }
+
+    /// Names and tensors under a prefix, which is cut off.
+    pub fn under(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let named = self.numbers.tensors.iter();
+        named
+            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone())))
+            .collect()
+    }
+
+    /// Compares a tensor with a recorded one, in proportion to `scale`; gives how far off it is.
+    pub fn compare(&self, key: &str, own: &Tensor, scale: f64, tolerance: f64) -> f64 {
+        let recorded = self.get(key);
+        assert_eq!(own.size(), recorded.size(), "{} {key}", self.name);
+        if recorded.numel() == 0 {
+            return 0.0;
+        }
+        let error = largest_difference(own, &recorded) / scale.max(1e-30);
+        assert!(error <= tolerance, "{} {key}: off by {error:.2e}, more than {tolerance:.0e}", self.name);
+        error
+    }
+
+    /// The largest gradient that is recorded.
+    pub fn largest_gradient(&self) -> f64 {
+        self.under("grad").iter().map(|(_, gradient)| largest(gradient)).fold(0.0, f64::max)
+    }
+}
+
+/// The largest number of a tensor.
+pub fn largest(tensor: &Tensor) -> f64 {
+    if tensor.numel() == 0 { 0.0 } else { tensor.to_kind(Kind::Double).abs().max().double_value(&[]) }
+}
