@@ -22,6 +22,8 @@ use infomax_sdk::{
 /// A network out of a file.
 pub struct ExportedNetwork {
     device: Device,
+    /// Whether images lie channels-last.
+    images_last: bool,
     config: ExportedEncoder,
     state: State,
     training: Program,
@@ -45,7 +47,7 @@ impl Encoder for ExportedNetwork {
         describe(&opened, config, input)?;
         let training_writes = opened.settle_views()?;
         let evaluation = for_evaluation(&opened.program).map_err(|error| opened.placed(error))?;
-        let images_last = !training_writes.through_views;
+        let images_last = config.channels_last && !training_writes.through_views;
         let Opened { mut archive, program: training, tables, .. } = opened;
         let mut state = State::read(&mut archive, &tables, device, images_last)?;
         for (input, is_written) in training.inputs.iter().zip(&training_writes.inputs) {
@@ -54,7 +56,16 @@ impl Encoder for ExportedNetwork {
             }
         }
         let evaluation_writes = writes(&evaluation);
-        Ok(Self { device, config: config.clone(), state, training, training_writes, evaluation, evaluation_writes })
+        Ok(Self {
+            images_last,
+            device,
+            config: config.clone(),
+            state,
+            training,
+            training_writes,
+            evaluation,
+            evaluation_writes,
+        })
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
@@ -76,7 +87,7 @@ impl ExportedNetwork {
         let moves = matches!(mode, Mode::Train | Mode::RefreshStatistics);
         let handed = program.inputs.iter().zip(&writes.inputs).map(|(input, &is_written)| match &input.role {
             InputRole::Argument { .. } => {
-                let laid = if self.training_writes.through_views { view.contiguous() } else { channels_last(view) };
+                let laid = if self.images_last { channels_last(view) } else { view.contiguous() };
                 Some(if is_written { copy(&laid) } else { laid })
             }
             role => {

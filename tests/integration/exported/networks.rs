@@ -1,6 +1,6 @@
 //! Exported networks against PyTorch: training, gradients, running statistics, evaluation, Adam.
 
-use super::recorded::{Case, cases, largest};
+use super::recorded::{Case, cases, each, largest};
 use crate::support::workspace::component;
 use infomax::{encoder::ForeignEncoder, plugin::Kind, tensor::NamedTensor};
 use infomax_sdk::{EncoderInput, Mode, Role, View, requests::Request};
@@ -12,9 +12,11 @@ use tch::Tensor;
 const VALUES: f64 = 1e-5;
 /// Of the largest gradient.
 const GRADIENTS: f64 = 1e-4;
-/// Adam divides each gradient by its own size, so that rounding of the smallest moves a weight as far as any other: in steps of the
-/// learning rate.
-const ADAM: f64 = 0.2;
+/// How far three updates may lie apart in the mean of a tensor, in steps of the learning rate: Adam divides each gradient by its own
+/// size, so that rounding of the smallest moves a weight as far as any other.
+const ADAM: f64 = 0.02;
+/// Of the largest gradient: a tensor whose gradients are smaller has none but for rounding, as a bias before a normalisation.
+const NOISE: f64 = 1e-4;
 const RATE: f64 = 1e-3;
 
 fn request(case: &Case) -> Request {
@@ -22,7 +24,7 @@ fn request(case: &Case) -> Request {
     let (height, width) = (size[2] as u32, size[3] as u32);
     let view = View { name: "view".into(), height, width, group: 0 };
     let encoder = EncoderInput { views: vec![view], eval_size: [height, width] };
-    Request { config: json!({ "file": case.file }), encoder, device: "cpu".into(), ..Request::default() }
+    Request { config: json!({ "file": case.file, "channels_last": false }), encoder, device: "cpu".into(), ..Request::default() }
 }
 
 fn encoder(case: &Case) -> ForeignEncoder {
@@ -116,29 +118,30 @@ fn adam(case: &Case) -> f64 {
                 continue;
             }
             tch::no_grad(|| {
-                *first = &*first * 0.9 + &gradient * 0.1;
-                *second = &*second * 0.999 + gradient.square() * 0.001;
+                *first = &*first + (&gradient - &*first) * (1.0 - 0.9);
+                *second = &*second * 0.999 + &gradient * (1.0 - 0.999) * &gradient;
                 let (b1, b2) = (1.0 - 0.9_f64.powi(step), 1.0 - 0.999_f64.powi(step));
-                let update = &*first / b1 / ((&*second / b2).sqrt() + 1e-8) * RATE;
+                let update = &*first * (RATE / b1) / (second.sqrt() / b2.sqrt() + 1e-8);
                 let _ = tensor.f_sub_(&update).unwrap();
                 tensor.zero_grad();
             });
         }
     }
     let mut worst = 0.0_f64;
+    let scale = case.largest_gradient();
     for (name, recorded) in case.under("adam3.") {
         let distance = (own[&name].tensor.detach() - recorded).abs();
-        // Where a gradient is only rounding, so is the direction: the mean of a tensor must agree.
-        let mean = if distance.numel() == 0 { 0.0 } else { distance.mean(tch::Kind::Double).double_value(&[]) / RATE };
-        assert!(mean <= ADAM, "{} adam3.{name}: off by {mean:.2e} steps", case.name);
-        worst = worst.max(mean);
+        let is_noise = largest(&case.get(&format!("grad.{name}"))) < NOISE * scale;
+        if !is_noise && distance.numel() > 0 {
+            let mean = distance.mean(tch::Kind::Double).double_value(&[]) / RATE;
+            assert!(mean <= ADAM, "{} adam3.{name}: off by {mean:.2e} steps", case.name);
+            worst = worst.max(mean);
+        }
     }
     worst
 }
 
 #[test]
 fn exported_networks_agree_with_pytorch() {
-    let all = cases(true);
-    all.iter().for_each(agrees);
-    println!("{} networks", all.len());
+    each(&cases(true), agrees);
 }

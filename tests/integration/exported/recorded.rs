@@ -4,6 +4,7 @@ use crate::support::{golden_file::largest_difference, workspace::root};
 use infomax::checkpoint::{TensorFile, read_tensors};
 use std::{
     env, fs,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 use tch::{Kind, Tensor};
@@ -78,6 +79,14 @@ impl Case {
     pub fn largest_gradient(&self) -> f64 {
         self.under("grad").iter().map(|(_, gradient)| largest(gradient)).fold(0.0, f64::max)
     }
+}
+
+/// Looks at every case, then fails with all that don't agree.
+pub fn each(cases: &[Case], look: impl Fn(&Case)) {
+    let fails = |case: &&Case| catch_unwind(AssertUnwindSafe(|| look(case))).is_err();
+    let failed: Vec<&str> = cases.iter().filter(fails).map(|case| case.name.as_str()).collect();
+    println!("{} of {} agree", cases.len() - failed.len(), cases.len());
+    assert!(failed.is_empty(), "{failed:?} don't agree");
 }
 
 /// The largest number of a tensor.

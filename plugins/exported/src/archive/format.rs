@@ -1,6 +1,6 @@
 //! `models/model.json` and the tables of tensors as `torch.export.save` writes them; what is not needed is not read.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -10,9 +10,6 @@ pub struct Exported {
     pub graph_module: GraphModule,
     #[serde(default)]
     pub range_constraints: HashMap<String, Range>,
-    pub schema_version: Version,
-    #[serde(default)]
-    pub torch_version: String,
     #[serde(default)]
     pub guards_code: Vec<String>,
     #[serde(default)]
@@ -69,7 +66,7 @@ pub struct NamedArgument {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Argument {
-    AsNone(bool),
+    AsNone(IgnoredAny),
     AsTensor(Name),
     AsTensors(Vec<Name>),
     AsOptionalTensors(Vec<OptionalTensor>),
@@ -89,7 +86,6 @@ pub enum Argument {
     AsLayout(u32),
     AsMemoryFormat(u32),
     AsGraph(Box<Nested>),
-    AsOperator(String),
 }
 
 /// A nested graph.
@@ -107,7 +103,7 @@ pub struct Name {
 #[serde(rename_all = "snake_case")]
 pub enum OptionalTensor {
     AsTensor(Name),
-    AsNone(bool),
+    AsNone(IgnoredAny),
 }
 
 /// JSON has no infinity: those numbers are texts.

@@ -18,6 +18,10 @@ pub struct ExportedEncoder {
     /// The map that evaluators read. Without a value: the one that the file names, or the last.
     #[serde(default)]
     pub representation: Option<String>,
+    /// Lay images and the weights of convolutions channels-last in memory, which is libtorch's fast way. Off: as PyTorch lays them by
+    /// default, so that its numbers are repeated to the bit.
+    #[serde(default = "super::yes")]
+    pub channels_last: bool,
     /// How the optimizer treats parameters; of several entries that fit a name the last one counts. Without an entry weight decay
     /// applies and the learning rate is the experiment's.
     #[serde(default)]

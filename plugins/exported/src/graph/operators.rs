@@ -1,8 +1,18 @@
 //! Which of libtorch's operators a file may call: computations on tensors. What reaches for files, memory of others, generators,
 //! streams or other kinds of tensors is not among them.
 
-/// Operators of the namespace `aten` with a leading underscore that PyTorch's functions lead to.
+/// Operators of the namespace `aten` with a leading underscore that Python's signs and PyTorch's functions lead to.
 const INNER: &[&str] = &[
+    "__and__",
+    "__iand__",
+    "__ilshift__",
+    "__ior__",
+    "__irshift__",
+    "__ixor__",
+    "__lshift__",
+    "__or__",
+    "__rshift__",
+    "__xor__",
     "_adaptive_avg_pool2d",
     "_assert_async",
     "_assert_scalar",
