@@ -1,8 +1,9 @@
-"""Records what exported networks and losses compute in PyTorch: for each case `<name>.pt2` and `<name>.safetensors`.
+"""Records what exported networks and losses compute in PyTorch: for each case `<name>.pt2` and `<name>.safetensors`, the
+small ones compressed.
 
     pip install torch==2.11.0 torchvision==0.26.0 timm==1.0.31 lightly==1.6.0 safetensors==0.8.0
     python tests/recorded/record_exported.py tiny tests/recorded/exported
-    python tests/recorded/record_exported.py nets FOLDER        # 26 networks, 5 GB
+    python tests/recorded/record_exported.py nets FOLDER        # 27 networks, 5 GB
     python tests/recorded/record_exported.py losses FOLDER
 
     pip install torch==2.15.0 safetensors==0.8.0
@@ -13,10 +14,12 @@ Names in a .safetensors file: `state.*` the state_dict before; `input.*`; in tra
 `after.*` the buffers after that one pass; `eval.*` outputs in evaluation mode with those buffers; `adam3.*` parameters and
 `adam3_after.*` buffers after three steps of Adam (rate 1e-3) on the same input; `output2.*` a loss's outputs in a second pass.
 `seed`, where it stands: `torch.manual_seed` before the first pass. Dropout and stochastic depth are off elsewhere.
+`plain.pt2` is the network of `conv` as torch.export.save alone writes it, `evaluation.pt2` the same in evaluation mode.
 """
 
 import argparse
 import copy
+import gzip
 import sys
 import warnings
 import zlib
@@ -121,6 +124,24 @@ def loss(folder, name, build, inputs):
     module = build()
     export_loss(module, inputs, folder / f"{name}.pt2")
     record(module, inputs, minimised, folder, name)
+
+
+def plain(folder, name, build, size, training):
+    """As people write it who don't know infomax_export; folders of this machine are left out."""
+    torch.manual_seed(zlib.crc32(b"conv"))
+    module = quiet(build()).train(training)
+    program = torch.export.export(module, (torch.zeros(BATCH, 3, size, size),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    for node in program.graph.nodes:
+        trace = node.meta.get("stack_trace", "").replace(str(Path(torch.__file__).parent.parent), "/site-packages")
+        if trace:
+            node.meta["stack_trace"] = trace.replace(str(Path(__file__).parent.resolve()), "/mine")
+    torch.export.save(program, folder / f"{name}.pt2")
+
+
+def compressed(folder):
+    for file in [*folder.glob("*.pt2"), *folder.glob("*.safetensors")]:
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
+        file.unlink()
 
 
 def networks():
@@ -287,15 +308,19 @@ def main():
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.what == "tiny":
-        from exported_cases import tiny
+        from exported_cases import Conv, tiny
 
         cases = tiny()
+        plain(given.folder, "plain", Conv, 5, True)
+        plain(given.folder, "evaluation", Conv, 5, False)
     else:
         cases = networks() if given.what == "nets" else losses()
     for name, (build, size, *how) in cases.items():
         if not given.only or name in given.only:
             make = loss if isinstance(size, dict) else encoder
             make(given.folder, name, build, size, **(how[0] if how else {}))
+    if given.what == "tiny":
+        compressed(given.folder)
 
 
 if __name__ == "__main__":

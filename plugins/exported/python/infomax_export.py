@@ -15,6 +15,7 @@ exported is told with the line of Python and a way to rewrite it. Your module st
 import argparse
 import contextlib
 import copy
+import functools
 import importlib.util
 import inspect
 import io
@@ -238,12 +239,32 @@ def _traced(module, values, dynamic_size, watch):
         with warnings.catch_warnings(record=True) as said, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             warnings.simplefilter("always")
             with watch, torch.random.fork_rng(devices=[]):
-                program = torch.export.export(copy.deepcopy(module), tuple(values), dynamic_shapes=tuple(shapes), strict=False)
+                followed = _with_assignments(copy.deepcopy(module))
+                program = torch.export.export(followed, tuple(values), dynamic_shapes=tuple(shapes), strict=False)
     except Exception as error:
         problem = "forward depends on the value of a tensor" if _hint(error) == DATA else f"forward can't be followed: {_first_line(error)}"
         raise ExportError(problem, _hint(error), _place(error)) from error
     watch.remarks = [found.group(1) for w in said if (found := re.match(r"The tensor attributes? (.*) (?:was|were) assigned", str(w.message)))]
     return program
+
+
+def _with_assignments(module):
+    """torch.export follows `self.buffer = new` in the outermost module and silently drops it in all others: copied at the end here."""
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def followed(*args, **kwargs):
+        before = [(part, name, b) for part in module.modules() if part is not module
+                  for name, b in part._buffers.items() if b is not None]  # fmt: skip
+        result = forward(*args, **kwargs)
+        for part, name, buffer in before:
+            if part._buffers[name] is not buffer:
+                buffer.copy_(part._buffers[name].detach())
+                part._buffers[name] = buffer
+        return result
+
+    module.forward = followed
+    return module
 
 
 class _Watch(logging.Handler):
@@ -310,7 +331,7 @@ def _nodes(program):
 def _line(node):
     """Where the node comes from: the innermost line outside torch."""
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', node.meta.get("stack_trace", ""))
-    frames = [f for f in frames if not f[0].startswith((TORCH, "torch/", "<"))]
+    frames = [f for f in frames if not f[0].startswith((TORCH, "torch/", "<")) and f[0] != __file__]
     return f'File "{os.path.basename(frames[-1][0])}", line {frames[-1][1]}, in {frames[-1][2]}' if frames else ""
 
 
