@@ -96,6 +96,9 @@ impl Opened {
         choose_products(experiment.train.products)?;
         crate::native::set_threads(experiment.train.thread_count(crate::cores::cores().len()));
         let setup = Setup::new(&experiment, &registry, &device_name(device))?;
+        if let Some(identity) = &identity {
+            identity.check_files(&run.join(IDENTITY), &setup.files()?, &[])?;
+        }
         let short_side = setup.augmentation_description.decode_short_side;
         let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;
         source.tell();

@@ -5,7 +5,7 @@ use crate::{
     dataset::Source,
     error::{Error, Fault, Result},
     plugin::{Candidate, Kind, LIBTORCH, PluginError, Registry, Schemas, lock::Lock},
-    record::{ENCODER, Hardware, History, Identity},
+    record::{ENCODER, Hardware, History, IDENTITY, Identity},
     train::Setup,
 };
 use std::{
@@ -100,6 +100,7 @@ impl Original {
         let resolved = Resolved::from_file(config, &self.settings(), &Schemas(&registry));
         let experiment = resolved.map_err(|faults| registry.told(faults))?.experiment;
         let setup = Setup::new(&experiment, &registry, "cpu")?;
+        self.identity.check_files(&self.run.join(IDENTITY), &setup.files()?, &[])?;
         let short_side = setup.augmentation_description.decode_short_side;
         let source = Source::open(&setup.dataset, &experiment.dataset, short_side)?;
         source.hush();

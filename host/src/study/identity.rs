@@ -45,6 +45,9 @@ pub struct CellIdentity {
     pub settings: BTreeMap<String, Value>,
     /// The hash of each component's library, by kind.
     pub plugins: BTreeMap<String, String>,
+    /// The hash of each file that a component is read from, by the key that names it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The dataset's fingerprint.
     pub data: String,
     /// The hash of the weights that the encoder starts from.
@@ -56,10 +59,10 @@ pub struct CellIdentity {
 }
 
 impl CellIdentity {
-    /// Takes a resolved config's values for what they decide; a pinned build is told by its hash alone.
-    pub fn settings(resolved: &Value) -> BTreeMap<String, Value> {
+    /// Takes a resolved config's values for what they decide; a pinned build is told by its hash alone, and so is a component's file.
+    pub fn settings(resolved: &Value, files: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
         let mut settings = leaves(resolved);
-        settings.retain(|key, _| !WITHOUT_EFFECT.iter().any(|name| is_within(key, name)));
+        settings.retain(|key, _| !WITHOUT_EFFECT.iter().any(|name| is_within(key, name)) && !files.contains_key(key));
         for kind in crate::config::KINDS {
             if let Some(Value::String(name)) = settings.get_mut(&format!("{kind}.name"))
                 && let Some((bare, _)) = name.split_once("@sha256:")
@@ -88,6 +91,11 @@ impl CellIdentity {
                 all.push(format!("another build of the {kind}"));
             }
         }
+        for (key, hash) in &self.files {
+            if before.files.get(key).is_some_and(|other| other != hash) {
+                all.push(format!("another file of `{key}`"));
+            }
+        }
         let others = [
             ("data", before.data != self.data),
             ("weights to start from", before.weights != self.weights),
@@ -109,8 +117,9 @@ mod tests {
         CellIdentity {
             infomax: "1".to_owned(),
             libtorch: "2".to_owned(),
-            settings: CellIdentity::settings(config),
+            settings: CellIdentity::settings(config, &BTreeMap::new()),
             plugins: BTreeMap::from([("loss".to_owned(), "ab".to_owned())]),
+            files: BTreeMap::new(),
             data: "cd".to_owned(),
             weights: None,
             label_list: None,

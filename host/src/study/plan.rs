@@ -23,7 +23,7 @@ use crate::{
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -195,6 +195,8 @@ struct Planner<'a> {
 struct Checked {
     libraries: Vec<Candidate>,
     data: Data,
+    /// The hash of each file that a component is read from.
+    files: BTreeMap<String, String>,
     setup: Arc<Setup>,
 }
 
@@ -245,12 +247,13 @@ impl<'a> Planner<'a> {
         let identity = CellIdentity {
             infomax: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch: LIBTORCH.to_owned(),
-            settings: CellIdentity::settings(&resolved.value()),
+            settings: CellIdentity::settings(&resolved.value(), &checked.files),
             plugins: KINDS
                 .iter()
                 .zip(&checked.libraries)
                 .map(|(kind, c)| ((*kind).to_owned(), c.sha256.clone()))
                 .collect(),
+            files: checked.files.clone(),
             data: checked.data.fingerprint.clone(),
             weights: self.digest(experiment.encoder.weights.as_deref(), weights_digest)?,
             label_list: self.digest(experiment.dataset.label_list.as_deref(), list_digest)?,
@@ -289,10 +292,11 @@ impl<'a> Planner<'a> {
 
     fn ask(&mut self, experiment: &Experiment) -> Result<Checked> {
         let setup = Arc::new(Setup::new(experiment, self.registry, "cpu")?);
+        let files = setup.files()?;
         let libraries = setup.components().map(|component| component.library.candidate.clone()).to_vec();
         let key = format!("{} {}", libraries[Kind::Dataset as usize].sha256, experiment.dataset.config);
         if let Some(known) = self.data.get(&key) {
-            return Ok(Checked { libraries, data: known.clone(), setup });
+            return Ok(Checked { libraries, data: known.clone(), files, setup });
         }
         let request = Request { config: experiment.dataset.config.clone(), ..Request::default() };
         let facts = ForeignDataset::create(&setup.dataset, &request)?.facts()?;
@@ -300,7 +304,7 @@ impl<'a> Planner<'a> {
         let (pretrain, train) = (images(&facts.roles.pretrain), images(&facts.roles.train));
         let data = Data { fingerprint: facts.fingerprint, pretrain, train };
         self.data.insert(key, data.clone());
-        Ok(Checked { libraries, data, setup })
+        Ok(Checked { libraries, data, files, setup })
     }
 
     /// The hash of a file, or folder, that a cell's result depends on.

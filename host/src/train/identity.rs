@@ -11,7 +11,16 @@ use crate::{
 use std::{fs, path::Path};
 
 /// The identity of a run with these components.
-pub fn identity_of(setup: &Setup, config: &str, source: &Source, device: tch::Device, threads: usize) -> Identity {
+///
+/// # Errors
+/// A component's file that can't be read.
+pub fn identity_of(
+    setup: &Setup,
+    config: &str,
+    source: &Source,
+    device: tch::Device,
+    threads: usize,
+) -> Result<Identity> {
     let libraries = setup.components().map(|component| &component.library.candidate);
     let plugins = libraries.map(|library| {
         let Candidate { manifest, sha256, .. } = library.clone();
@@ -26,7 +35,7 @@ pub fn identity_of(setup: &Setup, config: &str, source: &Source, device: tch::De
         (known_as(library, &libraries), identity)
     });
     let named = setup.components().map(|c| (c.kind.name().to_owned(), known_as(&c.library.candidate, &libraries)));
-    Identity {
+    Ok(Identity {
         infomax: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch: crate::plugin::LIBTORCH.to_owned(),
         config: config.to_owned(),
@@ -35,9 +44,10 @@ pub fn identity_of(setup: &Setup, config: &str, source: &Source, device: tch::De
         products: Some(products::now()),
         plugins: plugins.into_iter().collect(),
         components: named.into_iter().collect(),
+        files: setup.files()?,
         dataset: source.facts().clone(),
         labels: source.choice().map(|choice| LabelIdentity { count: choice.stage().len(), sha256: choice.digest() }),
-    }
+    })
 }
 
 /// Writes the identity and keeps a copy of the libraries, so that the run can be repeated with them.
@@ -71,7 +81,8 @@ pub fn adopt(identity: &Identity, run: &Path, setup: &Setup) -> Result<()> {
     let is_same = hashes(&before) == hashes(identity)
         && before.libtorch == identity.libtorch
         && before.dataset.fingerprint == identity.dataset.fingerprint
-        && before.labels == identity.labels;
+        && before.labels == identity.labels
+        && before.files == identity.files;
     if is_same {
         return Ok(());
     }

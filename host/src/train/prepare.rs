@@ -83,7 +83,7 @@ pub fn prepare<'a>(
     let meeting = meet(own_place, experiment, device, &options.signals)?;
     let threads = experiment.train.thread_count(meeting.cores);
     native::set_threads(threads);
-    let identity = identity_of(&setup, &resolved.digest, &data.source, device, threads);
+    let identity = identity_of(&setup, &resolved.digest, &data.source, device, threads)?;
     data.join(&meeting);
     let (group, place) = (meeting.group, meeting.place);
     compare(&group, resolved, &identity, device)?;

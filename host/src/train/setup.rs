@@ -7,13 +7,13 @@ use crate::{
     encoder,
     error::{Error, Fault, Result},
     loss,
-    plugin::{Component, Kind, LoadComponent, Registry},
+    plugin::{Component, Kind, LoadComponent, Registry, read_files},
 };
 use infomax_sdk::{
     AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput,
     requests::Request,
 };
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// The four components of an experiment with their descriptions.
 pub struct Setup {
@@ -82,6 +82,17 @@ impl Setup {
             loss_request,
             loss_description: needs,
         })
+    }
+
+    /// The hash of each file that a component is read from, by the key that names it.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    pub fn files(&self) -> Result<BTreeMap<String, String>> {
+        let mut files = read_files(&self.augmentation, &self.augmentation_request.config)?;
+        files.extend(read_files(&self.encoder, &self.encoder_request.config)?);
+        files.extend(read_files(&self.loss, &self.loss_request.config)?);
+        Ok(files)
     }
 
     /// The components in the order of the flow.

@@ -9,7 +9,7 @@ use crate::{
         modes::{check_is_for_training, for_evaluation},
         sizes::{Sized, bind},
     },
-    names,
+    names::{self, LEFT_OUT},
     opened::Opened,
     run::{fits, run, shown},
     weights::State,
@@ -25,6 +25,8 @@ pub struct ExportedNetwork {
     /// Whether images lie channels-last.
     images_last: bool,
     config: ExportedEncoder,
+    /// The names of all outputs.
+    outputs: Vec<String>,
     state: State,
     training: Program,
     /// What a training call writes to.
@@ -39,12 +41,12 @@ impl Encoder for ExportedNetwork {
     type Config = ExportedEncoder;
 
     fn describe(config: &ExportedEncoder, input: &EncoderInput) -> Result<EncoderDescription> {
-        describe(&Opened::open(&config.file, "encoder")?, config, input)
+        describe(&Opened::open(&config.file, "encoder")?, config, input).map(|(description, _)| description)
     }
 
     fn create(config: &ExportedEncoder, input: &EncoderInput, device: Device) -> Result<Self> {
         let mut opened = Opened::open(&config.file, "encoder")?;
-        describe(&opened, config, input)?;
+        let (_, outputs) = describe(&opened, config, input)?;
         let training_writes = opened.settle_views()?;
         let evaluation = for_evaluation(&opened.program).map_err(|error| opened.placed(error))?;
         let images_last = config.channels_last && !training_writes.through_views;
@@ -57,6 +59,7 @@ impl Encoder for ExportedNetwork {
         }
         let evaluation_writes = writes(&evaluation);
         Ok(Self {
+            outputs,
             images_last,
             device,
             config: config.clone(),
@@ -102,8 +105,9 @@ impl ExportedNetwork {
         if moves {
             self.keep(&outcome.stores);
         }
-        let maps = outcome.outputs.into_iter().flatten();
-        Ok(maps.map(|map| if map.rank() == 2 { map.unsqueeze(-1).unsqueeze(-1) } else { map }).collect())
+        let maps = outcome.outputs.into_iter().flatten().zip(&self.outputs);
+        let used = maps.filter(|(_, name)| *name != LEFT_OUT).map(|(map, _)| map);
+        Ok(used.map(|map| if map.rank() == 2 { map.unsqueeze(-1).unsqueeze(-1) } else { map }).collect())
     }
 
     fn keep(&self, stores: &[(ValueId, Tensor)]) {
@@ -120,7 +124,12 @@ fn copy(tensor: &Tensor) -> Tensor {
     Tensor::op("aten::clone", &[tensor])
 }
 
-fn describe(opened: &Opened, config: &ExportedEncoder, input: &EncoderInput) -> Result<EncoderDescription> {
+/// The description, and the names of all outputs.
+fn describe(
+    opened: &Opened,
+    config: &ExportedEncoder,
+    input: &EncoderInput,
+) -> Result<(EncoderDescription, Vec<String>)> {
     let program = &opened.program;
     let placed = |error: Error| opened.placed(error);
     let arguments: Vec<_> = program.arguments().collect();
@@ -161,17 +170,19 @@ fn describe(opened: &Opened, config: &ExportedEncoder, input: &EncoderInput) -> 
     }
     let chosen =
         config.representation.as_ref().or(opened.about.representation.as_ref().filter(|_| config.outputs.is_empty()));
-    let representation = chosen.unwrap_or_else(|| names.last().expect("there is an output")).clone();
-    if !names.contains(&representation) {
+    let last = maps.last().map(|map| map.name.clone()).unwrap_or_default();
+    let representation = chosen.cloned().unwrap_or(last);
+    if !maps.iter().any(|map| map.name == representation) {
         let message = format!("`representation` is `{representation}`, its outputs are {}", names.join(", "));
         return Err(placed(Error::config(message)));
     }
-    Ok(EncoderDescription {
+    let description = EncoderDescription {
         maps,
         representation,
         parameter_count: opened.tables.parameter_count(),
         activation_bytes: program.value_bytes,
-    })
+    };
+    Ok((description, names))
 }
 
 /// The maps for images of a size; the smallest batch that the file allows stands for all.
@@ -216,5 +227,5 @@ fn of_size(
         }
         Ok(FeatureMap { name: name.clone(), channels, height, width })
     };
-    names.iter().zip(given).map(map).collect()
+    names.iter().zip(given).filter(|(name, _)| *name != LEFT_OUT).map(map).collect()
 }

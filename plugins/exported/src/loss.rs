@@ -9,7 +9,7 @@ use crate::{
         sizes::{Sized, bind},
     },
     inputs::{Bound, bound},
-    names,
+    names::{self, LEFT_OUT},
     opened::Opened,
     run::{run, shown},
     weights::State,
@@ -64,7 +64,7 @@ impl Loss for ExportedObjective {
         let (outputs, changed) = self.call(features, facts, part)?;
         *self.pending.borrow_mut() = Some(changed);
         let share = (rows.end - rows.start) as f64 / whole as f64;
-        let named = self.outputs.iter().cloned().zip(outputs);
+        let named = self.outputs.iter().cloned().zip(outputs).filter(|(name, _)| name != LEFT_OUT);
         let scaled =
             named.map(|(name, value)| (name, if self.config.mean_over_images { value * share } else { value }));
         Ok(terms(scaled.collect()))
@@ -131,8 +131,12 @@ impl ExportedObjective {
         let place = |id: ValueId| self.program.inputs.iter().position(|input| input.value == Some(id));
         let stores = outcome.stores.into_iter().filter_map(|(id, new)| Some((place(id)?, new)));
         copies.extend(stores);
-        let outputs = outcome.outputs.into_iter().flatten().map(|value| value.at_least_f32().reshape([0_i64; 0]));
-        Ok((outputs.collect(), copies))
+        let values = outcome.outputs.into_iter().flatten().zip(&self.outputs);
+        let scalar = |(value, name): (Tensor, &String)| match name.as_str() {
+            LEFT_OUT => value,
+            _ => value.at_least_f32().reshape([0_i64; 0]),
+        };
+        Ok((values.map(scalar).collect(), copies))
     }
 }
 
@@ -176,7 +180,7 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
     let is_one = |sizes: &Sized| {
         sizes.iter().all(|size| size.as_ref().is_some_and(|size| size.value(&Symbols::new()) == Some(1)))
     };
-    if let Some((name, sizes)) = outputs.iter().zip(&given).find(|(_, sizes)| !is_one(sizes)) {
+    if let Some((name, sizes)) = outputs.iter().zip(&given).find(|(name, sizes)| *name != LEFT_OUT && !is_one(sizes)) {
         let message = format!("its output `{name}` has {} dimensions, a loss gives scalars", sizes.len());
         return Err(placed(Error::data(message).hint("end `forward` with `.mean()` or `.sum()`")));
     }
@@ -189,12 +193,13 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
         }
     }
     let has_momentum = needs.iter().any(|need| need.source == Source::MomentumEncoder);
-    let is_term = |name: &&String| outputs.len() > 1 && *name != TOTAL;
+    let used: Vec<&String> = outputs.iter().filter(|name| *name != LEFT_OUT).collect();
+    let is_term = |name: &&&String| used.len() > 1 && **name != TOTAL;
     let description = LossDescription {
         needs,
         momentum: has_momentum.then_some(Momentum { start: config.momentum_start, end: config.momentum_end }),
         labels: bound.iter().any(|one| matches!(one, Bound::Labels)),
-        terms: outputs.iter().filter(is_term).cloned().collect(),
+        terms: used.iter().filter(is_term).map(|name| (*name).clone()).collect(),
         row_ranges: config.mean_over_images,
         forward_backward: false,
         parameter_count: opened.tables.parameter_count(),

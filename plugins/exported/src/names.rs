@@ -39,6 +39,9 @@ fn fits(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// The name of an output that is not used.
+pub const LEFT_OUT: &str = "_";
+
 /// The names of a program's outputs: as the config says, or the file, or the keys of a dictionary, or `out`, `out0`, ….
 ///
 /// # Errors
@@ -60,7 +63,11 @@ pub fn outputs(chosen: &[String], of_file: &[String], structure: Option<&str>, c
         let message = format!("`outputs` names {} outputs, the file has {count}", names.len());
         return Err(Error::config(message).hint("name them all, in the order in which `forward` gives them"));
     }
-    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+    if names.iter().all(|name| name == LEFT_OUT) {
+        return Err(Error::config(format!("`outputs` leaves every output out: all are `{LEFT_OUT}`")));
+    }
+    let is_twice = |(at, name): &(usize, &String)| *name != LEFT_OUT && names[..*at].contains(name);
+    if let Some(twice) = names.iter().enumerate().find(is_twice) {
         return Err(Error::config(format!("`outputs` has `{}` twice", twice.1)));
     }
     Ok(names)
@@ -111,6 +118,8 @@ mod tests {
         assert_eq!(named(&[], &[], 2).unwrap(), ["map", "z"]);
         assert_eq!(named(&[], &[], 1).unwrap(), ["out"]);
         assert_eq!(named(&[], &[], 3).unwrap(), ["out0", "out1", "out2"]);
+        assert_eq!(named(&["_", "_", "z"], &[], 3).unwrap(), ["_", "_", "z"]);
+        assert!(named(&["_", "_"], &[], 2).is_err());
         assert!(named(&["a"], &[], 2).is_err() && named(&["a", "a"], &[], 2).is_err());
     }
 }

@@ -36,7 +36,7 @@ fn loss(case: &Case) -> ForeignLoss {
     }
     let view = |i: usize| View { name: format!("view{i}"), height: 32, width: 32, group: 0 };
     let representation = maps[0].name.clone();
-    let input = LossInput { views: vec![view(0), view(1)], maps, representation, class_count: Some(4) };
+    let input = LossInput { views: (0..3).map(view).collect(), maps, representation, class_count: Some(4) };
     let request =
         Request { config: json!({ "file": case.file }), loss: input, device: "cpu".into(), ..Request::default() };
     ForeignLoss::create(&component(Kind::Loss, "exported"), &request)

@@ -19,12 +19,17 @@ const ADAM: f64 = 0.02;
 const NOISE: f64 = 1e-4;
 const RATE: f64 = 1e-3;
 
+/// Outputs without a gradient, which an encoder may not give.
+const LEFT_OUT: [(&str, &[&str]); 2] = [("again", &["out0", "out1", "_"]), ("indices", &["out0", "_", "_"])];
+
 fn request(case: &Case) -> Request {
     let size = case.get("input.images").size();
     let (height, width) = (size[2] as u32, size[3] as u32);
     let view = View { name: "view".into(), height, width, group: 0 };
     let encoder = EncoderInput { views: vec![view], eval_size: [height, width] };
-    Request { config: json!({ "file": case.file, "channels_last": false }), encoder, device: "cpu".into(), ..Request::default() }
+    let outputs = LEFT_OUT.iter().find(|(name, _)| *name == case.name).map_or(&[][..], |(_, outputs)| outputs);
+    let config = json!({ "file": case.file, "channels_last": false, "outputs": outputs });
+    Request { config, encoder, device: "cpu".into(), ..Request::default() }
 }
 
 fn encoder(case: &Case) -> ForeignEncoder {
@@ -39,7 +44,12 @@ fn tensors(encoder: &ForeignEncoder) -> BTreeMap<String, NamedTensor> {
 fn maps(encoder: &mut ForeignEncoder, case: &Case, mode: Mode) -> Vec<(String, Tensor)> {
     let images = case.get("input.images");
     let given = encoder.forward(&[images], mode).unwrap_or_else(|error| panic!("{}: {}", case.name, error.fault()));
-    let names: Vec<String> = encoder.description().maps.iter().map(|map| map.name.clone()).collect();
+    // The recording script names outputs by their order where they have no names of their own.
+    let named = |(at, map): (usize, &infomax_sdk::FeatureMap)| match case.find(&format!("output.{}", map.name)) {
+        Some(_) => map.name.clone(),
+        None => format!("out{at}"),
+    };
+    let names: Vec<String> = encoder.description().maps.iter().enumerate().map(named).collect();
     names.into_iter().zip(given.into_iter().next().unwrap()).collect()
 }
 
@@ -143,5 +153,7 @@ fn adam(case: &Case) -> f64 {
 
 #[test]
 fn exported_networks_agree_with_pytorch() {
-    each(&cases(true), agrees);
+    let mut all = cases(true);
+    all.retain(|case| case.get("input.images").size()[1] == 3);
+    each(&all, agrees);
 }

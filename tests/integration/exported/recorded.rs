@@ -1,11 +1,14 @@
 //! Recorded cases: an exported file and what PyTorch computes with the module.
 
 use crate::support::{golden_file::largest_difference, workspace::root};
+use flate2::read::GzDecoder;
 use infomax::checkpoint::{TensorFile, read_tensors};
 use std::{
     env, fs,
+    io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 use tch::{Kind, Tensor};
 
@@ -20,10 +23,8 @@ pub struct Case {
 /// Every case of a kind: those that are kept here and those of the folders in `$INFOMAX_EXPORTED`, which the recording script fills
 /// with whole networks.
 pub fn cases(is_encoder: bool) -> Vec<Case> {
-    let kept = root().join("tests/recorded/exported");
     let more = env::var_os("INFOMAX_EXPORTED").unwrap_or_default();
-    let folders =
-        [kept.clone(), kept.join("torch-2.15")].into_iter().chain(env::split_paths(&more).collect::<Vec<_>>());
+    let folders = ["", "torch-2.15"].map(kept).into_iter().chain(env::split_paths(&more));
     let mut files: Vec<PathBuf> = folders.flat_map(|folder| of(&folder)).collect();
     files.sort();
     let all: Vec<Case> = files.into_iter().map(|file| Case::read(&file)).collect();
@@ -32,11 +33,30 @@ pub fn cases(is_encoder: bool) -> Vec<Case> {
     chosen
 }
 
+/// A kept folder of files, unpacked.
+pub fn kept(folder: &str) -> PathBuf {
+    static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("exported");
+        for folder in ["", "torch-2.15"] {
+            let from = root().join("tests/recorded/exported").join(folder);
+            fs::create_dir_all(to.join(folder)).unwrap();
+            for packed in fs::read_dir(from).expect("recorded files").map(|entry| entry.unwrap().path()) {
+                let Some(name) = packed.file_name().unwrap().to_str().unwrap().strip_suffix(".gz") else { continue };
+                let mut bytes = Vec::new();
+                GzDecoder::new(fs::File::open(&packed).unwrap()).read_to_end(&mut bytes).unwrap();
+                fs::write(to.join(folder).join(name), bytes).unwrap();
+            }
+        }
+        to
+    });
+    UNPACKED.join(folder)
+}
+
 fn of(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries
-        .filter(|path| path.extension().is_some_and(|e| e == "pt2") && path.with_extension("safetensors").exists())
-        .collect()
+    let is_case =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "pt2") && path.with_extension("safetensors").exists();
+    entries.filter(is_case).collect()
 }
 
 impl Case {

@@ -37,6 +37,9 @@ pub struct Identity {
     /// Which of them each component is from, by kind; runs of infomax 0.1.0 don't all say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub components: BTreeMap<String, String>,
+    /// SHA-256 of each file that a component is read from, by the key that names it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// What the dataset found.
     pub dataset: DatasetFacts,
     /// Which labels are used, where not all of them.
@@ -85,7 +88,7 @@ impl Identity {
     /// Makes sure that a run goes on with the builds and the data that it began with.
     ///
     /// # Errors
-    /// What differs, all of it, but for what is overridden by name: `dataset`, `libtorch`, `plugin.NAME`.
+    /// What differs, all of it, but for what is overridden by name: `dataset`, `libtorch`, `plugin.NAME`, the key of a component's file.
     pub fn check(&self, run: &Path, overrides: &[String]) -> Result<()> {
         let overridden = |name: &str| overrides.iter().any(|other| other == name);
         let path = run.join(IDENTITY);
@@ -111,6 +114,7 @@ impl Identity {
                 format!("libtorch changed since the run began: {} then, {} now", before.libtorch, self.libtorch);
             return fail(message, "use the libtorch of then, or pass `--override libtorch`");
         }
+        before.check_files(&path, &self.files, overrides)?;
         if before.dataset.fingerprint != self.dataset.fingerprint && !overridden("dataset") {
             let count = |identity: &Self| identity.dataset.splits.iter().map(|split| split.length).sum::<u64>();
             let message =
@@ -128,6 +132,20 @@ impl Identity {
             return fail(message, "put the file `dataset.label_list` back, or pass `--override dataset.label_list`");
         }
         Ok(())
+    }
+
+    /// Makes sure that components are read from the files that they were read from when the run began; `at` is the run's file.
+    ///
+    /// # Errors
+    /// A file that changed, but for what is overridden by the key that names it.
+    pub fn check_files(&self, at: &Path, now: &BTreeMap<String, String>, overrides: &[String]) -> Result<()> {
+        let changed = |key: &&String| now.get(*key).is_some_and(|hash| *hash != self.files[*key]);
+        let Some(key) = self.files.keys().filter(|key| !overrides.contains(key)).find(changed) else { return Ok(()) };
+        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
+        let (then, now) = (short(&self.files[key]), short(&now[key]));
+        let fault = Fault::new(format!("the file of `{key}` changed since the run began: {then} then, {now} now"));
+        let hint = format!("put the file of then back, or pass `--override {key}` to go on with another");
+        Err(Error::Checkpoint { fault: fault.at(at.display().to_string()).hint(hint) })
     }
 
     /// The copy that a run keeps of a component's library; none where it does not say.

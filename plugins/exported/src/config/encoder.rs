@@ -11,7 +11,7 @@ pub struct ExportedEncoder {
     /// The file: `mine.pt2`.
     #[schemars(extend("format" = "path", "read" = true))]
     pub file: String,
-    /// The names of the maps, in the order of the network's outputs. Empty: the names in the file, or the keys where it gives a
+    /// The names of the maps, in the order of the network's outputs; `_` leaves one out. Empty: the names in the file, or the keys where it gives a
     /// dictionary, or `out`, or `out0`, `out1`, ….
     #[serde(default)]
     pub outputs: Vec<String>,

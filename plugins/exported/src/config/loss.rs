@@ -15,8 +15,8 @@ pub struct ExportedLoss {
     /// momentum encoder, `labels` the classes; the map `representation` is the one that evaluators read. Empty: as the file says.
     #[serde(default)]
     pub inputs: Vec<String>,
-    /// The names of the outputs: the one called `loss` is minimised, the others are recorded; without a `loss`, their sum is.
-    /// Empty: the names in the file, or the keys where it gives a dictionary.
+    /// The names of the outputs: the one called `loss` is minimised, the others are recorded; without a `loss`, their sum is;
+    /// `_` leaves one out. Empty: the names in the file, or the keys where it gives a dictionary.
     #[serde(default)]
     pub outputs: Vec<String>,
     /// The loss is a mean over images and looks at each alone: several devices then compute a part each.
