@@ -6,10 +6,12 @@
 #include "guarded.h"
 
 #include <ATen/ops/batch_norm_native.h>
+#include <ATen/ops/instance_norm_native.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <cmath>
+#include <utility>
 
 namespace {
 
@@ -128,6 +130,17 @@ Tensor batch_norm(const Tensor& x, const OptionalTensor& weight, const OptionalT
   return at::native::batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, cudnn);
 }
 
+// Of each image alone: libtorch makes it of batch_norm, on one row of all images' channels, which no policy is meant for.
+Tensor instance_norm(const Tensor& x, const OptionalTensor& weight, const OptionalTensor& bias,
+                     const OptionalTensor& running_mean, const OptionalTensor& running_var, bool use_input_stats,
+                     double momentum, double eps, bool cudnn) {
+  struct Suspended {
+    Policy before = std::exchange(policy, Policy{});
+    ~Suspended() { policy = before; }
+  } suspended;
+  return at::native::instance_norm(x, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn);
+}
+
 // BatchNorm of several views that lie one after the other, each by its own statistics: what one normalisation after the other
 // gives, without cutting and joining. With `centred`, of N × C, the mean is taken off first, outside the gradient, which changes
 // nothing but the rounding.
@@ -242,8 +255,14 @@ TORCH_LIBRARY_FRAGMENT(infomax, library) {
       torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(batch_norm_views)));
 }
 
-TORCH_LIBRARY_IMPL(aten, AutogradCPU, library) { library.impl("batch_norm", batch_norm); }
-TORCH_LIBRARY_IMPL(aten, AutogradCUDA, library) { library.impl("batch_norm", batch_norm); }
+TORCH_LIBRARY_IMPL(aten, AutogradCPU, library) {
+  library.impl("batch_norm", batch_norm);
+  library.impl("instance_norm", instance_norm);
+}
+TORCH_LIBRARY_IMPL(aten, AutogradCUDA, library) {
+  library.impl("batch_norm", batch_norm);
+  library.impl("instance_norm", instance_norm);
+}
 
 extern "C" {
 

@@ -141,6 +141,8 @@ fn planted() -> Vec<(&'static str, Value, &'static str)> {
         ("encoder", at("forward", "replaced"), "modes"),
         ("encoder", at("forward", "threads_left"), "determinism"),
         ("encoder", at("forward", "by_place"), "order of the batch"),
+        ("encoder", at("forward", "own_statistics"), "two ranks against one"),
+        ("encoder", at("forward", "branches"), "two ranks against one"),
         ("encoder", at("load", "panic"), "state"),
         ("loss", at("describe", "view_too_few"), "description"),
         ("loss", at("before_step", "panic"), "before a step"),

@@ -53,16 +53,36 @@ fn a_plugin_without_fault_conforms() {
     conforms(&fixture("faulty"), &[]);
 }
 
-/// What `plugin check` says of the faulty augmentation with a fault.
-fn said_of(fault: &str, callback: &str) -> String {
+/// What `plugin check` says of the faulty component of a kind with a fault.
+fn said_of(kind: &str, fault: &str, callback: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let library = fixture("faulty");
-    let (callback, fault) =
-        (format!("augmentation.faulty.callback={callback}"), format!("augmentation.faulty.fault={fault}"));
+    let (callback, fault) = (format!("{kind}.faulty.callback={callback}"), format!("{kind}.faulty.fault={fault}"));
     let arguments = ["plugin", "check", library.to_str().expect("a path in text"), "--set", &callback, "--set", &fault];
     let told = infomax(folder.path(), &arguments);
     assert_ne!(told.code, 0, "{}", told.seen());
     told.out
+}
+
+#[test]
+fn statistics_of_one_ranks_images_do_not_conform_those_of_the_sdk_do() {
+    for (fault, expected) in [
+        (
+            "own_statistics",
+            "the map `r1` over two ranks, with `batch_norm.mode = \"sync\"`, differs from one process's by ",
+        ),
+        ("own_statistics", "normalise by `nn::BatchNorm` or `Tensor::batch_norm`, whose statistics the host shares"),
+        (
+            "branches",
+            "two ranks do not call the same BatchNorm layers in the same order: let no call in `forward` depend",
+        ),
+    ] {
+        let said = said_of("encoder", fault, "forward");
+        let failed: Vec<&str> = said.lines().filter(|line| line.trim_start().starts_with("FAIL")).collect();
+        assert!(failed.len() == 1 && failed[0].contains("two ranks against one: "), "{fault}: {said}");
+        assert!(failed[0].contains(expected), "{fault}: {said}");
+    }
+    conforms(&fixture("faulty"), &["encoder.faulty.callback=forward", "encoder.faulty.fault=shared_statistics"]);
 }
 
 #[test]
@@ -75,7 +95,7 @@ fn views_in_batch_that_differ_from_views_one_by_one_do_not_conform() {
         ("draw", "missing", "a number is not written"),
         ("draw", "panic", "panicked: faulty Draw"),
     ] {
-        let said = said_of(fault, callback);
+        let said = said_of("augmentation", fault, callback);
         assert!(said.contains("views in batch") && said.contains(expected), "{callback} {fault}: {said}");
     }
 }

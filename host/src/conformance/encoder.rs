@@ -1,6 +1,7 @@
 //! Checks of an encoder: shapes, modes, gradients, and that it keeps nothing but its own tensors.
 
 use super::{
+    ranks,
     subject::{Subject, no_panic, said, take},
     tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound, torch_said},
 };
@@ -59,6 +60,11 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     subject.verdict("order of the batch", one.order(side));
     subject.verdict("gradients", one.gradients(side));
     subject.verdict("state", one.state(&other, side));
+    match ranks::check(subject, &request, &description, side) {
+        Ok(None) => subject.note("two ranks against one, for it draws numbers in training"),
+        Ok(Some(said)) => subject.verdict("two ranks against one", Ok(said)),
+        Err(message) => subject.verdict::<()>("two ranks against one", Err(message)),
+    }
     subject.verdict("bf16 and f16", one.number_formats(side));
     subject.verdict("input that makes no sense", one.nonsense());
     subject.verdict("memory", one.memory(side));
@@ -72,20 +78,20 @@ fn with_views(request: Request, side: u32) -> Request {
     Request { encoder: input, ..request }
 }
 
-struct Instance<'a> {
-    ffi: FfiEncoder,
+pub(super) struct Instance<'a> {
+    pub ffi: FfiEncoder,
     description: &'a EncoderDescription,
 }
 
 impl<'a> Instance<'a> {
-    fn new(subject: &Subject<'_>, request: &Request, description: &'a EncoderDescription) -> Result<Self, String> {
+    pub fn new(subject: &Subject<'_>, request: &Request, description: &'a EncoderDescription) -> Result<Self, String> {
         tch::manual_seed(1);
         let text = serde_json::to_string(request).expect("a request is plain data");
         let made = take(subject.module.create_encoder()(subject.name.as_str().into(), text.as_str().into()));
         Ok(Self { ffi: made.map_err(said)?, description })
     }
 
-    fn tensors(&self) -> Result<Vec<NamedTensor>, String> {
+    pub fn tensors(&self) -> Result<Vec<NamedTensor>, String> {
         named(self.ffi.vtable.tensors(), self.ffi.instance)
     }
 
@@ -98,7 +104,7 @@ impl<'a> Instance<'a> {
         maps.into_iter().map(|map| map.filter(Tensor::defined).ok_or_else(missing)).collect()
     }
 
-    fn forward(&self, views: &[Tensor], mode: Mode) -> Result<Vec<Tensor>, String> {
+    pub fn forward(&self, views: &[Tensor], mode: Mode) -> Result<Vec<Tensor>, String> {
         self.run(views, mode).map_err(said)
     }
 
@@ -112,7 +118,7 @@ impl<'a> Instance<'a> {
     }
 
     fn maps(&self, side: i64) -> Result<(), String> {
-        let views = [images(side, 1), images(side, 2)];
+        let views = [images(BATCH, side, 1), images(BATCH, side, 2)];
         let maps = self.forward(&views, Mode::Train)?;
         let described = &self.description.maps;
         if maps.len() != 2 * described.len() {
@@ -136,7 +142,7 @@ impl<'a> Instance<'a> {
 
     /// Only training and the refresh of statistics may change anything, and only buffers.
     fn modes(&self, side: i64) -> Result<(), String> {
-        let views = [images(side, 1), images(side, 2)];
+        let views = [images(BATCH, side, 1), images(BATCH, side, 2)];
         let parameters = |list: Vec<NamedTensor>| -> Vec<NamedTensor> {
             list.into_iter().filter(|named| named.role == Role::Parameter).collect()
         };
@@ -155,12 +161,12 @@ impl<'a> Instance<'a> {
     }
 
     fn determinism(&self, side: i64) -> Result<(), String> {
-        let view = [images(side, 1)];
+        let view = [images(BATCH, side, 1)];
         let evaluate = || leaving_no_trace(|| self.forward(&view, Mode::Evaluate));
         if evaluate()? != evaluate()? {
             return Err("it evaluates differently the second time".to_owned());
         }
-        let both = self.forward(&[images(side, 1), images(side, 2)], Mode::Evaluate)?;
+        let both = self.forward(&[images(BATCH, side, 1), images(BATCH, side, 2)], Mode::Evaluate)?;
         let alone = self.forward(&view, Mode::Evaluate)?;
         let worst = alone.iter().zip(&both).map(|(alone, both)| relative(alone, both)).fold(0.0, f64::max);
         if worst > REORDERED {
@@ -175,7 +181,7 @@ impl<'a> Instance<'a> {
     }
 
     fn order(&self, side: i64) -> Result<String, String> {
-        let images = images(side, 1);
+        let images = images(BATCH, side, 1);
         let order = Tensor::from_slice(&[2i64, 0, 3, 1]);
         let straight = self.forward(&[images.shallow_clone()], Mode::Evaluate)?;
         let permuted = self.forward(&[images.index_select(0, &order)], Mode::Evaluate)?;
@@ -191,7 +197,7 @@ impl<'a> Instance<'a> {
     }
 
     fn gradients(&self, side: i64) -> Result<String, String> {
-        let views = [images(side, 1)];
+        let views = [images(BATCH, side, 1)];
         let weights: Vec<Tensor> = self
             .forward(&views, Mode::Evaluate)?
             .iter()
@@ -223,11 +229,11 @@ impl<'a> Instance<'a> {
 
     /// What is saved and loaded makes another instance the same.
     fn state(&self, other: &Self, side: i64) -> Result<(), String> {
-        self.forward(&[images(side, 3), images(side, 4)], Mode::Train)?;
+        self.forward(&[images(BATCH, side, 3), images(BATCH, side, 4)], Mode::Train)?;
         Before::of(&self.tensors()?).copy_into(&mut other.tensors()?)?;
         let saved = take(self.ffi.vtable.state_save()(self.ffi.instance)).map_err(said)?;
         take(other.ffi.vtable.state_load()(other.ffi.instance, saved.as_str().into())).map_err(said)?;
-        let view = [images(side, 5)];
+        let view = [images(BATCH, side, 5)];
         if self.forward(&view, Mode::Evaluate)? != other.forward(&view, Mode::Evaluate)? {
             return Err("an instance with the same tensors and the same saved state gives other maps".to_owned());
         }
@@ -237,7 +243,7 @@ impl<'a> Instance<'a> {
     /// Under autocast: finite maps, near what f32 gives.
     fn number_formats(&self, side: i64) -> Result<String, String> {
         const FAR: f64 = 0.2;
-        let view = [images(side, 6)];
+        let view = [images(BATCH, side, 6)];
         let expected = self.forward(&view, Mode::Evaluate)?;
         let mut said = Vec::new();
         for (name, precision) in [("bf16", Precision::Bf16), ("f16", Precision::F16)] {
@@ -267,12 +273,12 @@ impl<'a> Instance<'a> {
     fn memory(&self, side: i64) -> Result<String, String> {
         const CALLS: usize = 6;
         const MOST: f64 = 256.0; // KiB a call
-        let view = [images(side, 7)];
+        let view = [images(BATCH, side, 7)];
         growth(CALLS, || self.forward(&view, Mode::Evaluate).map(drop), MOST)
     }
 
     fn throughput(&self, side: i64) -> Result<String, String> {
-        let view = [images(side, 8)];
+        let view = [images(BATCH, side, 8)];
         rate(BATCH, || {
             let maps = self.forward(&view, Mode::Train)?;
             let sums: Vec<Tensor> = maps.iter().map(|map| map.mean(Kind::Float)).collect();
@@ -292,14 +298,14 @@ impl<'a> Instance<'a> {
         Ok(())
     }
 
-    fn drop(self) -> Result<(), String> {
+    pub fn drop(self) -> Result<(), String> {
         take(self.ffi.vtable.drop()(self.ffi.instance)).map_err(said)
     }
 }
 
 /// Normalised noise, channels-last, the same for a seed.
-fn images(side: i64, seed: u64) -> Tensor {
+pub(super) fn images(count: i64, side: i64, seed: u64) -> Tensor {
     let mut rng = Key::new(seed).purpose("conformance").rng();
-    let values: Vec<f32> = (0..BATCH * side * side * 3).map(|_| rng.uniform(-2.0, 2.0) as f32).collect();
-    Tensor::from_slice(&values).view([BATCH, side, side, 3]).permute([0, 3, 1, 2])
+    let values: Vec<f32> = (0..count * side * side * 3).map(|_| rng.uniform(-2.0, 2.0) as f32).collect();
+    Tensor::from_slice(&values).view([count, side, side, 3]).permute([0, 3, 1, 2])
 }

@@ -3,7 +3,9 @@
 
 use super::{
     subject::{Subject, all, no_panic, said, take},
-    tensors::{Before, finite, follows_gradient, growth, leaving_no_trace, named, rate, relative, sound, torch_said},
+    tensors::{
+        Before, finite, follows_gradient, growth, leaving_no_trace, named, noise, rate, relative, sound, torch_said,
+    },
 };
 use crate::{
     config::Precision,
@@ -162,7 +164,7 @@ impl<'a> Instance<'a> {
 
     /// Views of an image that resemble each other, as they do in training.
     fn usual(&self) -> Features {
-        self.features(|position, shape| noise(shape, 100) + noise(shape, position as u64) * 0.5)
+        self.features(|position, shape| noise(&shape, 100) + noise(&shape, position as u64) * 0.5)
     }
 
     fn call(
@@ -419,9 +421,9 @@ impl<'a> Instance<'a> {
         let cases: [(&str, Features); 5] = [
             ("zeros", self.features(|_, shape| Tensor::zeros(shape, (Kind::Float, Device::Cpu)))),
             ("images that are all alike", self.features(|_, shape| Tensor::ones(shape, (Kind::Float, Device::Cpu)))),
-            ("views that coincide", self.features(|_, shape| noise(shape, 100))),
-            ("large features", self.features(|position, shape| noise(shape, position as u64) * 1e3)),
-            ("small features", self.features(|position, shape| noise(shape, position as u64) * 1e-6)),
+            ("views that coincide", self.features(|_, shape| noise(&shape, 100))),
+            ("large features", self.features(|position, shape| noise(&shape, position as u64) * 1e3)),
+            ("small features", self.features(|position, shape| noise(&shape, position as u64) * 1e-6)),
         ];
         all(cases.into_iter().map(|(what, features)| {
             let done = self.differentiated(&features, &facts(0, 1), 0..BATCH).map_err(|m| format!("{what}: {m}"))?;
@@ -563,11 +565,4 @@ fn facts(step: u64, key: u64) -> Facts {
         labels: Some(Tensor::from_slice(&labels)),
         indices: Some(Tensor::arange(BATCH, (Kind::Int64, Device::Cpu))),
     }
-}
-
-/// Uniform in ±1, the same for a seed.
-fn noise(shape: [i64; 4], seed: u64) -> Tensor {
-    let mut rng = Key::new(seed).purpose("conformance").rng();
-    let values: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| rng.uniform(-1.0, 1.0) as f32).collect();
-    Tensor::from_slice(&values).view(shape)
 }

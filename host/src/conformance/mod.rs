@@ -9,6 +9,7 @@ mod batch;
 mod dataset;
 mod encoder;
 mod loss;
+mod ranks;
 mod report;
 mod schema;
 mod subject;

@@ -5,6 +5,7 @@ use crate::{
     tensor::{NamedTensor, take_named},
 };
 use infomax_abi::{FfiNamedTensor, FfiResult, Instance};
+use infomax_sdk::Key;
 use tch::{Kind, Tensor};
 
 use super::subject::{said, take};
@@ -46,6 +47,13 @@ pub(super) fn relative(own: &Tensor, expected: &Tensor) -> f64 {
     }
     let largest = |t: &Tensor| t.detach().to_kind(Kind::Double).abs().max().double_value(&[]);
     largest(&(own.to_kind(Kind::Double) - expected.to_kind(Kind::Double))) / largest(expected).max(1e-6)
+}
+
+/// Uniform in ±1, the same for a seed.
+pub(super) fn noise(shape: &[i64], seed: u64) -> Tensor {
+    let mut rng = Key::new(seed).purpose("conformance").rng();
+    let values: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| rng.uniform(-1.0, 1.0) as f32).collect();
+    Tensor::from_slice(&values).view(shape)
 }
 
 /// Copies of tensors, and where they lay.

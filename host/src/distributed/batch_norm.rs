@@ -39,3 +39,19 @@ impl Drop for Reset {
         unsafe { set_batch_norm_policy(1, None) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn a_normalisation_of_each_image_alone_knows_no_policy() {
+        let x = Tensor::randn([4, 3, 5, 5], (Kind::Float, Device::Cpu));
+        let normalised = || x.f_instance_norm::<Tensor>(None, None, None, None, true, 0.1, 1e-5, false);
+        let expected = normalised().expect("libtorch normalises");
+        let table = config::BatchNorm { chunk_size: Some(2), ..Default::default() };
+        let given = BatchNormPolicy::new(&table, &Group::alone()).during(4, normalised);
+        assert_eq!(given.expect("an image is no part of a batch"), expected);
+    }
+}

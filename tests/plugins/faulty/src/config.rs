@@ -115,4 +115,10 @@ pub enum Fault {
     HostNumber,
     /// From its step on every third step is another one.
     Rhythm,
+    /// A training pass is normalised by hand, by the statistics of its own process's images.
+    OwnStatistics,
+    /// No fault: the same by the SDK, which shares the statistics.
+    SharedStatistics,
+    /// A training pass is normalised where the first image is bright.
+    Branches,
 }
