@@ -46,7 +46,11 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     let mut refusal = String::new();
     let mut found = None;
     for groups in [&[0, 0][..], &[0], &[0, 1], &[0, 0, 1, 1]] {
-        let request = with_views(subject.request(), groups);
+        let mut request = with_views(subject.request(), groups);
+        if let Some(first) = subject.maps.first() {
+            request.loss.representation.clone_from(&first.name);
+            request.loss.maps.clone_from(&subject.maps);
+        }
         match subject.describe(&request) {
             Ok(description) => {
                 found = Some((request, description));
@@ -56,7 +60,8 @@ pub(super) fn check(subject: &mut Subject<'_>) {
         }
     }
     let Some((request, description)) = found else {
-        let message = format!("it takes neither one, two nor four views of maps 1×1, 5×5, 7×7: {refusal}");
+        let maps = if subject.maps.is_empty() { "maps 1×1, 5×5, 7×7" } else { "the file's maps" };
+        let message = format!("it takes neither one, two nor four views of {maps}: {refusal}");
         return subject.verdict::<()>("description", Err(message));
     };
     let description = match serde_json::from_value::<LossDescription>(description) {

@@ -18,12 +18,25 @@ mod tensors;
 pub use report::{Line, Report};
 
 use infomax_abi::PluginModuleRef;
+use infomax_sdk::FeatureMap;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use subject::Subject;
 
-/// Checks every component of a library. `configs` are (kind, name, config) in place of defaults.
-pub fn check(module: PluginModuleRef, manifest: &[u8], configs: &[(&str, &str, Value)]) -> Report {
+/// What a component is checked with in place of defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub kind: String,
+    pub name: String,
+    pub config: Value,
+    /// Sides of the images that an encoder takes, in place of the usual ones.
+    pub sides: Vec<u32>,
+    /// Maps that a loss reads, the first being the representation, in place of the usual ones.
+    pub maps: Vec<FeatureMap>,
+}
+
+/// Checks every component of a library.
+pub fn check(module: PluginModuleRef, manifest: &[u8], given: &[Given]) -> Report {
     let mut report = Report::default();
     let manifest: Value = match serde_json::from_slice(manifest) {
         Ok(manifest) => manifest,
@@ -37,13 +50,15 @@ pub fn check(module: PluginModuleRef, manifest: &[u8], configs: &[(&str, &str, V
     for component in manifest["components"].as_array().into_iter().flatten() {
         let text = |key: &str| component[key].as_str().unwrap_or_default().to_owned();
         let (kind, name) = (text("kind"), text("name"));
-        let given = configs.iter().find(|(k, n, _)| *k == kind && *n == name);
+        let given = given.iter().find(|given| given.kind == kind && given.name == name);
         let capabilities = component["capabilities"].as_array().into_iter().flatten();
         let mut subject = Subject {
             module,
             schema: component["schema"].clone(),
             capabilities: capabilities.filter_map(Value::as_str).map(str::to_owned).collect(),
-            config: given.map_or_else(|| json!({}), |(_, _, config)| config.clone()),
+            config: given.map_or_else(|| json!({}), |given| given.config.clone()),
+            sides: given.map(|given| given.sides.clone()).unwrap_or_default(),
+            maps: given.map(|given| given.maps.clone()).unwrap_or_default(),
             report: &mut report,
             kind,
             name,

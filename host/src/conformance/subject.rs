@@ -5,7 +5,7 @@ use infomax_abi::{
     FfiResult, PluginModuleRef,
     abi_stable::std_types::{RResult, RStr},
 };
-use infomax_sdk::{Error, ErrorKind, guard::from_ffi, requests::Request};
+use infomax_sdk::{Error, ErrorKind, FeatureMap, guard::from_ffi, requests::Request};
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,9 @@ pub(super) struct Subject<'a> {
     pub schema: Value,
     pub capabilities: Vec<String>,
     pub config: Value,
+    /// Sides of images and maps in place of the usual ones; empty for those.
+    pub sides: Vec<u32>,
+    pub maps: Vec<FeatureMap>,
     pub report: &'a mut Report,
 }
 

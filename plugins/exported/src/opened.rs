@@ -24,6 +24,10 @@ impl Opened {
     /// # Errors
     /// What the file holds that can't be run, in words, with its path.
     pub fn open(file: &str, kind: &str) -> Result<Self> {
+        if file.is_empty() {
+            let hint = format!("set `{kind}.config.file` to what torch.export.save wrote");
+            return Err(Error::config("`file` names no file").hint(hint));
+        }
         let mut archive = Archive::open(file)?;
         let exported = archive.program()?;
         let about = archive.about()?;

@@ -1,5 +1,6 @@
 //! `infomax plugin`, as far as it looks at files alone.
 
+mod exported;
 mod new;
 mod package;
 mod verify;
@@ -7,7 +8,7 @@ mod verify;
 use super::say;
 use crate::{
     error::{Error, Fault, Result},
-    plugin::{Candidate, Registry, found_here, lock::Lock, search_folders},
+    plugin::{Candidate, Registry, found_here, is_exported, lock::Lock, search_folders},
 };
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ use std::path::{Path, PathBuf};
 pub enum Plugin {
     /// List the plugins that are found, what they provide, and why others are passed over
     List,
-    /// Print what a library says of itself, without loading it
+    /// Print what a library, or a file of torch.export, says of itself, without loading it
     Inspect {
-        /// A library file, or the name of a plugin or of a component
+        /// A library file, the name of a plugin or of a component, or a file `….pt2`
         library: PathBuf,
         /// Print the manifest as JSON
         #[arg(long)]
@@ -27,6 +28,8 @@ pub enum Plugin {
     },
     /// Begin a plugin: a crate for a component, which builds, passes the checks and trains unchanged
     New(new::New),
+    /// Print the Python file that makes encoders and losses of PyTorch modules: `infomax plugin python > infomax_export.py`
+    Python,
     /// Write `plugins.lock` with the hash of every plugin that is found
     Lock {
         /// The folder of the lock file
@@ -55,7 +58,9 @@ impl Plugin {
     pub fn run(self) -> Result<()> {
         match self {
             Self::List => list(&found_here()?),
+            Self::Inspect { library, json } if is_exported(&library) => exported::inspect(&library, json)?,
             Self::Inspect { library, json } => inspect(&library, json)?,
+            Self::Python => say(exported::SCRIPT.trim_end()),
             Self::Lock { folder } => {
                 let registry = found_from(&folder);
                 let path = Lock::write(&folder, registry.candidates())?;

@@ -3,20 +3,27 @@
 use crate::{
     cli::say,
     config::{self, value_of},
-    conformance::{self, Report},
+    conformance::{self, Given, Report},
     error::{Error, Fault, Result},
     native,
-    plugin::{Candidate, PluginError, load},
+    plugin::{Candidate, ExportedFile, PluginError, is_exported, load},
 };
 use clap::Args;
-use serde_json::{Map, Value};
-use std::{path::PathBuf, time::Instant};
+use infomax_sdk::FeatureMap;
+use serde_json::{Map, Value, json};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Check a library: every component through the boundary, as training would call it.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// A library file, or the name of a plugin or of a component
+    /// A library file, the name of a plugin or of a component, or a file of torch.export: `mine.pt2`
     library: PathBuf,
+    /// What a file of torch.export is, where it does not say: `encoder` or `loss`
+    #[arg(long, value_parser = ["encoder", "loss"])]
+    kind: Option<String>,
     /// Check with another setting than the default: `KIND.NAME.FIELD=VALUE`, as in `loss.my-loss.projector_dim=8`
     #[arg(long = "set", value_name = "SETTING")]
     settings: Vec<String>,
@@ -31,7 +38,9 @@ impl Check {
     /// # Errors
     /// A library that is refused, a setting that is none, a check that failed.
     pub fn run(&self) -> Result<()> {
-        let path = infomax_desk::cli::named(&self.library)?;
+        let exported = is_exported(&self.library).then(|| exported(&self.library, self.kind.as_deref())).transpose()?;
+        let library = if exported.is_some() { Path::new(EXPORTED) } else { &self.library };
+        let path = infomax_desk::cli::named(library)?;
         let candidate = Candidate::read(&path, &[]).map_err(Error::from)?;
         let mut manifest = serde_json::to_value(&candidate.manifest).expect("a manifest is plain data");
         let components = manifest["components"].as_array_mut().expect("a manifest lists components");
@@ -43,14 +52,24 @@ impl Check {
                 return Err(Error::config(fault.hint(format!("it has {}", names.join(", ")))));
             }
         }
-        let configs = configs(&self.settings, &candidate)?;
+        if let Some(file) = &exported {
+            components.retain(|component| component["kind"] == file.kind.as_str() && component["name"] == EXPORTED);
+        }
+        let mut configs = configs(&self.settings, &candidate)?;
+        if let Some(file) = exported {
+            let of_file = |given: &Given| given.kind == file.kind && given.name == file.name;
+            let config = configs.iter().find(|given| of_file(given)).map(|given| given.config.clone());
+            configs.retain(|given| !of_file(given));
+            let mut file = file;
+            let more = config.as_ref().and_then(Value::as_object).into_iter().flatten();
+            more.for_each(|(field, value)| file.config[field] = value.clone());
+            configs.push(file);
+        }
         say(&format!("{} — {}", candidate.label(), candidate.manifest.rustc));
         let library = load(&candidate)?;
         native::set_threads(1);
         native::products::choose(config::Products::Auto);
         let start = Instant::now();
-        let configs: Vec<(&str, &str, Value)> =
-            configs.iter().map(|(kind, name, config)| (kind.as_str(), name.as_str(), config.clone())).collect();
         let report = conformance::check(library.module, &serde_json::to_vec(&manifest).expect("as above"), &configs);
         print(&report);
         let (all, failed) = (report.lines.len(), report.failed().count());
@@ -67,6 +86,28 @@ impl Check {
         };
         Err(PluginError::Unfit { fault }.into())
     }
+}
+
+/// The component that runs files of torch.export.
+const EXPORTED: &str = "exported";
+
+/// What a file of torch.export is checked as: with images and maps of the sizes that it takes.
+fn exported(path: &Path, kind: Option<&str>) -> Result<Given> {
+    let file = ExportedFile::read(path)?;
+    let kind = file.kind(kind, path)?;
+    let side =
+        |sizes: &[Option<i64>], dim: usize| sizes.get(dim).copied().flatten().and_then(|n| u32::try_from(n).ok());
+    let mut given = Given { kind, name: EXPORTED.to_owned(), config: json!({ "file": path }), ..Given::default() };
+    for (name, sizes) in &file.inputs {
+        if given.kind == "encoder" {
+            given.sides.extend(side(sizes, 2).filter(|_| side(sizes, 2) == side(sizes, 3)));
+        } else if let Some((_, map)) = name.split_once('.').filter(|(_, map)| given.maps.iter().all(|m| m.name != *map))
+        {
+            let (height, width) = (side(sizes, 2).unwrap_or(1), side(sizes, 3).unwrap_or(1));
+            given.maps.push(FeatureMap { name: map.to_owned(), channels: side(sizes, 1).unwrap_or(16), height, width });
+        }
+    }
+    Ok(given)
 }
 
 fn print(report: &Report) {
@@ -91,8 +132,8 @@ fn print(report: &Report) {
 }
 
 /// Configs by kind and name, out of settings.
-fn configs(settings: &[String], candidate: &Candidate) -> Result<Vec<(String, String, Value)>> {
-    let mut configs: Vec<(String, String, Value)> = Vec::new();
+fn configs(settings: &[String], candidate: &Candidate) -> Result<Vec<Given>> {
+    let mut configs: Vec<Given> = Vec::new();
     for setting in settings {
         let wrong = |why: String| {
             let fault = Fault::new(format!("`--set {setting}` {why}"));
@@ -108,11 +149,12 @@ fn configs(settings: &[String], candidate: &Candidate) -> Result<Vec<(String, St
             let known: Vec<_> = known.map(|(name, _)| format!("`{name}`")).collect();
             return Err(wrong(format!("names no field of {kind} `{name}`, which has {}", known.join(", "))));
         }
-        let at = configs.iter().position(|(k, n, _)| k == kind && n == name).unwrap_or_else(|| {
-            configs.push((kind.to_owned(), name.to_owned(), Value::Object(Map::new())));
+        let at = configs.iter().position(|given| given.kind == kind && given.name == name).unwrap_or_else(|| {
+            let (kind, name, config) = (kind.to_owned(), name.to_owned(), Value::Object(Map::new()));
+            configs.push(Given { kind, name, config, ..Given::default() });
             configs.len() - 1
         });
-        configs[at].2[field] = value_of(value);
+        configs[at].config[field] = value_of(value);
     }
     Ok(configs)
 }
