@@ -409,6 +409,49 @@ class Maps(nn.Module):
         return {"spread": torch.relu(1 - mean.std(0)).mean(), "loss": sum(F.mse_loss(v, mean) for v in views)}
 
 
+class Small(nn.Module):
+    """An encoder for runs on images of 32 pixels: maps of 1, 5 and 7 locations a side, BatchNorm, stochastic depth."""
+
+    def __init__(self, drop=0.0):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.drop = drop
+        self.down = nn.Conv2d(8, 16, 2, bias=False)
+        self.last = nn.BatchNorm2d(16)
+        self.fifth = nn.Conv2d(16, 16, 3)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.block(x)
+        if self.training and self.drop > 0.0:
+            y = y * torch.empty(y.shape[0], 1, 1, 1, device=y.device).bernoulli_(1 - self.drop).div_(1 - self.drop)
+        r7 = self.last(self.down(x + y))
+        return {"r1": self.head(r7.mean((2, 3))), "r5": self.fifth(r7), "r7": r7}
+
+
+class Projected(nn.Module):
+    """An InfoNCE of ten lines with a projector and a trained temperature."""
+
+    def __init__(self, channels=16):
+        super().__init__()
+        self.projector = nn.Sequential(nn.Linear(channels, 32, bias=False), nn.BatchNorm1d(32), nn.ReLU(inplace=True), nn.Linear(32, 16))
+        self.log_scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, a, b):
+        a, b = (F.normalize(self.projector(x), dim=1) for x in (a, b))
+        scores = a @ b.T * self.log_scale.exp().clamp(max=100.0)
+        return F.cross_entropy(scores, torch.arange(a.shape[0], device=a.device))
+
+
+class Agreement(nn.Module):
+    """A mean over images that looks at each alone."""
+
+    def forward(self, a, b):
+        return {"loss": (2 - 2 * F.cosine_similarity(a, b, dim=1)).mean(), "size": a.square().mean()}
+
+
 def drawn(seed, *shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
@@ -448,6 +491,11 @@ def tiny():
         "convolutions": (Convolutions, 4),
         "again": (Again, 4),
         "assigned": (lambda: Scaled(Assigned()), 4),
+        "small": (Small, 32, {"representation": "r1"}),
+        "small-drop": (lambda: Small(0.2), 32, {"representation": "r1", "seed": 7}),
+        "projected": (Projected, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
+        "agreement": (Agreement, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
+        "queue-16": (lambda: Queue(16, 64), {"view0.r1": drawn(1, 4, 16), "momentum1.r1": drawn(2, 4, 16)}),
         "nce": (Nce, two),
         "maps": (Maps, {"view0.map": drawn(1, 4, 4, 2, 2), "view1.map": drawn(2, 4, 4, 2, 2), "view2.map": drawn(3, 4, 4, 2, 2)}),
         "queue": (lambda: Queue(4, 6), moving),

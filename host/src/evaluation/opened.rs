@@ -57,11 +57,13 @@ impl Opened {
         let own = vec![run.join("plugins")];
         let all = || own.iter().cloned().chain(search_folders(&[], None)).collect();
         let files: Vec<PathBuf> = [config].into_iter().chain(dataset.iter().cloned()).collect();
-        let sources = Sources { files, set: set.to_vec(), ..Sources::default() };
-        let within = |registry: &Registry| resolve(&sources, &Schemas(registry));
         let mut registry = Registry::search(own.clone(), &[], lock.clone());
         // Runs from before there was such a file have none.
         let identity = run.join(IDENTITY).exists().then(|| Identity::read(run)).transpose()?;
+        // As its own builds, so its own copies of the files that components are read from.
+        let kept = identity.as_ref().map(|identity| identity.kept_files(run)).unwrap_or_default();
+        let sources = Sources { files, set: [&kept, set].concat(), ..Sources::default() };
+        let within = |registry: &Registry| resolve(&sources, &Schemas(registry));
         if let Some(identity) = &identity {
             check_copies(run, identity, registry.candidates())?;
         }

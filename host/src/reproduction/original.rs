@@ -84,6 +84,7 @@ impl Original {
         if let Some(products) = self.identity.products {
             settings.push(format!("train.products={}", Value::from(products.to_string())));
         }
+        settings.extend(self.identity.kept_files(&self.run));
         for (kind, (library, name)) in KINDS.iter().zip(&self.libraries) {
             settings.push(format!("{kind}.path={}", text(&library.path.to_string_lossy())));
             settings.push(format!("{kind}.name={}", text(name)));

@@ -50,7 +50,7 @@ pub fn identity_of(
     })
 }
 
-/// Writes the identity and keeps a copy of the libraries, so that the run can be repeated with them.
+/// Writes the identity and keeps a copy of the libraries and of the files that components are read from, so that the run can be repeated with them.
 ///
 /// # Errors
 /// The system's, with the path.
@@ -61,6 +61,12 @@ fn write(identity: &Identity, run: &Path, setup: &Setup) -> Result<()> {
     for component in setup.components() {
         let to = folder.join(kept_as(&component.library.candidate, &libraries));
         fs::copy(component.library.bytes(), &to).map_err(Error::io("copy a plugin to", &to))?;
+    }
+    for key in identity.files.keys() {
+        let Some(from) = setup.file(key) else { continue };
+        let to = Identity::file_to_keep(run, key, &from);
+        fs::create_dir_all(to.parent().expect("it lies in a folder")).map_err(Error::io("make the folder of", &to))?;
+        fs::copy(&from, &to).map_err(Error::io("copy a component's file to", &to))?;
     }
     let path = run.join(IDENTITY);
     let text = serde_json::to_string_pretty(identity).expect("an identity is plain data");

@@ -13,7 +13,10 @@ use infomax_sdk::{
     AugmentationDescription, DatasetDescription, EncoderDescription, EncoderInput, LossDescription, LossInput,
     requests::Request,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The four components of an experiment with their descriptions.
 pub struct Setup {
@@ -93,6 +96,16 @@ impl Setup {
         files.extend(read_files(&self.encoder, &self.encoder_request.config)?);
         files.extend(read_files(&self.loss, &self.loss_request.config)?);
         Ok(files)
+    }
+
+    /// The file that a key of [`Setup::files`] names.
+    pub fn file(&self, key: &str) -> Option<PathBuf> {
+        let requests = [&self.augmentation_request, &self.encoder_request, &self.loss_request];
+        let configs = ["augmentation", "encoder", "loss"].into_iter().zip(requests);
+        configs.into_iter().find_map(|(kind, request)| {
+            let field = key.strip_prefix(kind)?.strip_prefix(".config.")?;
+            request.config[field].as_str().map(PathBuf::from)
+        })
     }
 
     /// The components in the order of the flow.

@@ -4,6 +4,6 @@
 mod commands;
 mod graphs;
 mod memory;
-mod numbers;
-mod standin;
+pub(crate) mod numbers;
+pub(crate) mod standin;
 mod steps;

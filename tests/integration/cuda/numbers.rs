@@ -131,7 +131,7 @@ fn a_run_goes_on_on_the_other_device() {
     }
 }
 
-fn assert_near(name: &str, own: &[Value], expected: &[Value]) {
+pub(crate) fn assert_near(name: &str, own: &[Value], expected: &[Value]) {
     // Attention takes the plain way there, and another on the CPU.
     let tolerance = if name == "vit-tiny" { 1e-4 } else { TOLERANCE };
     assert_eq!(own.len(), expected.len(), "{name}: rows");

@@ -7,11 +7,15 @@ use crate::{
 };
 use infomax_sdk::DatasetFacts;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
+
+/// The folder of a run directory with copies of the files that components are read from.
+const FILES: &str = "files";
 
 /// The file's name in a run directory.
 pub const IDENTITY: &str = "run.json";
@@ -134,6 +138,27 @@ impl Identity {
         Ok(())
     }
 
+    /// Where a run keeps a copy of a component's file.
+    pub fn file_to_keep(run: &Path, key: &str, from: &Path) -> PathBuf {
+        let extension = from.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
+        run.join(FILES).join(format!("{key}{}", extension.unwrap_or_default()))
+    }
+
+    /// The settings that put the run's own copies in the place of the files that its config names, as `--set` takes them.
+    pub fn kept_files(&self, run: &Path) -> Vec<String> {
+        let names = fs::read_dir(run.join(FILES)).into_iter().flatten().flatten().map(|entry| entry.path());
+        let copies: Vec<PathBuf> = names.collect();
+        let setting = |key: &String| {
+            let is_its = |copy: &&PathBuf| {
+                let name = copy.file_name().unwrap_or_default().to_string_lossy();
+                name.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let copy = copies.iter().find(is_its)?;
+            Some(format!("{key}={}", Value::from(copy.to_string_lossy().into_owned())))
+        };
+        self.files.keys().filter_map(setting).collect()
+    }
+
     /// Makes sure that components are read from the files that they were read from when the run began; `at` is the run's file.
     ///
     /// # Errors
@@ -144,7 +169,9 @@ impl Identity {
         let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
         let (then, now) = (short(&self.files[key]), short(&now[key]));
         let fault = Fault::new(format!("the file of `{key}` changed since the run began: {then} then, {now} now"));
-        let hint = format!("put the file of then back, or pass `--override {key}` to go on with another");
+        let hint = format!(
+            "put the file of then back, which the run keeps in `files`, or pass `--override {key}` to go on with another"
+        );
         Err(Error::Checkpoint { fault: fault.at(at.display().to_string()).hint(hint) })
     }
 
