@@ -13,6 +13,7 @@ exported is told with the line of Python and a way to rewrite it. Your module st
 """
 
 import argparse
+import builtins
 import contextlib
 import copy
 import functools
@@ -30,6 +31,7 @@ import traceback
 import warnings
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import nn
@@ -38,21 +40,25 @@ FORMAT = 1  # of extra/infomax.json
 LARGEST_BATCH = 256  # batches up to this one are tried on the conditions that torch states
 EXACT, CLOSE = 1e-5, 1e-4  # of the largest number: outputs and buffers, gradients
 LOSS_INPUT = re.compile(r"labels|(view|momentum)[0-9]+\.[A-Za-z][A-Za-z0-9_]*")
-TORCH, PYTHON = str(Path(torch.__file__).parent), sysconfig.get_path("stdlib")
+TORCH, PYTHON = str(Path(torch.__file__).parent) + os.sep, sysconfig.get_path("stdlib")
 
 DATA = (
     "keep it a tensor: `torch.where(mask, a, b)` for `if`, arithmetic on the tensor for `.item()` and `int(…)`, indices like "
     "`(ptr + torch.arange(n)) % size` for slices, a mask multiplied in for `x[mask]`, no `assert` on values"
 )
 GATHER = "infomax hands a loss the rows of all devices: switch the gathering off (in lightly: gather_distributed=False)"
-STATE = "random numbers of Python or NumPy, counters in plain Python and `self.x = …` stay as they were at the export: use torch's, and buffers"
+STATE = (
+    "random numbers of Python or NumPy, counters in plain Python and `self.x = …` stay as they were at the export: use torch's, and buffers; "
+    "with checkpointing (torch.utils.checkpoint) PyTorch moves statistics twice a step: switch it off"
+)
 HINTS = [  # of what an error says, the first that fits
     (r"DataDependent|data-dependent|unbacked", DATA),
     (r"[Nn]um[Pp]y", "NumPy can't be followed: use the functions of torch"),
     (r"process group|distributed|c10d", GATHER),
     (r"sparse", "use dense tensors"),
     (r"same device|different devices|CUDA|NVIDIA", "make tensors on the device of the input: `torch.zeros(n, device=x.device)`"),
-    (r"shape|size|dimension", "inputs are batch × channels × height × width: compare `size`, `channels` and `batch` with what forward wants"),
+    (r"positional argument", "forward gets the images, or the inputs of a loss one by one in their order"),
+    (r"shape|size|dimension", "inputs are batch × channels × height × width: compare `size` and `channels` with what forward wants"),
 ]
 
 
@@ -139,8 +145,14 @@ def _prepared(module):
     return module
 
 
+def _flat(value):
+    """Named tuples and the dicts of libraries as plain dicts: a file has no names of classes."""
+    return value._asdict() if hasattr(value, "_asdict") else dict(value) if isinstance(value, dict) else value
+
+
 def _maps(value, names, rows):
     """An encoder's outputs by name, each B×C or B×C×H×W."""
+    value = _flat(value)
     if isinstance(value, dict):
         found = list(value.items())
     else:
@@ -163,10 +175,12 @@ def _maps(value, names, rows):
 
 def _terms(value):
     """A loss's outputs by name, each one number."""
+    value = _flat(value)
     terms = value if isinstance(value, dict) else {"loss": value}
     for name, v in terms.items():
         if not isinstance(v, torch.Tensor):
-            raise ExportError(f"the loss's `{name}` is of type {type(v).__name__}", "return a tensor (without `.item()`) or a flat dict of them")
+            hint = "return a tensor (without `.item()`) or a flat dict of them"
+            raise ExportError(f"the loss's `{name}` is of type {type(v).__name__}", hint)
         if v.numel() != 1 or not v.is_floating_point():
             raise ExportError(f"the loss's `{name}` is {_kind(v)}, not one floating number", "reduce it with `.mean()`")
     return terms
@@ -193,7 +207,8 @@ def _write(module, values, facts, file, named, dynamic_size):
         if "c10d" in target:
             raise ExportError(f"forward talks to other processes ({target})", GATHER, _line(node))
         if "vmap" in repr(node.target) or "lazy_load_decompositions" in repr(node.target):
-            raise ExportError("torch.func and vmap can't be exported", "write it over the batch: `x / x.norm(dim=1, keepdim=True)`", _line(node))
+            hint = "write it over the batch: `x / x.norm(dim=1, keepdim=True)`"
+            raise ExportError("torch.func and vmap can't be exported", hint, _line(node))
     _shorten(program)
     sizes = _Sizes(_bytes(program, facts), values)
     rows = values[0].shape[0]
@@ -211,7 +226,8 @@ def _write(module, values, facts, file, named, dynamic_size):
         height, width = values[0].shape[2:]
         if sizes.is_fixed(2) or sizes.is_fixed(3):
             hint = "leave `dynamic_size` out, or compute with x.shape[2:] and interpolate what has a fixed size"
-            raise ExportError("height and width can't vary: forward takes them as numbers", hint, watch.fixed.get(height) or watch.fixed.get(width, ""))
+            at = watch.fixed.get(height) or watch.fixed.get(width, "")
+            raise ExportError("height and width can't vary: forward takes them as numbers", hint, at)
         other = next((d for d in (32, 16, 64, 8, 4, 2, 1) if sizes.allow(rows, (height + d, width + d))), 0)
         second = [torch.randn(*second[0].shape[:2], height + other, width + other, generator=_generator())]
     facts = {"format": FORMAT, **facts, "torch": torch.__version__, "batch": {"min": batches[0], "step": step}}
@@ -234,17 +250,23 @@ def _traced(module, values, dynamic_size, watch):
     if inspect.Parameter.VAR_POSITIONAL in kinds:  # forward(self, *views)
         first = kinds.index(inspect.Parameter.VAR_POSITIONAL)
         shapes[first:] = [tuple(shapes[first:])] if first < len(shapes) else []
-    quiet = io.StringIO()
+    quiet, of_list = io.StringIO(), len
+
+    def of_tensor(x):  # Python wants a plain number of `len(x)`, which would fix the batch
+        return x.shape[0] if isinstance(x, torch.Tensor) and x.dim() else of_list(x)
+
     try:
         with warnings.catch_warnings(record=True) as said, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             warnings.simplefilter("always")
-            with watch, torch.random.fork_rng(devices=[]):
+            with watch.on(), torch.random.fork_rng(devices=[]), mock.patch.object(builtins, "len", of_tensor):
                 followed = _with_assignments(copy.deepcopy(module))
                 program = torch.export.export(followed, tuple(values), dynamic_shapes=tuple(shapes), strict=False)
     except Exception as error:
-        problem = "forward depends on the value of a tensor" if _hint(error) == DATA else f"forward can't be followed: {_first_line(error)}"
+        by_value = _hint(error) == DATA
+        problem = "forward depends on the value of a tensor" if by_value else f"forward can't be followed: {_first_line(error)}"
         raise ExportError(problem, _hint(error), _place(error)) from error
-    watch.remarks = [found.group(1) for w in said if (found := re.match(r"The tensor attributes? (.*) (?:was|were) assigned", str(w.message)))]
+    remarks = (re.match(r"The tensor attributes? (.*) (?:was|were) assigned", str(w.message)) for w in said)
+    watch.remarks = [found.group(1) for found in remarks if found]
     return program
 
 
@@ -256,7 +278,7 @@ def _with_assignments(module):
     def followed(*args, **kwargs):
         before = [(part, name, b) for part in module.modules() if part is not module
                   for name, b in part._buffers.items() if b is not None]  # fmt: skip
-        result = forward(*args, **kwargs)
+        result = _flat(forward(*args, **kwargs))
         for part, name, buffer in before:
             if part._buffers[name] is not buffer:
                 buffer.copy_(part._buffers[name].detach())
@@ -270,20 +292,13 @@ def _with_assignments(module):
 class _Watch(logging.Handler):
     """Notes at which line of yours torch fixes a size to a number: what it returns or raises later does not say."""
 
-    LOG = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-
     def __init__(self):
         super().__init__()
         self.fixed, self.remarks = {}, []
 
-    def __enter__(self):
-        self.kept = self.LOG.level, self.LOG.propagate, self.LOG.handlers
-        self.LOG.propagate, self.LOG.handlers = False, [self]
-        self.LOG.setLevel(logging.INFO)
-
-    def __exit__(self, *_):
-        level, self.LOG.propagate, self.LOG.handlers = self.kept
-        self.LOG.setLevel(level)
+    def on(self):
+        log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+        return mock.patch.multiple(log, handlers=[self], propagate=False, isEnabledFor=lambda level: level >= logging.INFO)
 
     def emit(self, record):
         if found := re.search(r"eval Eq\(s\d+, (\d+)\)", record.getMessage()):
@@ -293,7 +308,7 @@ class _Watch(logging.Handler):
 def _fixed_batch(module, values, watch):
     """Why the batch of the example is the only one."""
     rows = values[0].shape[0]
-    hint = "take the batch from x.shape[0], and write loops over rows as operations over the batch"
+    hint = "take it from x.shape[0] without `int(…)`, `float(…)`, `math.sqrt(…)`, and write loops over rows as operations over the batch"
     try:
         _eager(module, [_resized(v, rows + 2) for v in values])
         return ExportError(f"the batch can't vary: forward takes it as the number {rows}", hint, watch.fixed.get(rows, ""))
@@ -315,7 +330,9 @@ def _loaded(program, facts):
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        return torch.export.load(io.BytesIO(_bytes(program, facts)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.load(io.BytesIO(_bytes(program, facts)))
     except torch._export.verifier.SpecViolationError:
         _say("torch.export.load can't read back a no_grad region that returns nothing: compared before it was written; infomax reads it")
         return program
@@ -447,8 +464,10 @@ def _compare(module, program, batches, named, watch):
         found, found_gradients, _ = _trained(file, file.parameters, values, named, step)
         file.finish()
         buffers = {n: b for n, b in own.named_buffers(remove_duplicate=False) if n in file.buffers}
-        lost = f"the backward of {', '.join(custom)} (torch.autograd.Function)" if custom else "what hooks on tensors and modules do to gradients"
-        lost += " is not in a file: write operations that have this derivative, e.g. `x + (f(x) - x).detach()` to pass gradients straight through"
+        lost = "what hooks on tensors and modules do to gradients"
+        if custom:
+            lost = f"the backward of {', '.join(custom)} (torch.autograd.Function)"
+        lost += " is not in a file: write operations that have this derivative, e.g. `x + (f(x) - x).detach()` for a straight-through gradient"
         largest = max((float(g.abs().max()) for g in gradients.values() if g.numel()), default=0.0)
         for what, mine, other, least, tolerance, hint in (
             ("output", outputs, found, 0.0, EXACT, state),
@@ -459,7 +478,8 @@ def _compare(module, program, batches, named, watch):
                 gap = _gap(expected, other.get(name), least)
                 if gap > tolerance:
                     where = f"step {step + 1}, batch {values[0].shape[0]}"
-                    raise ExportError(f"the file computes other numbers: {what} `{name}` is off by {gap:.1e} of the largest ({where})", hint)
+                    problem = f"the file computes other numbers: {what} `{name}` is off by {gap:.1e} of the largest ({where})"
+                    raise ExportError(problem, hint)
 
 
 def _trained(call, parameters, values, named, seed):
@@ -476,7 +496,8 @@ def _trained(call, parameters, values, named, seed):
         if (node := stack.pop()) is not None and node not in seen:
             seen.add(node)
             stack += [n for n, _ in node.next_functions]
-            custom |= {type(node).__name__.removesuffix("Backward")} if isinstance(node, torch.autograd.function.BackwardCFunction) else set()
+            if isinstance(node, torch.autograd.function.BackwardCFunction):
+                custom.add(type(node).__name__.removesuffix("Backward"))
     custom -= {"BackwardHookFunction"}
     gradients = [None] * len(wanted)
     if total.requires_grad:
@@ -497,8 +518,11 @@ def _gap(expected, found, least):
 def _evaluates(module, program, values, named):
     """Whether the training graph with fixed statistics and nothing dropped is the module in evaluation mode."""
     with torch.no_grad():
-        own = named(copy.deepcopy(module).eval()(*values), values[0].shape[0])
         found = named(_File(program)(values, evaluation=True), values[0].shape[0])
+        try:
+            own = named(copy.deepcopy(module).eval()(*values), values[0].shape[0])
+        except Exception:  # some return other outputs then
+            own = {}
     same = own.keys() == found.keys() and all(_gap(v, found[name], 0.0) <= EXACT for name, v in own.items())
     if not same:
         _say("in evaluation mode the module computes something else than its training graph with fixed statistics, without dropout and "
@@ -566,6 +590,8 @@ def main():
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     source = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(source)
+    if not callable(getattr(source, function, None)):
+        parser.error(f"`{path}` has no function `{function}`")
     built = getattr(source, function)()
     try:
         if isinstance(built, tuple):
