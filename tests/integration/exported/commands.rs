@@ -25,7 +25,7 @@ fn files_are_inspected_and_checked() {
     let inspected = said(&["plugin", "inspect", &file("small")]);
     for part in [
         "encoder of torch 2.11",
-        "takes input: * × 3 × 32 × 32",
+        "takes images: * × 3 × 32 × 32",
         "gives r1: * × 16",
         "gives r7: * × 16 × 7 × 7",
         "aten.conv2d.default",

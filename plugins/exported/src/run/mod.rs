@@ -39,11 +39,22 @@ pub struct Outcome {
 /// The operator that failed: the line of Python, shapes, and what libtorch says. Sizes that the file does not allow.
 pub fn run(program: &Program, device: Device, handed: Vec<Option<Tensor>>) -> Result<Outcome> {
     check_sizes(program, &handed)?;
+    run_views(program, device, handed, 1)
+}
+
+/// Runs a program on so many views, which lie one after the other; their sizes are not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_views(program: &Program, device: Device, handed: Vec<Option<Tensor>>, views: i64) -> Result<Outcome> {
     let mut values: Vec<Value> = std::iter::repeat_with(|| Value::Empty).take(program.values).collect();
     for (input, tensor) in program.inputs.iter().zip(handed) {
         if let (Some(id), Some(tensor)) = (input.value, tensor) {
             values[id] = Value::Tensor(tensor);
         }
+    }
+    if let Some(id) = program.views {
+        values[id] = Value::Number(Number::Int(views));
     }
     let mut stores = Vec::new();
     let under_way = Cell::new(0);
