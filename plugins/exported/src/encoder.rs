@@ -218,6 +218,10 @@ fn describe(
     sizes.dedup();
     let mut maps: Vec<FeatureMap> = Vec::new();
     for size in sizes {
+        for &images in input.batch_sizes.iter().filter(|_| input.views.iter().any(|v| [v.height, v.width] == size)) {
+            let given = [images as i64, 3, size[0].into(), size[1].into()];
+            check(program, &given).map_err(placed)?;
+        }
         let of_size = of_size(program, name, &names, &given, size).map_err(placed)?;
         let differs = maps.iter().zip(&of_size).find(|(one, other)| one != other);
         if let Some((one, other)) = differs {

@@ -29,7 +29,7 @@ fn request(case: &Case) -> Request {
     let size = case.get("input.images").size();
     let (height, width) = (size[2] as u32, size[3] as u32);
     let view = View { name: "view".into(), height, width, group: 0 };
-    let encoder = EncoderInput { views: vec![view], eval_size: [height, width] };
+    let encoder = EncoderInput { views: vec![view], eval_size: [height, width], ..EncoderInput::default() };
     let outputs = LEFT_OUT.iter().find(|(name, _)| *name == case.name).map_or(&[][..], |(_, outputs)| outputs);
     let config = json!({ "file": case.file, "channels_last": false, "outputs": outputs });
     Request { config, encoder, device: "cpu".into(), ..Request::default() }

@@ -49,6 +49,8 @@ fn exported_components_train_beside_native_ones() {
         both("drop", "small-drop", "projected", &[]),
         both("bf16", "small", "projected", &[("train.precision", "bf16")]),
         both("f16", "small", "projected", &[("train.precision", "f16")]),
+        // Batches must be even; the last of the 33 images to test on is not.
+        both("even", "small-even", "projected", &[("dataset.config", "{ train_length = 64, test_length = 33 }")]),
     ];
     for case in cases {
         let rows = rows(&case, &folder.path().join(case.name), On::Cpu);

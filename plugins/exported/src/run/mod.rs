@@ -113,13 +113,14 @@ pub fn fits(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
     const AGAIN: &str =
         "export it with sizes that may vary (`infomax_export.py` does), or at the size that the experiment uses";
+    const COLOURS: &str = "images have three channels, red, green and blue: export a module that takes three";
     for (name, declared, ..) in program.arguments() {
         let Some(given) = size(name) else { continue };
         bind(declared, given, &mut symbols).map_err(|Misfit { dim, expected }| {
-            let what = dim.map_or_else(|| "it".to_owned(), |dim| format!("its dimension {dim}"));
-            let message =
-                format!("the input `{name}` is {}, but the file says that {what} has {expected}", shown(given));
-            Error::config(message).hint(AGAIN)
+            let place = dim.map_or_else(String::new, |dim| format!(" in dimension {dim}, counted from 0"));
+            let message = format!("the input `{name}` is {}, but the file takes {expected}{place}", shown(given));
+            let is_colour = dim == Some(1) && given.len() == 4 && given[1] == 3;
+            Error::config(message).hint(if is_colour { COLOURS } else { AGAIN })
         })?;
     }
     for (symbol, least, most) in &program.ranges {
