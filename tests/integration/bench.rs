@@ -1,0 +1,110 @@
+//! `infomax bench`: which rows it gives, and what it refuses. How fast anything is, is not tested.
+
+use crate::support::{ended::infomax, image_tree::ImageTree};
+use serde_json::Value;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+const SMALL: [&str; 8] = ["--device", "cpu", "--seconds", "0", "--model", "32:8/32/1@8", "--batch", "16"];
+
+fn measured(folder: &Path, arguments: &[&str]) -> Value {
+    let told = infomax(folder, &[&["bench", "--json", "bench.json"], &SMALL[..], arguments].concat());
+    assert_eq!(told.code, 0, "{}", told.seen());
+    let text = fs::read(folder.join("bench.json")).unwrap();
+    let all: Value = serde_json::from_slice(&text).unwrap();
+    for row in all["rows"].as_array().unwrap() {
+        assert!(told.out.matches(row["what"].as_str().unwrap()).count() >= 2, "told and in the table: {row}");
+    }
+    all
+}
+
+/// The rows of a part: what, by whom, and whether there is a figure.
+fn rows(all: &Value, part: &str) -> Vec<(String, String, bool)> {
+    let of_part = all["rows"].as_array().unwrap().iter().filter(|row| row["part"] == part);
+    let figure = |row: &Value| {
+        [&row["images_per_second"], &row["seconds"]].iter().any(|f| f.as_f64().is_some_and(f64::is_finite))
+    };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    of_part.map(|row| (text(&row["what"]), text(&row["by"]), figure(row))).collect()
+}
+
+/// A program in Python's place.
+fn peer(folder: &Path, script: &str) -> String {
+    let path = folder.join("python");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_part_gives_its_rows_beside_those_of_a_peer() {
+    let tree = ImageTree::sound(8);
+    let folder = tree.path("");
+    let python = peer(&folder, r#"echo '{ "what": "a figure of Python", "seconds": 1.5 }'"#);
+    let photos = tree.path("tree");
+    let parts = [
+        "--what",
+        "data,loss,study",
+        "--loss",
+        "amdim,vicreg",
+        "--data",
+        photos.to_str().unwrap(),
+        "--python",
+        &python,
+    ];
+    let all = measured(&folder, &parts);
+    assert_eq!(all["lines"].as_array().unwrap().len(), 0, "no step was asked for");
+    for (part, by, expected) in [
+        (
+            "data",
+            "torchvision",
+            &["photos decoded, a core", "photos to two views of 128, a core", "to two views of 32, a core"][..],
+        ),
+        (
+            "loss",
+            "PyTorch",
+            &["amdim, maps of 32, batch 16, whole", "amdim, maps of 32, batch 16, a rank of 8", "vicreg, maps"],
+        ),
+        ("study", "PyTorch", &["`plugin list`", "a run beside its updates", "a study's cell beside its updates"]),
+    ] {
+        let rows = rows(&all, part);
+        assert!(rows.iter().all(|(what, _, figure)| *figure && !what.is_empty()), "{part}: {rows:?}");
+        for expected in expected {
+            let of_this = |(what, by, _): &&(String, String, bool)| what.contains(expected) && by == "infomax";
+            assert_eq!(rows.iter().filter(of_this).count(), 1, "{part}: `{expected}`: {rows:?}");
+        }
+        assert_eq!(rows.last(), Some(&("a figure of Python".to_owned(), by.to_owned(), true)), "{part}");
+    }
+    let amdim = rows(&all, "loss").iter().filter(|(what, ..)| what.starts_with("amdim")).count();
+    assert_eq!(amdim, 4, "1, 2, 4 and 8 ranks");
+}
+
+#[test]
+fn steps_alone_give_lines_and_a_peer_that_fails_a_row_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = measured(folder.path(), &["--precision", "f32", "--alone"]);
+    let line = &all["lines"][0];
+    assert!(line["model"] == "32:8/32/1@8" && line["images_per_second"].as_f64().unwrap() > 0.0, "{line}");
+    assert!(all["rows"].as_array().unwrap().is_empty());
+    let python = peer(folder.path(), "echo 'No module named torchvision' >&2; exit 1");
+    let all = measured(folder.path(), &["--what", "data", "--python", &python]);
+    let last = all["rows"].as_array().unwrap().last().unwrap();
+    assert!(last["note"] == "No module named torchvision" && last["by"] == "torchvision", "{last}");
+}
+
+#[test]
+fn what_can_not_be_measured_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for (arguments, code, said) in [
+        (&["--what", "speed"][..], 2, "[possible values: step, data, loss, study]"),
+        (&["--what", "data", "--data", "missing"], 2, "`--data` names `missing`, which is not there"),
+        (&["--data", "empty"], 2, "add `--what data`"),
+        (&["--what", "data", "--data", "empty"], 4, "empty"),
+        (&["--what", "loss", "--loss", "amdmi"], 3, "did you mean `amdim`?"),
+        (&["--what", "loss", "--batch", "1"], 2, "1 is not in 2..=1048576"),
+        (&["--alone", "--python", "python3"], 2, "cannot be used with"),
+    ] {
+        let told = infomax(folder.path(), &[&["bench", "--device", "cpu", "--seconds", "0"], arguments].concat());
+        assert!(told.code == code && told.err.contains(said), "{arguments:?}: {}", told.seen());
+    }
+}
