@@ -91,17 +91,43 @@ fn steps_alone_give_lines_and_a_peer_that_fails_a_row_that_says_why() {
     assert!(last["note"] == "No module named torchvision" && last["by"] == "torchvision", "{last}");
 }
 
+/// Operations, exchanges and the bytes given to them: from sizes alone, and as libtorch's operators are seen.
+#[test]
+fn what_the_model_of_many_cards_counts_is_what_libtorch_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = measured(folder.path(), &["--what", "scale", "--alone", "--ranks", "1,16"]);
+    let rows = all["rows"].as_array().unwrap();
+    let work = |ranks: &str, by: &str| {
+        let what = format!("32:8/32/1@8, {ranks}");
+        let found = rows.iter().rfind(|row| row["what"] == what.as_str() && row["by"] == by);
+        found.unwrap_or_else(|| panic!("{what}, {by}: {rows:?}"))["work"].clone()
+    };
+    for ranks in ["alone", "a rank of 2"] {
+        let (model, counted) = (work(ranks, "model"), work(ranks, "infomax"));
+        assert_eq!(model, counted, "{ranks}");
+        assert!(counted["operations"].as_f64().unwrap() > 1e8, "{counted}");
+    }
+    assert_eq!(work("a rank of 2", "infomax")["exchanges"], 15);
+    let many = rows.iter().find(|row| row["what"] == "32:8/32/1@8, a rank of 16").unwrap();
+    assert!(
+        many["seconds"].as_f64().unwrap() > 0.0 && many["note"].as_str().unwrap().contains(" exchanges; "),
+        "{many}"
+    );
+}
+
 #[test]
 fn what_can_not_be_measured_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     for (arguments, code, said) in [
-        (&["--what", "speed"][..], 2, "[possible values: step, data, loss, study]"),
+        (&["--what", "speed"][..], 2, "[possible values: step, data, loss, study, scale]"),
         (&["--what", "data", "--data", "missing"], 2, "`--data` names `missing`, which is not there"),
         (&["--data", "empty"], 2, "add `--what data`"),
         (&["--what", "data", "--data", "empty"], 4, "empty"),
         (&["--what", "loss", "--loss", "amdmi"], 3, "did you mean `amdim`?"),
         (&["--what", "loss", "--batch", "1"], 2, "1 is not in 2..=1048576"),
+        (&["--what", "scale", "--card", "60e12"], 2, "write `OPERATIONS,BYTES,SECONDS`"),
+        (&["--what", "scale", "--ranks", "0"], 2, "0 is not in 1..=65536"),
         (&["--alone", "--python", "python3"], 2, "cannot be used with"),
     ] {
         let told = infomax(folder.path(), &[&["bench", "--device", "cpu", "--seconds", "0"], arguments].concat());

@@ -1,11 +1,13 @@
 //! How fast this machine is: whole steps of AMDIM's models at their batches (`step`), by number format, with the share of the device's own
-//! matrix rate; what comes before them (`data`), their objective alone (`loss`), and what a study spends beside them (`study`). Each beside
+//! matrix rate; what comes before them (`data`), their objective alone (`loss`), what a study spends beside them (`study`), and what a
+//! step would cost on many cards (`scale`). Each beside
 //! the same in PyTorch (`peer`).
 
 pub mod data;
 pub mod loss;
 mod peer;
 mod row;
+pub mod scale;
 mod step;
 pub mod study;
 

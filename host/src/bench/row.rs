@@ -2,7 +2,10 @@
 
 use crate::{
     error::{Error, Result},
-    native::{precision::device_memory, work::reset_peak},
+    native::{
+        precision::device_memory,
+        work::{Work, reset_peak},
+    },
     record::peak_resident_bytes,
 };
 use serde::Serialize;
@@ -20,7 +23,7 @@ pub const OWN: &str = "infomax";
 /// What was measured; a figure that makes no sense there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// `data`, `loss` or `study`.
+    /// `data`, `loss`, `study` or `scale`.
     pub part: &'static str,
     pub what: String,
     /// `infomax`, or what it is compared with.
@@ -29,8 +32,10 @@ pub struct Row {
     pub seconds: Option<f64>,
     /// Of memory, at most, beside what lay there before.
     pub bytes: Option<u64>,
-    /// Why there is no figure.
+    /// Why there is no figure, or what is behind it.
     pub note: Option<String>,
+    /// Of a rank, in a step.
+    pub work: Option<Work>,
 }
 
 /// Images a second that `threads` make together, each batch after batch until it is enough; one batch each at least.

@@ -39,6 +39,23 @@ pub struct Measured {
     pub graphs: Option<String>,
 }
 
+/// AMDIM's experiment of a shape, on noise.
+///
+/// # Errors
+/// A bug.
+pub(super) fn experiment(shape: Shape, precision: Precision, graphs: bool) -> Result<Experiment> {
+    serde_json::from_value(json!({
+        "dataset": { "name": "shapes" },
+        "augmentation": { "name": "amdim", "config": { "size": shape.size } },
+        "encoder": { "name": "amdim", "config": {
+            "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
+        } },
+        "loss": { "name": "amdim" },
+        "train": { "batch_size": shape.batch, "precision": precision, "cuda_graphs": graphs },
+    }))
+    .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })
+}
+
 /// Trains a fresh model on noise for some time, its steps as CUDA `graphs` or not; loading is left out.
 ///
 /// # Errors
@@ -51,16 +68,7 @@ pub fn measure(
     graphs: bool,
     enough: Duration,
 ) -> Result<Measured> {
-    let experiment: Experiment = serde_json::from_value(json!({
-        "dataset": { "name": "shapes" },
-        "augmentation": { "name": "amdim", "config": { "size": shape.size } },
-        "encoder": { "name": "amdim", "config": {
-            "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
-        } },
-        "loss": { "name": "amdim" },
-        "train": { "batch_size": shape.batch, "precision": precision, "cuda_graphs": graphs },
-    }))
-    .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })?;
+    let experiment = experiment(shape, precision, graphs)?;
     Arithmetic::new(precision, device)?.switch()?;
     let setup = Setup::new(&experiment, registry, &device_name(device))?;
     reset_peak(device).map_err(Error::native("read the device's memory"))?;
@@ -83,7 +91,7 @@ pub fn measure(
         let launch = |model: &mut Model| stepper.launch(model, &input, 1e-4);
         unread.push(if steps == 1 {
             let (launched, count) = counted(|| launch(&mut model));
-            operations = count;
+            operations = count.operations;
             launched?
         } else {
             launch(&mut model)?

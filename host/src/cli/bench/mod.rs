@@ -8,10 +8,10 @@ use super::{
     selfcheck::parse_device,
 };
 use crate::{
-    bench::{Embedded, Row, Shape, data, find_python, loss, shapes, study},
+    bench::{Embedded, Row, Shape, data, find_python, loss, scale, shapes, study},
     config, cores,
     error::{Error, Fault, Result},
-    native,
+    native::{self, work::Work},
     rows::aligned,
     train::{device_name, open_cuda, resolve_device},
 };
@@ -27,7 +27,7 @@ A step is both views through the encoder, the objective, both classifiers, backw
 a GPU each is measured without and with `train.cuda_graphs`. The share is that of the products and convolutions a second in those of one large product in the same number format.")]
 pub struct Bench {
     /// What to measure: `step`; `data`: photos decoded and made into views, and views of small images; `loss`: an objective alone, whole and
-    /// by rows; `study`: what starting takes, and a run and a cell beside their updates
+    /// by rows; `study`: what starting takes, and a run and a cell beside their updates; `scale`: what a step would cost on many cards
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "step")]
     what: Vec<What>,
     /// `cpu`, `cuda` or `cuda:N`; the first GPU if there is one
@@ -55,6 +55,13 @@ pub struct Bench {
     /// Look for the largest batch that fits too, by doubling, in the last number format
     #[arg(long)]
     largest: bool,
+    /// Cards of `scale`; a model's batch is that of one of them
+    #[arg(long, value_name = "RANKS", value_delimiter = ',', default_values_t = [1, 8, 64],
+          value_parser = clap::value_parser!(u64).range(1..=1 << 16))]
+    ranks: Vec<u64>,
+    /// What a card of `scale` is taken to do: operations a second in steps, bytes a second to others, seconds an exchange
+    #[arg(long, value_name = "CARD", default_value = "60e12,25e9,30e-6")]
+    card: scale::Card,
     /// A script that makes the same steps in PyTorch (`bench_step.py`), run beside
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
@@ -78,6 +85,7 @@ enum What {
     Data,
     Loss,
     Study,
+    Scale,
 }
 
 fn parse_precision(text: &str) -> Result<config::Precision, String> {
@@ -121,6 +129,11 @@ impl Bench {
             let photos = self.data.iter().map(|path| path.display().to_string());
             beside(Embedded::DATA, &std::iter::once(seconds.clone()).chain(photos).collect::<Vec<_>>(), &mut tell)?;
         }
+        // Before large objectives, which leave no file in the system's memory.
+        if self.what.contains(&What::Study) {
+            study::rows(&registry, &device_name(device), &mut tell)?;
+            beside(Embedded::START, &[], &mut tell)?;
+        }
         if self.what.contains(&What::Loss) {
             let channels = models[0].n_rkhs;
             for name in &self.loss {
@@ -132,9 +145,9 @@ impl Bench {
                 beside(Embedded::LOSS, &[seconds, device, threads, channels, batches.join(",")], &mut tell)?;
             }
         }
-        if self.what.contains(&What::Study) {
-            study::rows(&registry, &device_name(device), &mut tell)?;
-            beside(Embedded::START, &[], &mut tell)?;
+        if self.what.contains(&What::Scale) {
+            say(&format!("a card is taken to do {} (`--card`); exchanges hide behind nothing", self.card));
+            scale::rows(&registry, device, &models, &self.ranks, self.card, &mut tell)?;
         }
         if !rows.is_empty() {
             let table: Vec<[String; 6]> =
@@ -185,16 +198,22 @@ fn cells(row: &Row) -> [String; 6] {
         or_nothing(row.images_per_second.map(|rate| format!("{rate:.1}"))),
         or_nothing(row.seconds.map(|seconds| format!("{:.1}", 1000.0 * seconds))),
         or_nothing(row.bytes.map(|bytes| (bytes >> 20).to_string())),
-        row.note.clone().unwrap_or_default(),
+        row.note.clone().or_else(|| row.work.as_ref().map(counted)).unwrap_or_default(),
     ]
+}
+
+fn counted(work: &Work) -> String {
+    let Work { operations, exchanges, exchanged_bytes } = work;
+    format!("{operations:.0} operations, {exchanged_bytes} bytes given to {exchanges} exchanges")
 }
 
 fn told(row: &Row) -> String {
     let [what, by, rate, ms, ..] = cells(row);
     let figure = match (&row.note, row.images_per_second) {
-        (Some(note), _) => note.clone(),
-        (None, Some(_)) => format!("{rate} images/s"),
-        (None, None) => format!("{ms} ms"),
+        (_, Some(_)) => format!("{rate} images/s"),
+        (Some(note), None) => note.clone(),
+        (None, None) if row.seconds.is_some() => format!("{ms} ms"),
+        (None, None) => row.work.map_or_else(String::new, |work| counted(&work)),
     };
     format!("{what}, {by}: {figure}")
 }
