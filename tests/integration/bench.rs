@@ -84,6 +84,7 @@ fn steps_alone_give_lines_and_a_peer_that_fails_a_row_that_says_why() {
     let all = measured(folder.path(), &["--precision", "f32", "--alone"]);
     let line = &all["lines"][0];
     assert!(line["model"] == "32:8/32/1@8" && line["images_per_second"].as_f64().unwrap() > 0.0, "{line}");
+    assert!(line["step"]["peak_bytes"].as_u64().unwrap() > 1 << 20, "the process's own memory counts on a CPU: {line}");
     assert!(all["rows"].as_array().unwrap().is_empty());
     let python = peer(folder.path(), "echo 'No module named torchvision' >&2; exit 1");
     let all = measured(folder.path(), &["--what", "data", "--python", &python]);

@@ -98,12 +98,21 @@ impl Held {
         let is_known = self.device.is_cuda() || Self::forget_peak();
         reset_peak(self.device).map_err(Error::native("read the device's memory"))?;
         let done = run()?;
+        let more = self.more()?;
+        Ok((done, more.filter(|_| is_known)))
+    }
+
+    /// The most that was taken beside it since then, or since the last [`Self::more_during`] began.
+    ///
+    /// # Errors
+    /// libtorch's message.
+    pub fn more(&self) -> Result<Option<u64>> {
         let peak = if self.device.is_cuda() {
             device_memory(self.device).map_err(Error::native("read the device's memory"))?.map(|memory| memory.peak)
         } else {
-            peak_resident_bytes().filter(|_| is_known)
+            peak_resident_bytes()
         };
-        Ok((done, peak.zip(self.before).map(|(peak, before)| peak.saturating_sub(before))))
+        Ok(peak.zip(self.before).map(|(peak, before)| peak.saturating_sub(before)))
     }
 
     /// The kernel's word for "forget the most that this process has held" (proc(5)).

@@ -1,6 +1,6 @@
 //! One model's steps, timed.
 
-use super::Shape;
+use super::{Shape, row::Held};
 use crate::{
     config::{Experiment, Precision},
     distributed::Group,
@@ -33,7 +33,7 @@ pub struct Measured {
     pub steps: u64,
     /// Of a step's products and convolutions, multiplications and additions each one.
     pub operations: f64,
-    /// The most that tensors took on a GPU.
+    /// The most that tensors took on a GPU, or that the process took beside what it held, on a CPU.
     pub peak_bytes: Option<u64>,
     /// What became of CUDA graphs, where they were asked for.
     pub graphs: Option<String>,
@@ -71,6 +71,7 @@ pub fn measure(
     let experiment = experiment(shape, precision, graphs)?;
     Arithmetic::new(precision, device)?.switch()?;
     let setup = Setup::new(&experiment, registry, &device_name(device))?;
+    let held = Held::now(device)?;
     reset_peak(device).map_err(Error::native("read the device's memory"))?;
     let mut model = Model::new(&setup, &experiment, Some(10))?;
     let group = Group::alone();
@@ -109,12 +110,13 @@ pub fn measure(
     Launched::read(&unread)?;
     let (steps, seconds) = (steps - warm_up, began.elapsed().as_secs_f64());
     let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
+    let of_process = held.more()?;
     Ok(Measured {
         images_per_second: (steps * shape.batch) as f64 / seconds,
         seconds_per_step: seconds / steps as f64,
         steps,
         operations,
-        peak_bytes: memory.map(|memory| memory.peak),
+        peak_bytes: memory.map(|memory| memory.peak).or(of_process),
         graphs: news,
     })
 }
