@@ -443,6 +443,24 @@ class SmallEven(nn.Module):
         return self.head(self.conv(halves.flatten(0, 1)).relu().mean((2, 3)))
 
 
+class Floored(nn.Module):
+    """Stochastic depth as older code draws it; resizing with antialias."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 3, 3, padding=1), nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = F.interpolate(x, size=(3, 3), mode="bilinear", antialias=True)
+        y = self.conv(x)
+        if self.training:
+            keep = 0.75
+            mask = keep + torch.rand((y.shape[0],) + (1,) * (y.ndim - 1), dtype=y.dtype, device=y.device)
+            mask.floor_()
+            y = y.div(keep) * mask
+        return self.head(pooled(x + y))
+
+
 class Projected(nn.Module):
     """An InfoNCE of ten lines with a projector and a trained temperature."""
 
@@ -505,6 +523,7 @@ def tiny():
         "assigned": (lambda: Scaled(Assigned()), 4),
         "small": (Small, 32, {"representation": "r1"}),
         "small-drop": (lambda: Small(0.2), 32, {"representation": "r1", "seed": 7}),
+        "floored": (Floored, 6, {"seed": 11, "evaluated": True}),
         "small-even": (SmallEven, 32, {"outputs": ["r1"]}),
         "projected": (Projected, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "agreement": (Agreement, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),

@@ -59,7 +59,7 @@ def quiet(module):
     return module
 
 
-def record(module, inputs, objective, folder, name, seed=None):
+def record(module, inputs, objective, folder, name, seed=None, evaluated=None):
     """Runs the module as it is, and writes the numbers. `objective` makes one number of the outputs."""
     module = module.train()
     loss = not isinstance(inputs, torch.Tensor)
@@ -86,7 +86,7 @@ def record(module, inputs, objective, folder, name, seed=None):
     file |= {f"after.{n}": b.clone() for n, b in first.named_buffers()}
     if loss:
         file |= {f"output2.{n}": v for n, v in step(first)[0].items()}
-    elif seed is None:
+    elif seed is None or evaluated:
         with torch.no_grad():
             file |= {f"eval.{n}": v for n, v in named(first.eval()(*inputs.values())).items()}
     trained = copy.deepcopy(module)
@@ -110,13 +110,13 @@ def minimised(outputs):
     return outputs["loss"] if "loss" in outputs else sum(outputs.values())
 
 
-def encoder(folder, name, build, size, batch=BATCH, seed=None, **how):
+def encoder(folder, name, build, size, batch=BATCH, seed=None, evaluated=None, **how):
     torch.manual_seed(zlib.crc32(name.encode()))
     module = build() if seed is not None else quiet(build())
     height, width = (size, size) if isinstance(size, int) else size
     export_encoder(module, size, folder / f"{name}.pt2", batch=batch, **how)
     images = drawn(f"images of {name}", (batch, how.get("channels", 3), height, width))
-    record(module, images, weighed, folder, name, seed)
+    record(module, images, weighed, folder, name, seed, evaluated)
 
 
 def loss(folder, name, build, inputs):

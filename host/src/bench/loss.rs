@@ -156,7 +156,7 @@ impl Bench {
             representation: MAPS[0].0.to_owned(),
             class_count: Some(CLASSES),
         };
-        let encoder = EncoderInput { views, eval_size: [side; 2] };
+        let encoder = EncoderInput { views, eval_size: [side; 2], ..EncoderInput::default() };
         let request = Request { encoder, loss: input.clone(), device: device_name(device), ..Request::default() };
         tch::manual_seed(1);
         let loss = ForeignLoss::create(component, &request)?;

@@ -169,3 +169,39 @@ fn a_pickle_inside_is_not_touched() {
     let Err(error) = refused else { panic!("a pickled tensor is read") };
     assert!(error.fault().to_string().contains("pickles are never opened"), "{}", error.fault());
 }
+
+/// The folder inside is called as the file was when it was saved: no name makes it unreadable.
+#[test]
+fn files_of_any_name_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(kept("").join("small.pt2")).unwrap();
+    let root = members(&whole)[0].0.split_once('/').unwrap().0.to_owned();
+    for length in 1..=24 {
+        let renamed =
+            members(&whole).into_iter().map(|(name, bytes)| (name.replacen(&root, &"n".repeat(length), 1), bytes));
+        let file = folder.path().join(format!("{length}.pt2"));
+        fs::write(&file, as_torch_writes(&renamed.collect::<Vec<_>>())).unwrap();
+        assert_eq!(tried(&file), "trained", "a folder of {length} letters");
+    }
+}
+
+/// An archive with the records of large files beside those of small ones, whose fields hold too.
+fn as_torch_writes(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = packed(members);
+    let end = bytes.len() - 22;
+    let last = bytes.split_off(end);
+    let field = |at: usize| u64::from(u32::from_le_bytes(last[at..at + 4].try_into().unwrap()));
+    let (count, size, start) = (u64::from(u16::from_le_bytes([last[10], last[11]])), field(12), field(16));
+    let record = bytes.len() as u64;
+    bytes.extend(0x0606_4b50_u32.to_le_bytes());
+    bytes.extend(44_u64.to_le_bytes());
+    bytes.extend([45_u16, 45].map(u16::to_le_bytes).concat());
+    bytes.extend([0_u32; 2].map(u32::to_le_bytes).concat());
+    bytes.extend([count, count, size, start].map(u64::to_le_bytes).concat());
+    bytes.extend(0x0706_4b50_u32.to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend(record.to_le_bytes());
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(last);
+    bytes
+}

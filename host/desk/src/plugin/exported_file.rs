@@ -12,7 +12,10 @@ use std::{
     io::{Cursor, Read},
     path::Path,
 };
-use zip::{CompressionMethod, ZipArchive};
+use zip::{
+    CompressionMethod, ZipArchive,
+    read::{ArchiveOffset, Config},
+};
 
 /// How such files are called.
 pub const EXTENSION: &str = "pt2";
@@ -57,7 +60,9 @@ impl ExportedFile {
     }
 
     fn of(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+        // Torch writes the end of the archive twice, for small and for large files: where it begins is not to be guessed.
+        let whole = Config { archive_offset: ArchiveOffset::Known(0), ..Config::default() };
+        let mut zip = ZipArchive::with_config(whole, Cursor::new(bytes)).map_err(|error| error.to_string())?;
         let first = zip.file_names().next().and_then(std::result::Result::ok).unwrap_or_default();
         let root = first.split_once('/').map(|(root, _)| root.to_owned()).ok_or("it has no folder")?;
         let mut member = |name: &str| -> std::result::Result<Option<Value>, String> {

@@ -11,7 +11,10 @@ use std::{
     io::{BufReader, Read},
     path::{Path, PathBuf},
 };
-use zip::{CompressionMethod, ZipArchive};
+use zip::{
+    CompressionMethod, ZipArchive,
+    read::{ArchiveOffset, Config},
+};
 
 /// The schema that is understood; a minor only adds.
 const SCHEMA_MAJOR: u64 = 8;
@@ -60,7 +63,9 @@ impl Archive {
         let file =
             File::open(&path).map_err(|error| failed(&error).hint("`file` names what torch.export.save wrote"))?;
         let length = file.metadata().map_err(|error| failed(&error))?.len();
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
+        // Torch writes the end of the archive twice, for small and for large files: where it begins is not to be guessed.
+        let whole = Config { archive_offset: ArchiveOffset::Known(0), ..Config::default() };
+        let zip = ZipArchive::with_config(whole, BufReader::new(file)).map_err(|error| {
             Error::data(format!("`{}` is no archive of torch.export, or is cut off", path.display()))
                 .caused_by(&error)
                 .hint(AGAIN)

@@ -82,6 +82,7 @@ pub fn for_evaluation(training: &Program) -> Result<Program> {
                     node.work = Work::Same;
                 }
             }
+            "rand" => rest_of_floored(&mut program, at)?,
             base if DRAWING.contains(&base) => return Err(drawn(node)),
             _ => {}
         }
@@ -99,18 +100,55 @@ fn fill_with_ones(program: &mut Program, at: usize, value: usize) -> Result<()> 
         "empty" | "new_empty" | "empty_like" => node.base().replace("empty", "ones"),
         _ => return Err(drawn(&program.nodes[at])),
     };
-    let (name, kept) = (format!("aten::{ones}"), node.takes.clone());
+    remade(node, &format!("aten::{ones}"))
+}
+
+/// The older way to take a path with a chance: `(keep + torch.rand(…)).floor()`, beside `x / keep`. At rest the path is taken, and nothing
+/// is divided.
+fn rest_of_floored(program: &mut Program, at: usize) -> Result<()> {
+    let refusal = || drawn(&program.nodes[at]);
+    let readers =
+        |id: usize| program.nodes.iter().enumerate().filter(move |(_, node)| node.reads().any(|other| other == id));
+    let only = |id: usize, bases: &[&str]| {
+        let all: Vec<usize> = readers(id).map(|(at, _)| at).collect();
+        match all[..] {
+            [at] if bases.contains(&program.nodes[at].base()) => Some(at),
+            _ => None,
+        }
+    };
+    let made = |at: usize| program.nodes[at].makes().next();
+    let sum = made(at).and_then(|id| only(id, &["add", "add_"])).ok_or_else(refusal)?;
+    let Some(Source::Float(keep)) = program.nodes[sum].takes.get(1).cloned() else { return Err(refusal()) };
+    let floored = made(sum).and_then(|id| only(id, &["floor", "floor_"])).ok_or_else(refusal)?;
+    let mask = made(floored).ok_or_else(refusal)?;
+    // What the mask is multiplied with, divided by the chance.
+    let products = readers(mask).filter(|(_, node)| ["mul", "mul_"].contains(&node.base()));
+    let factors: Vec<usize> = products.flat_map(|(_, node)| node.reads().collect::<Vec<_>>()).collect();
+    let is_scaled = |node: &Node| {
+        let by_chance = matches!(node.takes.get(1), Some(Source::Float(by)) if *by == keep);
+        ["div", "div_"].contains(&node.base()) && by_chance && node.makes().any(|id| factors.contains(&id))
+    };
+    let scaled: Vec<usize> = (0..program.nodes.len()).filter(|&at| is_scaled(&program.nodes[at])).collect();
+    for at in scaled {
+        program.nodes[at].takes.truncate(1);
+        program.nodes[at].work = Work::Same;
+    }
+    program.nodes[sum].takes.truncate(1);
+    program.nodes[sum].work = Work::Same;
+    remade(&mut program.nodes[at], "aten::ones")
+}
+
+/// Another operator in the place of a node's, with what it is given by the same names.
+fn remade(node: &mut Node, name: &str) -> Result<()> {
+    let kept = std::mem::take(&mut node.takes);
     let old: Vec<String> = match &node.work {
         Work::Operator { operator, .. } => operator.takes.iter().map(|slot| slot.name.clone()).collect(),
         _ => Vec::new(),
     };
-    let operator = std::sync::Arc::new(infomax_sdk::tensor::FoundOperator::find(&name)?);
-    node.work = Work::Operator { name: name.as_str().into(), operator };
-    node.takes.clear();
-    for (name, source) in old.iter().zip(kept) {
-        if !matches!(source, Source::Default) {
-            node.set(name, source);
-        }
+    let operator = std::sync::Arc::new(infomax_sdk::tensor::FoundOperator::find(name)?);
+    node.work = Work::Operator { name: name.into(), operator };
+    for (name, source) in old.iter().zip(kept).filter(|(_, source)| !matches!(source, Source::Default)) {
+        node.set(name, source);
     }
     Ok(())
 }

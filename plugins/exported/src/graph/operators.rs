@@ -25,6 +25,11 @@ const INNER: &[&str] = &[
     "_softmax",
     "_to_copy",
     "_unsafe_view",
+    "_upsample_bicubic2d_aa",
+    "_upsample_bilinear2d_aa",
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d",
     "_weight_norm",
     "_weight_norm_interface",
 ];
@@ -34,7 +39,6 @@ const REFUSED: &[&str] = &[
     "as_strided_scatter",
     "backward",
     "coalesce",
-    "complex",
     "copy_sparse_to_sparse_",
     "data",
     "dense_dim",
@@ -44,7 +48,6 @@ const REFUSED: &[&str] = &[
     "int_repr",
     "is_set_to",
     "output_nr",
-    "polar",
     "record_stream",
     "rename",
     "rename_",
@@ -58,12 +61,12 @@ const REFUSED: &[&str] = &[
     "set_",
     "set_data",
     "sspaddmm",
-    "stft",
-    "istft",
     "to_mkldnn",
     "to_padded_tensor",
-    "view_as_complex",
 ];
+
+/// Operators that give or take complex numbers.
+const COMPLEX: &[&str] = &["angle", "complex", "imag", "istft", "polar", "stft", "view_as_complex", "view_as_real"];
 
 /// How the names of others begin.
 const REFUSED_FAMILIES: &[&str] = &[
@@ -85,6 +88,14 @@ const REFUSED_FAMILIES: &[&str] = &[
 pub fn refused(namespace: &str, base: &str) -> Option<&'static str> {
     if namespace != "aten" {
         return Some("it is no operator of PyTorch itself but of a library, whose code is not in the file");
+    }
+    if base.starts_with("fft_") || COMPLEX.contains(&base) {
+        return Some(
+            "it computes with complex numbers, which are not supported: write it as products with cosines and sines",
+        );
+    }
+    if base.starts_with("_unique") || base.starts_with("unique") || base == "nonzero" {
+        return Some("how many numbers it gives depends on numbers, so that no size is known before: use a mask");
     }
     if base.starts_with('_') && !INNER.contains(&base) {
         return Some(

@@ -107,8 +107,35 @@ fn check_sizes(program: &Program, handed: &[Option<Tensor>]) -> Result<()> {
 /// Makes sure that sizes of arguments, by name, are such as the file allows.
 ///
 /// # Errors
-/// What does not fit, and what to do.
+/// What does not fit, which batches would, and what to do.
 pub fn fits(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
+    let Err(refusal) = misfit(program, arguments) else { return Ok(()) };
+    const MOST: i64 = 256;
+    let of = |images: i64| {
+        let with = |size: &[i64]| match size {
+            [_, rest @ ..] => [&[images], rest].concat(),
+            [] => Vec::new(),
+        };
+        arguments.iter().map(|(name, size)| (*name, with(size))).collect::<Vec<_>>()
+    };
+    let allowed: Vec<i64> = (1..=MOST).filter(|&images| misfit(program, &of(images)).is_ok()).take(4).collect();
+    let hint = match &allowed[..] {
+        [] => return Err(refusal),
+        [one] => format!(
+            "the file was exported for batches of {one} alone: `infomax_export.py` leaves them free, as does `dynamic_shapes=({{0: torch.export.Dim.AUTO}},)`"
+        ),
+        several => {
+            let told: Vec<String> = several.iter().take(3).map(i64::to_string).collect();
+            format!(
+                "it takes batches of {}, …: choose `train.batch_size` so that each process has such a one",
+                told.join(", ")
+            )
+        }
+    };
+    Err(refusal.hint(hint))
+}
+
+fn misfit(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     let mut symbols = Symbols::new();
     let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
     const AGAIN: &str =

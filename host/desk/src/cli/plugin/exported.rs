@@ -45,7 +45,8 @@ pub fn inspect(path: &Path, as_json: bool) -> Result<()> {
     often.sort_by_key(|(name, times)| (std::cmp::Reverse(**times), *name));
     often.into_iter().for_each(|(name, times)| say(&format!("    {times:>5} {name}")));
     let key = file.kind.as_deref().unwrap_or("encoder");
-    say(&format!("\nuse it: --set {key}.name=exported --set {key}.config.file={}", path.display()));
+    say(&format!("\ncheck it: infomax plugin check {}", path.display()));
+    say(&format!("use it: --set {key}.name=exported --set {key}.config.file={}", path.display()));
     Ok(())
 }
 
