@@ -39,7 +39,7 @@ from torch import nn
 FORMAT = 1  # of extra/infomax.json
 LARGEST_BATCH = 256  # batches up to this one are tried on the conditions that torch states
 EXACT, CLOSE = 1e-5, 1e-4  # of the largest number: outputs and buffers, gradients
-LOSS_INPUT = re.compile(r"labels|(view|momentum)[0-9]+\.[A-Za-z][A-Za-z0-9_]*")
+LOSS_INPUT = re.compile(r"labels|indices|(view|momentum)[0-9]+\.[A-Za-z][A-Za-z0-9_]*")
 TORCH, PYTHON = str(Path(torch.__file__).parent) + os.sep, sysconfig.get_path("stdlib")
 
 DATA = (
@@ -90,16 +90,18 @@ def export_encoder(module, size, file, *, outputs=None, representation=None, cha
 def export_loss(module, inputs, file):
     """Exports a loss. `inputs` has for each argument of forward, in order, what infomax hands in and an example of it.
 
-    Names: `view0.r1` (the encoder's map `r1` of view 0), `momentum0.r1` (the momentum encoder's), `labels` (int64). A map comes
-    as B×C×H×W, or as B×C where the example is. forward returns a scalar, or a dict of scalars: its entry `loss` is minimised,
-    or where there is none the sum; the others are recorded.
+    Names: `view0.r1` (the encoder's map `r1` of view 0; `view0.representation`: the one that is evaluated), `momentum0.r1` (the
+    momentum encoder's), `labels` and `indices` (of the images, int64). A map comes as B×C×H×W, or as B×C where the example is. forward
+    returns a scalar, or a dict of scalars: its entry `loss` is minimised, or where there is none the sum; the others are recorded.
     """
     for name, value in inputs.items():
         if not LOSS_INPUT.fullmatch(name):
-            raise ExportError(f"unknown input `{name}`", "names are like `view0.r1`, `momentum0.r1`, `labels`")
-        dtype, ranks = (torch.int64, (1,)) if name == "labels" else (torch.float32, (2, 4))
+            hint = "names are like `view0.r1`, `view0.representation`, `momentum0.r1`, `labels`, `indices`"
+            raise ExportError(f"unknown input `{name}`", hint)
+        dtype, ranks = (torch.int64, (1,)) if name in ("labels", "indices") else (torch.float32, (2, 4))
         if value.dtype != dtype or value.dim() not in ranks:
-            raise ExportError(f"the example of `{name}` is {_kind(value)}", "labels are int64 B, maps float32 B×C or B×C×H×W")
+            hint = "labels and indices are int64 B, maps float32 B×C or B×C×H×W"
+            raise ExportError(f"the example of `{name}` is {_kind(value)}", hint)
     values = [value.detach().cpu() for value in inputs.values()]
     if not values or min(v.shape[0] for v in values) < 2 or len({v.shape[0] for v in values}) > 1:
         raise ExportError("the examples have no common batch of two or more", "give all of them the same first dimension, 4 or more")
