@@ -39,7 +39,10 @@ from torch import nn
 FORMAT = 1  # of extra/infomax.json
 LARGEST_BATCH = 256  # batches up to this one are tried on the conditions that torch states
 EXACT, CLOSE = 1e-5, 1e-4  # of the largest number: outputs and buffers, gradients
-LOSS_INPUT = re.compile(r"labels|indices|(view|momentum)[0-9]+\.[A-Za-z][A-Za-z0-9_]*")
+LOSS_INPUT = re.compile(r"labels|indices|(view|momentum)[0-9]+\.\w[\w.]*", re.ASCII)
+DRAWS = re.compile(
+    r"aten\.(bernoulli(\.|_\.Tensor)|cauchy_|exponential_|geometric_|log_normal_|multinomial|normal|poisson|rand|uniform_)"
+)  # of the operators that draw, those that infomax refuses in an encoder
 TORCH, PYTHON = str(Path(torch.__file__).parent) + os.sep, sysconfig.get_path("stdlib")
 
 DATA = (
@@ -163,8 +166,8 @@ def _maps(value, names, rows):
         raise ExportError(f"forward returns {len(found)} outputs, `outputs` names {len(names)}")
     maps = {name: v for name, (_, v) in zip(names, found)} if names else dict(found)
     for name, v in maps.items():
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)):
-            raise ExportError(f"`{name}` can't name a map", "give `outputs` names of letters, digits and `_`")
+        if not re.fullmatch(r"\w[\w.]*", str(name), re.ASCII) or name == "_":
+            raise ExportError(f"`{name}` can't name a map", "give `outputs` names of letters, digits, `_` and `.`")
         if not isinstance(v, torch.Tensor):
             raise ExportError(f"output `{name}` is of type {type(v).__name__}", "return a tensor, or a flat tuple or dict of tensors")
         if v.dim() not in (2, 4) or not v.is_floating_point():
@@ -211,6 +214,15 @@ def _write(module, values, facts, file, named, dynamic_size):
         if "vmap" in repr(node.target) or "lazy_load_decompositions" in repr(node.target):
             hint = "write it over the batch: `x / x.norm(dim=1, keepdim=True)`"
             raise ExportError("torch.func and vmap can't be exported", hint, _line(node))
+        if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace not in ("aten", "prims"):
+            problem = f"`{target}` is an operator of a library, whose code is not in the file"
+            raise ExportError(problem, "write it with the functions of torch", _line(node))
+        if any(isinstance(v, torch.Tensor) and v.is_complex() for v in torch.utils._pytree.tree_leaves(node.meta.get("val"))):
+            hint = "hold the real and the imaginary part apart; a Fourier transform of a fixed size is a product with cosines and sines"
+            raise ExportError("complex numbers are not computed with", hint, _line(node))
+        if facts["kind"] == "encoder" and DRAWS.match(target):
+            hint = "draw by dropout or by timm's DropPath, which evaluation leaves out, or export with it switched off"
+            raise ExportError(f"`{target}` draws numbers, which evaluation could not leave out", hint, _line(node))
     _shorten(program)
     sizes = _Sizes(_bytes(program, facts), values)
     rows = values[0].shape[0]
@@ -422,7 +434,9 @@ class _Graph(torch.fx.Interpreter):
         if self.evaluation and name == "aten.bernoulli_.float":  # stochastic depth divides by this probability
             return args[0].fill_(args[1])
         if self.evaluation and name.startswith("aten.") and not (name == "aten.batch_norm.default" and args[3] is None):
-            off, names = {"training": False, "train": False, "dropout_p": 0.0}, [a.name for a in target._schema.arguments]
+            off = {"training": False, "train": False, "dropout_p": 0.0}
+            off |= {"use_input_stats": False} if name == "aten.instance_norm.default" and args[3] is not None else {}
+            names = [a.name for a in target._schema.arguments]
             args = [off.get(name, value) for name, value in zip(names, args)]
             kwargs = {name: off.get(name, value) for name, value in kwargs.items()}
         return super().call_function(target, args, kwargs)
