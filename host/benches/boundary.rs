@@ -91,7 +91,7 @@ fn hosts(tensor: &infomax_sdk::Tensor) -> Tensor {
 fn compare(group: &mut BenchmarkGroup<'_, WallTime>, ndf: i64, n_rkhs: i64, batch: i64) {
     let config = json!({ "size": 32, "ndf": ndf, "n_rkhs": n_rkhs, "depth": 1 });
     let view = |name: &str| View { name: name.into(), height: 32, width: 32, group: 0 };
-    let input = EncoderInput { views: vec![view("one"), view("two")], eval_size: [32, 32] };
+    let input = EncoderInput { views: vec![view("one"), view("two")], eval_size: [32, 32], ..EncoderInput::default() };
     let request =
         Request { config: config.clone(), encoder: input.clone(), device: "cpu".into(), ..Request::default() };
     let mut encoder = ForeignEncoder::create(&component(Kind::Encoder), &request).expect("the encoder is made");

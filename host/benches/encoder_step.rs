@@ -23,7 +23,7 @@ fn main() {
     let (library, name) = registry.load(Kind::Encoder, "resnet18", None).expect("build the workspace first");
     let request = Request {
         config: json!({ "width": 16 }),
-        encoder: EncoderInput { views: Vec::new(), eval_size: [32, 32] },
+        encoder: EncoderInput { views: Vec::new(), eval_size: [32, 32], ..EncoderInput::default() },
         device: "cpu".into(),
         ..Request::default()
     };

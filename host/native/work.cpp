@@ -1,5 +1,5 @@
-// How much arithmetic is done: the products and convolutions that libtorch is asked for, counted by the shapes of their arguments
-// as they pass, on every thread. Called by host/src/native/work.rs alone.
+// How much work is done: the products and convolutions that libtorch is asked for, counted by the shapes of their arguments as they
+// pass, and what ranks exchange, on every thread. Called by host/src/native/work.rs alone.
 
 #ifndef NDEBUG
 #error "a RecordFunction has another layout than libtorch's own without NDEBUG"
@@ -19,11 +19,25 @@
 namespace {
 
 std::atomic<double> operations{0};
+std::atomic<uint64_t> exchanges{0}, exchanged_bytes{0};
 
 void add(double count) {
   double before = operations.load();
   while (!operations.compare_exchange_weak(before, before + count)) {
   }
+}
+
+// What a rank gives to an exchange.
+void add_exchange(const at::RecordFunction& call, std::string_view name) {
+  // The whole of a sum, one's own of a gather, all ranks' of a scattered sum.
+  const auto inputs = call.inputs();
+  const bool is_list = name == "c10d::allreduce_" || name == "c10d::broadcast_";
+  if (is_list) {
+    for (const auto& tensor : inputs[0].toTensorVector()) exchanged_bytes += tensor.nbytes();
+  } else {
+    exchanged_bytes += inputs[1].toTensor().nbytes();
+  }
+  ++exchanges;
 }
 
 // Multiplications and additions of one convolution of x by w.
@@ -44,6 +58,12 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& call) {
   const std::string_view name = call.name();
   constexpr std::array<std::string_view, 6> counted = {"aten::convolution", "aten::convolution_backward", "aten::mm",
                                                        "aten::bmm", "aten::addmm", "aten::baddbmm"};
+  constexpr std::array<std::string_view, 4> exchanging = {"c10d::allreduce_", "c10d::broadcast_", "c10d::_allgather_base_",
+                                                          "c10d::_reduce_scatter_base_"};
+  if (std::find(exchanging.begin(), exchanging.end(), name) != exchanging.end()) {
+    add_exchange(call, name);
+    return nullptr;
+  }
   // Other calls may come without their arguments.
   if (std::find(counted.begin(), counted.end(), name) == counted.end()) return nullptr;
   const auto inputs = call.inputs();
@@ -73,13 +93,19 @@ extern "C" {
 // Begins to count; gives what `infomax_work_end` takes.
 uint64_t infomax_work_begin(void) {
   operations = 0;
+  exchanges = exchanged_bytes = 0;
   return at::addGlobalCallback(at::RecordFunctionCallback(begin).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
 }
 
-// Ends it; multiplications and additions since then.
-double infomax_work_end(uint64_t handle) {
+struct infomax_work {
+  double operations;  // multiplications and additions
+  uint64_t exchanges, exchanged_bytes;
+};
+
+// Ends it; what was done since then.
+infomax_work infomax_work_end(uint64_t handle) {
   at::removeCallback(handle);
-  return operations;
+  return {operations, exchanges, exchanged_bytes};
 }
 
 // Forgets the most that a CUDA device's tensors took.

@@ -70,6 +70,9 @@ pub struct EncoderInput {
     pub views: Vec<View>,
     /// Height and width of the view for evaluation.
     pub eval_size: [u32; 2],
+    /// How many images of a view one pass of training has; empty where nobody says. Evaluation passes have any number.
+    #[serde(default)]
+    pub batch_sizes: Vec<u64>,
 }
 
 /// What an encoder gives.

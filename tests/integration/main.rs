@@ -1,6 +1,7 @@
 //! The one integration-test binary: everything goes through the loaded libraries or the real binary.
 
 mod authoring;
+mod bench;
 mod book;
 mod checkpoint_faults;
 mod comparison;

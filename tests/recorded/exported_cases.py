@@ -431,6 +431,18 @@ class Small(nn.Module):
         return {"r1": self.head(r7.mean((2, 3))), "r5": self.fifth(r7), "r7": r7}
 
 
+class SmallEven(nn.Module):
+    """For runs: the batch must be even."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 8, stride=8), nn.Linear(8, 16)
+
+    def forward(self, x):
+        halves = x.view(2, x.shape[0] // 2, *x.shape[1:])
+        return self.head(self.conv(halves.flatten(0, 1)).relu().mean((2, 3)))
+
+
 class Projected(nn.Module):
     """An InfoNCE of ten lines with a projector and a trained temperature."""
 
@@ -493,6 +505,7 @@ def tiny():
         "assigned": (lambda: Scaled(Assigned()), 4),
         "small": (Small, 32, {"representation": "r1"}),
         "small-drop": (lambda: Small(0.2), 32, {"representation": "r1", "seed": 7}),
+        "small-even": (SmallEven, 32, {"outputs": ["r1"]}),
         "projected": (Projected, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "agreement": (Agreement, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "queue-16": (lambda: Queue(16, 64), {"view0.r1": drawn(1, 4, 16), "momentum1.r1": drawn(2, 4, 16)}),

@@ -1,7 +1,10 @@
-//! The same steps in PyTorch: a script that prints one JSON line a variant, run beside.
+//! The same in PyTorch: a script that prints one JSON line a figure, run beside.
 
-use super::Shape;
-use crate::error::{Error, Fault, Result};
+use super::{Row, Shape};
+use crate::{
+    child::ends_with_this_process,
+    error::{Error, Fault, Result},
+};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -66,5 +69,54 @@ impl Peer {
             Some((row["variant"].as_str()?.to_owned(), row["images_per_second"].as_f64()?))
         };
         Ok(text.lines().filter_map(read).collect())
+    }
+}
+
+/// A script that this program carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedded {
+    /// Of whose rows.
+    pub part: &'static str,
+    /// Whose figures they are.
+    pub by: &'static str,
+    text: &'static str,
+}
+
+impl Embedded {
+    /// Views by torchvision.
+    pub const DATA: Self = Self { part: "data", by: "torchvision", text: include_str!("peers/data.py") };
+    /// AMDIM's objective by autograd.
+    pub const LOSS: Self = Self { part: "loss", by: "PyTorch", text: include_str!("peers/loss.py") };
+    /// A process that is ready to train.
+    pub const START: Self = Self { part: "study", by: "PyTorch", text: include_str!("peers/start.py") };
+
+    /// Its rows; one that says why where the script fails, as without a package.
+    ///
+    /// # Errors
+    /// A Python that can't be started.
+    pub fn run(self, python: &Path, arguments: &[String]) -> Result<Vec<Row>> {
+        let mut command = Command::new(python);
+        command.args(["-c", self.text]).args(arguments).stdin(Stdio::null());
+        ends_with_this_process(&mut command, libc::SIGTERM);
+        let output = command.output().map_err(Error::io("run", python))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let row = |what: String| Row { part: self.part, what, by: self.by.to_owned(), ..Row::default() };
+        let read = |line: &str| {
+            let value: Value = serde_json::from_str(line).ok()?;
+            let number = |key: &str| value[key].as_f64();
+            Some(Row {
+                images_per_second: number("images_per_second"),
+                seconds: number("seconds"),
+                note: value["note"].as_str().map(str::to_owned),
+                ..row(value["what"].as_str()?.to_owned())
+            })
+        };
+        let mut rows: Vec<Row> = text.lines().filter_map(read).collect();
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let why = said.lines().last().unwrap_or("it said nothing").to_owned();
+            rows.push(Row { note: Some(why), ..row(format!("the peer of `{}` failed", self.part)) });
+        }
+        Ok(rows)
     }
 }

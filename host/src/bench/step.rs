@@ -1,6 +1,6 @@
 //! One model's steps, timed.
 
-use super::Shape;
+use super::{Shape, row::Held};
 use crate::{
     config::{Experiment, Precision},
     distributed::Group,
@@ -33,10 +33,27 @@ pub struct Measured {
     pub steps: u64,
     /// Of a step's products and convolutions, multiplications and additions each one.
     pub operations: f64,
-    /// The most that tensors took on a GPU.
+    /// The most that tensors took on a GPU, or that the process took beside what it held, on a CPU.
     pub peak_bytes: Option<u64>,
     /// What became of CUDA graphs, where they were asked for.
     pub graphs: Option<String>,
+}
+
+/// AMDIM's experiment of a shape, on noise.
+///
+/// # Errors
+/// A bug.
+pub(super) fn experiment(shape: Shape, precision: Precision, graphs: bool) -> Result<Experiment> {
+    serde_json::from_value(json!({
+        "dataset": { "name": "shapes" },
+        "augmentation": { "name": "amdim", "config": { "size": shape.size } },
+        "encoder": { "name": "amdim", "config": {
+            "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
+        } },
+        "loss": { "name": "amdim" },
+        "train": { "batch_size": shape.batch, "precision": precision, "cuda_graphs": graphs },
+    }))
+    .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })
 }
 
 /// Trains a fresh model on noise for some time, its steps as CUDA `graphs` or not; loading is left out.
@@ -51,18 +68,10 @@ pub fn measure(
     graphs: bool,
     enough: Duration,
 ) -> Result<Measured> {
-    let experiment: Experiment = serde_json::from_value(json!({
-        "dataset": { "name": "shapes" },
-        "augmentation": { "name": "amdim", "config": { "size": shape.size } },
-        "encoder": { "name": "amdim", "config": {
-            "size": shape.size, "ndf": shape.ndf, "n_rkhs": shape.n_rkhs, "depth": shape.depth
-        } },
-        "loss": { "name": "amdim" },
-        "train": { "batch_size": shape.batch, "precision": precision, "cuda_graphs": graphs },
-    }))
-    .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })?;
+    let experiment = experiment(shape, precision, graphs)?;
     Arithmetic::new(precision, device)?.switch()?;
     let setup = Setup::new(&experiment, registry, &device_name(device))?;
+    let held = Held::now(device)?;
     reset_peak(device).map_err(Error::native("read the device's memory"))?;
     let mut model = Model::new(&setup, &experiment, Some(10))?;
     let group = Group::alone();
@@ -83,7 +92,7 @@ pub fn measure(
         let launch = |model: &mut Model| stepper.launch(model, &input, 1e-4);
         unread.push(if steps == 1 {
             let (launched, count) = counted(|| launch(&mut model));
-            operations = count;
+            operations = count.operations;
             launched?
         } else {
             launch(&mut model)?
@@ -101,12 +110,13 @@ pub fn measure(
     Launched::read(&unread)?;
     let (steps, seconds) = (steps - warm_up, began.elapsed().as_secs_f64());
     let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
+    let of_process = held.more()?;
     Ok(Measured {
         images_per_second: (steps * shape.batch) as f64 / seconds,
         seconds_per_step: seconds / steps as f64,
         steps,
         operations,
-        peak_bytes: memory.map(|memory| memory.peak),
+        peak_bytes: memory.map(|memory| memory.peak).or(of_process),
         graphs: news,
     })
 }

@@ -75,7 +75,8 @@ pub(super) fn check(subject: &mut Subject<'_>) {
 
 fn with_views(request: Request, side: u32) -> Request {
     let view = |name: &str| View { name: name.into(), height: side, width: side, group: 0 };
-    let input = EncoderInput { views: vec![view("one"), view("two")], eval_size: [side, side] };
+    let input =
+        EncoderInput { views: vec![view("one"), view("two")], eval_size: [side, side], ..EncoderInput::default() };
     Request { encoder: input, ..request }
 }
 

@@ -39,7 +39,7 @@ fn with_views(request: Request, groups: &[u32]) -> Request {
         representation: "r1".to_owned(),
         class_count: Some(4),
     };
-    Request { encoder: EncoderInput { views, eval_size: [32, 32] }, loss, ..request }
+    Request { encoder: EncoderInput { views, eval_size: [32, 32], ..EncoderInput::default() }, loss, ..request }
 }
 
 pub(super) fn check(subject: &mut Subject<'_>) {

@@ -46,7 +46,7 @@ pub fn step(registry: &Registry, case: &TensorFile, device: Device, arithmetic: 
     };
     let view = |name: &str| View { name: name.to_owned(), height: 32, width: 32, group: 0 };
     let views = vec![view("one"), view("two")];
-    let input = EncoderInput { views: views.clone(), eval_size: [32, 32] };
+    let input = EncoderInput { views: views.clone(), eval_size: [32, 32], ..EncoderInput::default() };
     let request = Request { device: device_name(device), ..Request::default() };
     let config = json!({ "size": 32, "ndf": 4, "n_rkhs": 16, "depth": 1, "use_bn": true });
     let encoder_request = Request { config, encoder: input, ..request.clone() };

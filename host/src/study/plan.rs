@@ -279,7 +279,7 @@ impl<'a> Planner<'a> {
             &experiment.augmentation,
             &experiment.encoder,
             &experiment.loss,
-            experiment.train.batch_size,
+            (experiment.train.batch_size, experiment.train.accumulation_steps, experiment.distributed.nproc),
         );
         let key = serde_json::to_string(&asked).expect("tables are plain data");
         if let Some(known) = self.checked.get(&key) {

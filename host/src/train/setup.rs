@@ -55,7 +55,8 @@ impl Setup {
         let views = augmentation::describe(&augmentation, &augmentation_request)?;
 
         let encoder = find(Kind::Encoder, &experiment.encoder.name, experiment.encoder.path.as_deref())?;
-        let input = EncoderInput { views: views.views.clone(), eval_size: views.eval_size };
+        let batch_sizes = passes(experiment);
+        let input = EncoderInput { views: views.views.clone(), eval_size: views.eval_size, batch_sizes };
         let encoder_request =
             Request { config: experiment.encoder.config.clone(), encoder: input.clone(), ..request.clone() };
         let maps = encoder::describe(&encoder, &encoder_request)?;
@@ -112,6 +113,16 @@ impl Setup {
     pub fn components(&self) -> [&Component; 4] {
         [&self.dataset, &self.augmentation, &self.encoder, &self.loss]
     }
+}
+
+/// How many images of a view a pass of one process has, as far as the config says.
+fn passes(experiment: &Experiment) -> Vec<u64> {
+    let parts = experiment.distributed.nproc.max(1) as u64 * experiment.train.accumulation_steps.max(1);
+    let (whole, rest) = (experiment.train.batch_size / parts, experiment.train.batch_size % parts);
+    let all = [whole, whole + u64::from(rest > 0)].into_iter().filter(|&images| images > 0);
+    let mut all: Vec<u64> = all.collect();
+    all.dedup();
+    all
 }
 
 /// Chosen labels that nothing would read are a mistake.

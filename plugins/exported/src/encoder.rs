@@ -6,12 +6,13 @@ use crate::{
         Program, Role as InputRole, ValueId,
         aliases::{Writes, writes},
         expression::Symbols,
+        imagewise::for_views,
         modes::{check_is_for_training, for_evaluation},
         sizes::{Sized, bind},
     },
     names::{self, LEFT_OUT},
     opened::Opened,
-    run::{fits, run, shown},
+    run::{fits, run, run_views, shown},
     weights::State,
 };
 use infomax_sdk::{
@@ -29,6 +30,8 @@ pub struct ExportedNetwork {
     outputs: Vec<String>,
     state: State,
     training: Program,
+    /// The same for several views in one pass, where that is the same.
+    joined: Option<Program>,
     /// What a training call writes to.
     training_writes: Writes,
     evaluation: Program,
@@ -57,8 +60,11 @@ impl Encoder for ExportedNetwork {
                 state.save_too(&input.role);
             }
         }
+        // Joining changes the rounding, which is not wanted where PyTorch's is repeated.
+        let joined = if images_last { for_views(&training)? } else { None };
         let evaluation_writes = writes(&evaluation);
         Ok(Self {
+            joined,
             outputs,
             images_last,
             device,
@@ -72,7 +78,14 @@ impl Encoder for ExportedNetwork {
     }
 
     fn forward(&mut self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
-        views.iter().map(|view| self.one(view, mode)).collect()
+        let mut maps = Vec::with_capacity(views.len());
+        for alike in views.chunk_by(|one, other| one.size() == other.size()) {
+            match &self.joined {
+                Some(_) if alike.len() > 1 && mode != Mode::Evaluate => maps.extend(self.several(alike, mode)?),
+                _ => maps.extend(alike.iter().map(|view| self.one(view, mode)).collect::<Result<Vec<_>>>()?),
+            }
+        }
+        Ok(maps)
     }
 
     fn tensors(&self) -> Vec<NamedTensor> {
@@ -82,32 +95,72 @@ impl Encoder for ExportedNetwork {
 
 impl ExportedNetwork {
     /// The maps of one view.
-    fn one(&mut self, view: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
-        let (program, writes) = match mode {
-            Mode::Evaluate => (&self.evaluation, &self.evaluation_writes),
-            _ => (&self.training, &self.training_writes),
+    fn one(&self, view: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        let program = if mode == Mode::Evaluate { &self.evaluation } else { &self.training };
+        let images = view.size_of(0);
+        let (view, is_padded) = match mode {
+            Mode::Evaluate => self.padded(view)?,
+            _ => (view.clone(), false),
         };
-        let moves = matches!(mode, Mode::Train | Mode::RefreshStatistics);
-        let handed = program.inputs.iter().zip(&writes.inputs).map(|(input, &is_written)| match &input.role {
+        let outcome = run(program, self.device, self.handed(program, &view, mode))?;
+        if moves(mode) {
+            self.keep(&outcome.stores);
+        }
+        let maps = self.used(outcome.outputs);
+        Ok(if is_padded { maps.map(|map| map.narrow(0, 0, images)).collect() } else { maps.collect() })
+    }
+
+    /// The maps of several views of one size, in one pass.
+    fn several(&self, views: &[Tensor], mode: Mode) -> Result<Vec<Vec<Tensor>>> {
+        let Some(program) = &self.joined else { return Err(Error::new("there is no program for several views")) };
+        let count = views.len() as i64;
+        check(&self.training, &views[0].size())?;
+        let handed = self.handed(program, &Tensor::join(views), mode);
+        let outcome = run_views(program, self.device, handed, count)?;
+        let mut of_views: Vec<Vec<Tensor>> = views.iter().map(|_| Vec::new()).collect();
+        for map in self.used(outcome.outputs) {
+            of_views.iter_mut().zip(map.chunk(count, 0)).for_each(|(view, part)| view.push(part));
+        }
+        Ok(of_views)
+    }
+
+    /// What a program takes, in order.
+    fn handed(&self, program: &Program, images: &Tensor, mode: Mode) -> Vec<Option<Tensor>> {
+        let writes = if mode == Mode::Evaluate { &self.evaluation_writes } else { &self.training_writes };
+        let all = program.inputs.iter().zip(&writes.inputs);
+        let one = all.map(|(input, &is_written)| match &input.role {
             InputRole::Argument { .. } => {
-                let laid = if self.images_last { channels_last(view) } else { view.contiguous() };
+                let laid = if self.images_last { channels_last(images) } else { images.contiguous() };
                 Some(if is_written { copy(&laid) } else { laid })
             }
             role => {
                 let is_stored = program.stored(input.value);
                 // The backward pass reads what a buffer held, after the call has given it something else.
-                self.state
-                    .of(role)
-                    .map(|tensor| if is_stored || (is_written && !moves) { copy(tensor) } else { tensor.clone() })
+                let own = self.state.of(role);
+                own.map(|tensor| if is_stored || (is_written && !moves(mode)) { copy(tensor) } else { tensor.clone() })
             }
         });
-        let outcome = run(program, self.device, handed.collect())?;
-        if moves {
-            self.keep(&outcome.stores);
-        }
-        let maps = outcome.outputs.into_iter().flatten().zip(&self.outputs);
-        let used = maps.filter(|(_, name)| *name != LEFT_OUT).map(|(map, _)| map);
-        Ok(used.map(|map| if map.rank() == 2 { map.unsqueeze(-1).unsqueeze(-1) } else { map }).collect())
+        one.collect()
+    }
+
+    /// Images that the file does not allow so many of, as the last batch of a dataset may have, with the last one repeated until
+    /// it does: each is evaluated by itself.
+    fn padded(&self, view: &Tensor) -> Result<(Tensor, bool)> {
+        const FURTHEST: i64 = 256;
+        let size = view.size();
+        let Err(refusal) = check(&self.evaluation, &size) else { return Ok((view.clone(), false)) };
+        let with = |images: i64| [&[images], &size[1..]].concat();
+        let more = (size[0] + 1..=size[0] + FURTHEST).find(|&images| check(&self.evaluation, &with(images)).is_ok());
+        let more = more.ok_or(refusal)?;
+        let last = view.narrow(0, size[0] - 1, 1).expand([&[more - size[0]], &size[1..]].concat());
+        Ok((Tensor::cat(&[view.clone(), last], 0), true))
+    }
+
+    /// The maps that are used, each of four dimensions.
+    fn used(&self, outputs: Vec<Option<Tensor>>) -> impl Iterator<Item = Tensor> + '_ {
+        let named = outputs.into_iter().flatten().zip(&self.outputs);
+        let used = named.filter(|(_, name)| *name != LEFT_OUT).map(|(map, _)| map);
+        used.map(|map| if map.rank() == 2 { map.unsqueeze(-1).unsqueeze(-1) } else { map })
     }
 
     fn keep(&self, stores: &[(ValueId, Tensor)]) {
@@ -118,6 +171,17 @@ impl ExportedNetwork {
             }
         }
     }
+}
+
+/// Whether buffers move in a mode.
+fn moves(mode: Mode) -> bool {
+    matches!(mode, Mode::Train | Mode::RefreshStatistics)
+}
+
+/// Makes sure that the file allows images of a size.
+fn check(program: &Program, size: &[i64]) -> Result<()> {
+    let name = program.arguments().next().map(|(name, ..)| name).unwrap_or_default();
+    fits(program, &[(name, size.to_vec())])
 }
 
 fn copy(tensor: &Tensor) -> Tensor {
@@ -154,6 +218,10 @@ fn describe(
     sizes.dedup();
     let mut maps: Vec<FeatureMap> = Vec::new();
     for size in sizes {
+        for &images in input.batch_sizes.iter().filter(|_| input.views.iter().any(|v| [v.height, v.width] == size)) {
+            let given = [images as i64, 3, size[0].into(), size[1].into()];
+            check(program, &given).map_err(placed)?;
+        }
         let of_size = of_size(program, name, &names, &given, size).map_err(placed)?;
         let differs = maps.iter().zip(&of_size).find(|(one, other)| one != other);
         if let Some((one, other)) = differs {

@@ -22,7 +22,7 @@ const SIDE: u32 = 32;
 
 fn request(file: &Path) -> Request {
     let view = View { name: "view".into(), height: SIDE, width: SIDE, group: 0 };
-    let encoder = EncoderInput { views: vec![view], eval_size: [SIDE, SIDE] };
+    let encoder = EncoderInput { views: vec![view], eval_size: [SIDE, SIDE], ..EncoderInput::default() };
     Request { config: json!({ "file": file }), encoder, device: "cpu".into(), ..Request::default() }
 }
 

@@ -23,7 +23,6 @@ fn both(name: &'static str, encoder: &str, loss: &str, more: &[(&str, &str)]) ->
         ("loss.name", "exported"),
         ("loss.config", loss.as_str()),
         ("train.log_every_steps", "1"),
-        ("optimizer.warmup_epochs", "0"),
     ];
     let mut own: Vec<(&str, &str)> =
         own.into_iter().filter(|(key, _)| more.iter().all(|(other, _)| key != other)).collect();
@@ -36,7 +35,6 @@ fn rows(case: &Case, folder: &Path, on: On) -> Vec<serde_json::Value> {
     metrics(&folder.join("runs/run"))
 }
 
-/// `optimizer.warmup_steps` stands in the small case's settings: warm-up is none either way.
 #[test]
 fn exported_components_train_beside_native_ones() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +49,8 @@ fn exported_components_train_beside_native_ones() {
         both("drop", "small-drop", "projected", &[]),
         both("bf16", "small", "projected", &[("train.precision", "bf16")]),
         both("f16", "small", "projected", &[("train.precision", "f16")]),
+        // Batches must be even; the last of the 33 images to test on is not.
+        both("even", "small-even", "projected", &[("dataset.config", "{ train_length = 64, test_length = 33 }")]),
     ];
     for case in cases {
         let rows = rows(&case, &folder.path().join(case.name), On::Cpu);
@@ -76,11 +76,13 @@ fn two_ranks_of_exported_components_equal_one() {
         };
         let (one, two) = (encoder(&one), encoder(&two));
         assert!(one.keys().eq(two.keys()) && one.len() > 10);
-        for (name, tensor) in &one {
-            let off = relative(&two[name], tensor);
-            // A bias before a normalisation has no gradient but rounding's.
-            assert!(off < 1e-4, "{name}: {off:.1e}");
-        }
+        // Together: some biases have no gradient but rounding's, which the optimizer makes as large as any other.
+        let all = |tensors: &std::collections::BTreeMap<String, tch::Tensor>| {
+            let flat: Vec<_> = tensors.values().map(|t| t.to_kind(tch::Kind::Double).flatten(0, -1)).collect();
+            tch::Tensor::cat(&flat, 0)
+        };
+        let off = relative(&all(&two), &all(&one));
+        assert!(off < 1e-5, "{name}: off by {off:.1e}");
     }
 }
 
@@ -107,10 +109,10 @@ fn a_run_of_exported_components_goes_on_to_the_same_bytes() {
     let every = [("checkpoint.every_steps", "1"), ("checkpoint.keep", "100")];
     for case in [both("queue", "small-drop", "queue-16", &[]), both("projected", "small", "projected", &[])] {
         let folder = folder.path().join(case.name);
-        assert_ok(&case.train(&folder, On::Cpu, 6, &every));
+        assert_ok(&case.train(&folder, On::Cpu, 14, &every));
         let (whole, again) = (folder.join("runs/run"), folder.join("runs/again"));
         copy(&whole, &again);
-        cut(&again, 3);
+        cut(&again, 5);
         assert_ok(&run(&folder, &["train", "--resume", &again.to_string_lossy()]));
         assert_same(&whole, &again);
     }

@@ -25,7 +25,8 @@ impl Model {
     pub fn new(golden: &Golden) -> Self {
         let size: u32 = golden.number("encoder_size");
         let view = |name: &str| View { name: name.to_owned(), height: size, width: size, group: 0 };
-        let input = EncoderInput { views: vec![view("one"), view("two")], eval_size: [size, size] };
+        let input =
+            EncoderInput { views: vec![view("one"), view("two")], eval_size: [size, size], ..EncoderInput::default() };
         let channels: i64 = golden.number("n_rkhs");
         let config = json!({
             "size": size,

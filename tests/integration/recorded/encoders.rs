@@ -131,7 +131,11 @@ fn largest(tensor: &Tensor) -> f64 {
 fn request(config: Value, sizes: &[[u32; 2]]) -> Request {
     let view =
         |(i, size): (usize, &[u32; 2])| View { name: format!("v{i}"), height: size[0], width: size[1], group: 0 };
-    let encoder = EncoderInput { views: sizes.iter().enumerate().map(view).collect(), eval_size: sizes[0] };
+    let encoder = EncoderInput {
+        views: sizes.iter().enumerate().map(view).collect(),
+        eval_size: sizes[0],
+        ..EncoderInput::default()
+    };
     Request { config, encoder, device: "cpu".into(), ..Request::default() }
 }
 

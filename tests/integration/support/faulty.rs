@@ -56,7 +56,7 @@ pub fn request(config: Value) -> Request {
     let maps = vec![FeatureMap { name: "r1".to_owned(), channels: 4, height: 1, width: 1 }];
     Request {
         config,
-        encoder: EncoderInput { views: views.clone(), eval_size: [4, 4] },
+        encoder: EncoderInput { views: views.clone(), eval_size: [4, 4], ..EncoderInput::default() },
         loss: LossInput { views, maps, representation: "r1".to_owned(), class_count: Some(2) },
         device: "cpu".to_owned(),
     }

@@ -54,7 +54,8 @@ pub fn encoder_named(name: &str, config: Value, side: u32) -> ForeignEncoder {
 /// An encoder of views of a height and a width.
 pub fn encoder_for(name: &str, config: Value, [height, width]: [u32; 2]) -> ForeignEncoder {
     let view = |name: &str| View { name: name.to_owned(), height, width, group: 0 };
-    let encoder = EncoderInput { views: vec![view("one"), view("two")], eval_size: [height, width] };
+    let encoder =
+        EncoderInput { views: vec![view("one"), view("two")], eval_size: [height, width], ..EncoderInput::default() };
     let request = Request { config, encoder, device: "cpu".into(), ..Request::default() };
     ForeignEncoder::create(&component(Kind::Encoder, name), &request)
         .unwrap_or_else(|error| panic!("{}", error.fault()))

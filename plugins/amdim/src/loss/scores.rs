@@ -92,7 +92,7 @@ impl Product<'_> {
     }
 
     /// The result by hand, with the gradients of weight · (Σ losses + Σ regularisers) for sources, V·K × R × D, and targets,
-    /// V × B·L × D: two buffers of V·K·R·B·L numbers, each passed over as rarely as may be. Call it without gradient tracking.
+    /// V × B·L × D: three buffers of V·K·R·B·L numbers, each passed over as rarely as may be. Call it without gradient tracking.
     pub fn with_gradients(&self, weight: f64) -> (Scored, Tensor, Tensor) {
         let [k, r, b, l] = self.sizes();
         let count = (b * l) as f64;

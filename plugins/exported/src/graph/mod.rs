@@ -1,9 +1,10 @@
 //! A program: the operators that a file asks for, in order, bound to libtorch's, with what flows between them. `reader` makes it of
-//! the file's JSON, `aliases` finds what shares memory, `modes` is what evaluation changes, `operators` what a file may call.
+//! the file's JSON, `aliases` finds what shares memory, `modes` is what evaluation changes, `imagewise` what several views at once do, `operators` what a file may call.
 
 pub mod aliases;
 pub mod expression;
 pub mod guards;
+pub mod imagewise;
 pub mod modes;
 pub mod number;
 mod operators;
@@ -35,6 +36,10 @@ pub struct Program {
     pub output_sizes: Vec<Option<Sized>>,
     /// How many values it needs room for.
     pub values: usize,
+    /// How many dimensions each has, as far as the file says.
+    pub ranks: Vec<Option<usize>>,
+    /// Where it is told how many views lie one after the other; none where it takes one.
+    pub views: Option<ValueId>,
     /// What free sizes may be, by symbol.
     pub ranges: Vec<(String, i64, i64)>,
     /// What sizes must be besides.

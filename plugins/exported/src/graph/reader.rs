@@ -74,14 +74,28 @@ pub fn read(exported: &Exported) -> Result<Program> {
         outputs,
         output_sizes,
         values: builder.values,
+        ranks: builder.ranks,
+        views: None,
         ranges: ranges.collect(),
-        guards: exported.guards_code.iter().filter_map(|text| Guard::parse(text)).collect(),
+        guards: guards(&exported.guards_code),
         value_bytes: value_bytes(graph),
         structure: root.and_then(|call| call.signature.as_ref()).map(|signature| signature.out_spec.clone()),
     };
     super::aliases::settle_stores(&mut program);
     program.settle_ends();
     Ok(program)
+}
+
+/// The conditions on sizes. Free heights and widths can leave megabytes of them, which would take longer than the step itself: those
+/// that come after the first of that many are not looked at.
+fn guards(texts: &[String]) -> Vec<Guard> {
+    const MOST: usize = 1 << 14; // bytes
+    let mut length = 0;
+    let looked_at = texts.iter().take_while(|text| {
+        length += text.len();
+        length <= MOST
+    });
+    looked_at.filter_map(|text| Guard::parse(text)).collect()
 }
 
 /// What the values of one image take in f32: each dimension that is free counts once.
@@ -117,12 +131,15 @@ fn known(names: &Names<'_>, name: &str, of: &str) -> Result<usize> {
 #[derive(Default)]
 struct Builder {
     values: usize,
+    ranks: Vec<Option<usize>>,
     nodes: Vec<Node>,
     operators: HashMap<String, (Arc<str>, Arc<FoundOperator>)>,
 }
 
 impl Builder {
-    fn fresh(&mut self) -> usize {
+    /// Room for a value, of which the graph may say how many dimensions it has.
+    fn fresh(&mut self, graph: &format::Graph, name: &str) -> usize {
+        self.ranks.push(graph.tensor_values.get(name).map(|meta| meta.sizes.len()));
         self.values += 1;
         self.values - 1
     }
@@ -138,7 +155,7 @@ impl Builder {
         for (spec, argument) in specs.iter().zip(&graph.inputs) {
             let mut named = |builder: &mut Self| match argument {
                 Argument::AsTensor(name) => {
-                    let id = builder.fresh();
+                    let id = builder.fresh(graph, &name.name);
                     names.insert(&name.name, id);
                     Ok((id, name.name.as_str()))
                 }
@@ -180,7 +197,7 @@ impl Builder {
             match node.target.strip_prefix("torch.ops.higher_order.") {
                 Some(nesting) => self.nested(nesting, node, names, scope, depth).map_err(located)?,
                 None => {
-                    if let Some(made) = self.node(node, names, scope).map_err(located)? {
+                    if let Some(made) = self.node(graph, node, names, scope).map_err(located)? {
                         self.nodes.push(Node { name: name.clone(), place: place.clone(), ..made });
                     }
                 }
@@ -250,7 +267,13 @@ impl Builder {
         Ok(())
     }
 
-    fn node<'a>(&mut self, node: &'a format::Node, names: &mut Names<'a>, scope: Scope) -> Result<Option<Node>> {
+    fn node<'a>(
+        &mut self,
+        graph: &format::Graph,
+        node: &'a format::Node,
+        names: &mut Names<'a>,
+        scope: Scope,
+    ) -> Result<Option<Node>> {
         let (work, takes) = match node.target.strip_prefix("torch.ops.") {
             None => {
                 let operator = NumberOperator::of(&node.target).ok_or_else(|| {
@@ -283,7 +306,7 @@ impl Builder {
                 Argument::AsTensors(list) => {
                     let mut ids = Vec::with_capacity(list.len());
                     for name in list {
-                        let id = self.fresh();
+                        let id = self.fresh(graph, &name.name);
                         names.insert(&name.name, id);
                         ids.push(id);
                     }
@@ -291,7 +314,7 @@ impl Builder {
                 }
                 other => match value_name(other) {
                     Some(name) => {
-                        let id = self.fresh();
+                        let id = self.fresh(graph, name);
                         names.insert(name, id);
                         Given::Value(id)
                     }

@@ -39,11 +39,22 @@ pub struct Outcome {
 /// The operator that failed: the line of Python, shapes, and what libtorch says. Sizes that the file does not allow.
 pub fn run(program: &Program, device: Device, handed: Vec<Option<Tensor>>) -> Result<Outcome> {
     check_sizes(program, &handed)?;
+    run_views(program, device, handed, 1)
+}
+
+/// Runs a program on so many views, which lie one after the other; their sizes are not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_views(program: &Program, device: Device, handed: Vec<Option<Tensor>>, views: i64) -> Result<Outcome> {
     let mut values: Vec<Value> = std::iter::repeat_with(|| Value::Empty).take(program.values).collect();
     for (input, tensor) in program.inputs.iter().zip(handed) {
         if let (Some(id), Some(tensor)) = (input.value, tensor) {
             values[id] = Value::Tensor(tensor);
         }
+    }
+    if let Some(id) = program.views {
+        values[id] = Value::Number(Number::Int(views));
     }
     let mut stores = Vec::new();
     let under_way = Cell::new(0);
@@ -102,13 +113,14 @@ pub fn fits(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
     const AGAIN: &str =
         "export it with sizes that may vary (`infomax_export.py` does), or at the size that the experiment uses";
+    const COLOURS: &str = "images have three channels, red, green and blue: export a module that takes three";
     for (name, declared, ..) in program.arguments() {
         let Some(given) = size(name) else { continue };
         bind(declared, given, &mut symbols).map_err(|Misfit { dim, expected }| {
-            let what = dim.map_or_else(|| "it".to_owned(), |dim| format!("its dimension {dim}"));
-            let message =
-                format!("the input `{name}` is {}, but the file says that {what} has {expected}", shown(given));
-            Error::config(message).hint(AGAIN)
+            let place = dim.map_or_else(String::new, |dim| format!(" in dimension {dim}, counted from 0"));
+            let message = format!("the input `{name}` is {}, but the file takes {expected}{place}", shown(given));
+            let is_colour = dim == Some(1) && given.len() == 4 && given[1] == 3;
+            Error::config(message).hint(if is_colour { COLOURS } else { AGAIN })
         })?;
     }
     for (symbol, least, most) in &program.ranges {
