@@ -39,7 +39,10 @@ from torch import nn
 FORMAT = 1  # of extra/infomax.json
 LARGEST_BATCH = 256  # batches up to this one are tried on the conditions that torch states
 EXACT, CLOSE = 1e-5, 1e-4  # of the largest number: outputs and buffers, gradients
-LOSS_INPUT = re.compile(r"labels|(view|momentum)[0-9]+\.[A-Za-z][A-Za-z0-9_]*")
+LOSS_INPUT = re.compile(r"labels|indices|(view|momentum)[0-9]+\.\w[\w.]*", re.ASCII)
+DRAWS = re.compile(
+    r"aten\.(bernoulli(\.|_\.Tensor)|cauchy_|exponential_|geometric_|log_normal_|multinomial|normal|poisson|rand|uniform_)"
+)  # of the operators that draw, those that infomax refuses in an encoder
 TORCH, PYTHON = str(Path(torch.__file__).parent) + os.sep, sysconfig.get_path("stdlib")
 
 DATA = (
@@ -90,16 +93,18 @@ def export_encoder(module, size, file, *, outputs=None, representation=None, cha
 def export_loss(module, inputs, file):
     """Exports a loss. `inputs` has for each argument of forward, in order, what infomax hands in and an example of it.
 
-    Names: `view0.r1` (the encoder's map `r1` of view 0), `momentum0.r1` (the momentum encoder's), `labels` (int64). A map comes
-    as B×C×H×W, or as B×C where the example is. forward returns a scalar, or a dict of scalars: its entry `loss` is minimised,
-    or where there is none the sum; the others are recorded.
+    Names: `view0.r1` (the encoder's map `r1` of view 0; `view0.representation`: the one that is evaluated), `momentum0.r1` (the
+    momentum encoder's), `labels` and `indices` (of the images, int64). A map comes as B×C×H×W, or as B×C where the example is. forward
+    returns a scalar, or a dict of scalars: its entry `loss` is minimised, or where there is none the sum; the others are recorded.
     """
     for name, value in inputs.items():
         if not LOSS_INPUT.fullmatch(name):
-            raise ExportError(f"unknown input `{name}`", "names are like `view0.r1`, `momentum0.r1`, `labels`")
-        dtype, ranks = (torch.int64, (1,)) if name == "labels" else (torch.float32, (2, 4))
+            hint = "names are like `view0.r1`, `view0.representation`, `momentum0.r1`, `labels`, `indices`"
+            raise ExportError(f"unknown input `{name}`", hint)
+        dtype, ranks = (torch.int64, (1,)) if name in ("labels", "indices") else (torch.float32, (2, 4))
         if value.dtype != dtype or value.dim() not in ranks:
-            raise ExportError(f"the example of `{name}` is {_kind(value)}", "labels are int64 B, maps float32 B×C or B×C×H×W")
+            hint = "labels and indices are int64 B, maps float32 B×C or B×C×H×W"
+            raise ExportError(f"the example of `{name}` is {_kind(value)}", hint)
     values = [value.detach().cpu() for value in inputs.values()]
     if not values or min(v.shape[0] for v in values) < 2 or len({v.shape[0] for v in values}) > 1:
         raise ExportError("the examples have no common batch of two or more", "give all of them the same first dimension, 4 or more")
@@ -161,8 +166,8 @@ def _maps(value, names, rows):
         raise ExportError(f"forward returns {len(found)} outputs, `outputs` names {len(names)}")
     maps = {name: v for name, (_, v) in zip(names, found)} if names else dict(found)
     for name, v in maps.items():
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)):
-            raise ExportError(f"`{name}` can't name a map", "give `outputs` names of letters, digits and `_`")
+        if not re.fullmatch(r"\w[\w.]*", str(name), re.ASCII) or name == "_":
+            raise ExportError(f"`{name}` can't name a map", "give `outputs` names of letters, digits, `_` and `.`")
         if not isinstance(v, torch.Tensor):
             raise ExportError(f"output `{name}` is of type {type(v).__name__}", "return a tensor, or a flat tuple or dict of tensors")
         if v.dim() not in (2, 4) or not v.is_floating_point():
@@ -209,6 +214,15 @@ def _write(module, values, facts, file, named, dynamic_size):
         if "vmap" in repr(node.target) or "lazy_load_decompositions" in repr(node.target):
             hint = "write it over the batch: `x / x.norm(dim=1, keepdim=True)`"
             raise ExportError("torch.func and vmap can't be exported", hint, _line(node))
+        if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace not in ("aten", "prims"):
+            problem = f"`{target}` is an operator of a library, whose code is not in the file"
+            raise ExportError(problem, "write it with the functions of torch", _line(node))
+        if any(isinstance(v, torch.Tensor) and v.is_complex() for v in torch.utils._pytree.tree_leaves(node.meta.get("val"))):
+            hint = "hold the real and the imaginary part apart; a Fourier transform of a fixed size is a product with cosines and sines"
+            raise ExportError("complex numbers are not computed with", hint, _line(node))
+        if facts["kind"] == "encoder" and DRAWS.match(target):
+            hint = "draw by dropout or by timm's DropPath, which evaluation leaves out, or export with it switched off"
+            raise ExportError(f"`{target}` draws numbers, which evaluation could not leave out", hint, _line(node))
     _shorten(program)
     sizes = _Sizes(_bytes(program, facts), values)
     rows = values[0].shape[0]
@@ -219,8 +233,10 @@ def _write(module, values, facts, file, named, dynamic_size):
     if not others:
         raise ExportError(f"no batch but {rows} is allowed: {'; '.join(sizes.guards)[:300]}", "give the example another batch")
     step = math.gcd(*(b - a for a, b in zip(batches, batches[1:])))
-    if step > 1 or batches[0] > 2:
-        _say(f"batches allowed: {', '.join(map(str, batches[:4]))}, …")
+    if step > 1 or batches[0] > 2 or batches[-1] < LARGEST_BATCH - step:
+        shown, is_bounded = ", ".join(map(str, batches[:4])), batches[-1] < LARGEST_BATCH - step
+        shown += (f", …, {batches[-1]}; for larger ones give a larger example" if is_bounded else ", …") if len(batches) > 4 else ""
+        _say(f"batches allowed: {shown}")
     second = [_resized(v, next((n for n in others if n > rows), others[-1])) for v in values]
     if dynamic_size:
         height, width = values[0].shape[2:]
@@ -271,14 +287,16 @@ def _traced(module, values, dynamic_size, watch):
 
 
 def _with_assignments(module):
-    """torch.export follows `self.buffer = new` in the outermost module and silently drops it in all others: copied at the end here."""
+    """torch.export follows `self.buffer = new` in the outermost module and silently drops it in all others: copied at the end here.
+    `self.buffer.data = new` it drops everywhere: a copy in the place where it stands."""
     forward = module.forward
 
     @functools.wraps(forward)
     def followed(*args, **kwargs):
         before = [(part, name, b) for part in module.modules() if part is not module
                   for name, b in part._buffers.items() if b is not None]  # fmt: skip
-        result = _flat(forward(*args, **kwargs))
+        with mock.patch.object(torch.Tensor, "data", _data_of([*module.parameters(), *module.buffers()])):
+            result = _flat(forward(*args, **kwargs))
         for part, name, buffer in before:
             if part._buffers[name] is not buffer:
                 buffer.copy_(part._buffers[name].detach())
@@ -287,6 +305,20 @@ def _with_assignments(module):
 
     module.forward = followed
     return module
+
+
+def _data_of(kept):
+    """`Tensor.data`, which copies into these tensors where it is set."""
+    plain, own = torch.Tensor.data, {id(t) for t in kept}
+
+    def put(tensor, value):
+        if id(tensor) in own and value.shape == tensor.shape:
+            with torch.no_grad():
+                tensor.copy_(value)
+        else:
+            plain.__set__(tensor, value)
+
+    return property(plain.__get__, put)
 
 
 class _Watch(logging.Handler):
@@ -309,6 +341,8 @@ def _fixed_batch(module, values, watch):
     """Why the batch of the example is the only one."""
     rows = values[0].shape[0]
     hint = "take it from x.shape[0] without `int(…)`, `float(…)`, `math.sqrt(…)`, and write loops over rows as operations over the batch"
+    if "fill_diagonal_" in watch.fixed.get(rows, ""):
+        hint = "write `x.masked_fill(torch.eye(len(x), dtype=torch.bool, device=x.device), value)`"
     try:
         _eager(module, [_resized(v, rows + 2) for v in values])
         return ExportError(f"the batch can't vary: forward takes it as the number {rows}", hint, watch.fixed.get(rows, ""))
@@ -399,28 +433,42 @@ class _Graph(torch.fx.Interpreter):
 
     def __init__(self, graph, evaluation=False):
         super().__init__(graph)
-        last = {used: node for node in self.graph.nodes for used in node.all_input_nodes}
+        self.last = {used: node for node in self.graph.nodes for used in node.all_input_nodes}
         self.evaluation, self.assigned = evaluation, {}
-        self.late = {n for n, by in last.items() if n.op == "placeholder" and str(by.target) == "aten.copy_.default" and by.args[0] is n}
 
     def run_node(self, node):
-        if str(node.target) == "aten.copy_.default" and node.args[0] in self.late and not node.users:
+        if str(node.target) == "aten.copy_.default" and self._is_late(node.args[0], node) and not node.users:
             self.assigned[node.args[0].name] = self.env[node.args[1]]  # `self.buffer = new`: gradients may need the old one
             return None
-        return super().run_node(node)
+        kind = {"wrap_with_set_grad_enabled": torch.set_grad_enabled, "wrap_with_autocast": torch.autocast}.get(str(node.target))
+        if kind is None:
+            return super().run_node(node)
+        args, _ = self.fetch_args_kwargs_from_env(node)
+        at = next(i for i, value in enumerate(args) if isinstance(value, torch.fx.GraphModule))
+        with kind(*args[:1], **dict(zip(("dtype", "enabled", "cache_enabled"), args[1:at]))):
+            inner = _Graph(args[at], self.evaluation)
+            result = inner.run(*args[at + 1 :])
+        for placeholder, outer, value in zip(inner.graph.find_nodes(op="placeholder"), node.args[at + 1 :], args[at + 1 :]):
+            if (new := inner.assigned.get(placeholder.name)) is not None:
+                if self._is_late(outer, node):
+                    self.assigned[outer.name] = new
+                else:
+                    with torch.no_grad():
+                        value.copy_(new)
+        return result
+
+    def _is_late(self, value, node):
+        """Whether an input of the graph is not looked at after this node."""
+        return value.op == "placeholder" and self.last[value] is node
 
     def call_function(self, target, args, kwargs):
         name = str(target)
-        if name == "wrap_with_set_grad_enabled":
-            with torch.set_grad_enabled(args[0]):
-                return _Graph(args[1], self.evaluation).run(*args[2:])
-        if name == "wrap_with_autocast":
-            with torch.autocast(args[0], dtype=args[1], enabled=args[2], cache_enabled=args[3]):
-                return _Graph(args[4], self.evaluation).run(*args[5:])
         if self.evaluation and name == "aten.bernoulli_.float":  # stochastic depth divides by this probability
             return args[0].fill_(args[1])
         if self.evaluation and name.startswith("aten.") and not (name == "aten.batch_norm.default" and args[3] is None):
-            off, names = {"training": False, "train": False, "dropout_p": 0.0}, [a.name for a in target._schema.arguments]
+            off = {"training": False, "train": False, "dropout_p": 0.0}
+            off |= {"use_input_stats": False} if name == "aten.instance_norm.default" and args[3] is not None else {}
+            names = [a.name for a in target._schema.arguments]
             args = [off.get(name, value) for name, value in zip(names, args)]
             kwargs = {name: off.get(name, value) for name, value in kwargs.items()}
         return super().call_function(target, args, kwargs)
@@ -460,7 +508,11 @@ def _compare(module, program, batches, named, watch):
     parameters = dict(own.named_parameters(remove_duplicate=False))
     state = "".join(f"`{a}` is set in forward and no buffer (register_buffer); " for a in watch.remarks) + STATE
     for step, values in enumerate(batches):
-        outputs, gradients, custom = _trained(lambda v: own(*v), parameters, values, named, step)
+        try:
+            outputs, gradients, custom = _trained(lambda v: own(*v), parameters, values, named, step)
+        except RuntimeError as error:
+            hint = "of a buffer that changes in forward hand the gradient a copy: `x @ self.queue.clone()`" if "inplace" in str(error) else ""
+            raise ExportError(f"the module itself fails in step {step + 1} of training: {_first_line(error)}", hint) from error
         found, found_gradients, _ = _trained(file, file.parameters, values, named, step)
         file.finish()
         buffers = {n: b for n, b in own.named_buffers(remove_duplicate=False) if n in file.buffers}
