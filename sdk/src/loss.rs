@@ -116,6 +116,10 @@ pub struct LossDescription {
     pub parameter_count: u64,
     /// The smallest batch that it works on.
     pub min_batch_size: u64,
+    /// What it can do or does besides what its manifest says of every config: `stop-gradient`, `draws` (from libtorch's generator,
+    /// which the host seeds for each step, where its key can't reach).
+    #[serde(default)]
+    pub capabilities: Vec<String>,
 }
 
 /// Maps of one view through one encoder.

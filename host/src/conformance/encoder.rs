@@ -23,7 +23,7 @@ const REORDERED: f64 = 1e-4;
 
 pub(super) fn check(subject: &mut Subject<'_>) {
     let sides = if subject.sides.is_empty() { SIDES.to_vec() } else { subject.sides.clone() };
-    let fits = sides.iter().map(|&side| side).map(|side| (side, with_views(subject.request(), side)));
+    let fits = sides.iter().copied().map(|side| (side, with_views(subject.request(), side)));
     let mut refusal = String::new();
     let mut found = None;
     for (side, request) in fits {

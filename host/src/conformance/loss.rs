@@ -76,17 +76,26 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     };
     subject.verdict("creation", one.creation(&other));
     subject.verdict("before a step", one.before_step(0));
-    subject.verdict("purity", one.purity());
-    let drawn = one.draws_by_key();
-    match drawn {
-        Ok(true) => subject.note("order of the batch, for it draws for each image by the key"),
-        Ok(false) => subject.verdict("order of the batch", one.order()),
-        Err(message) => subject.verdict::<()>("order of the batch", Err(message)),
-    }
-    if subject.capabilities.iter().any(|capability| capability == "stop-gradient") {
-        subject.note("gradients against differences, for it stops gradients of features that it uses");
+    let does = |subject: &Subject<'_>, what: &str| {
+        subject.capabilities.iter().chain(&description.capabilities).any(|capability| capability == what)
+    };
+    let draws = does(subject, "draws");
+    if draws {
+        subject
+            .note("purity, order of the batch, gradients, bf16 and f16, state, for it draws from libtorch's generator");
     } else {
-        subject.verdict("gradients", one.gradients());
+        subject.verdict("purity", one.purity());
+        match one.draws_by_key() {
+            Ok(true) => subject.note("order of the batch, for it draws for each image by the key"),
+            Ok(false) => subject.verdict("order of the batch", one.order()),
+            Err(message) => subject.verdict::<()>("order of the batch", Err(message)),
+        }
+        if does(subject, "stop-gradient") {
+            subject.note("gradients against differences, for it stops gradients of features that it uses");
+        } else {
+            subject.verdict("gradients", one.gradients());
+        }
+        subject.verdict("bf16 and f16", one.number_formats());
     }
     if description.forward_backward {
         subject.verdict("gradients by hand", one.by_hand());
@@ -97,10 +106,11 @@ pub(super) fn check(subject: &mut Subject<'_>) {
     if subject.capabilities.iter().any(|capability| capability == "symmetric-views") {
         subject.verdict("views exchanged", one.exchanged());
     }
-    subject.verdict("bf16 and f16", one.number_formats());
     subject.verdict("degenerate batches", one.degenerate());
     subject.verdict("after an update", one.after_update(1));
-    subject.verdict("state", one.state(&other));
+    if !draws {
+        subject.verdict("state", one.state(&other));
+    }
     subject.verdict("features that make no sense", one.nonsense());
     subject.verdict("memory", one.memory());
     subject.verdict("throughput", one.throughput());

@@ -117,7 +117,7 @@ impl Setup {
 
 /// How many images of a view a pass of one process has, as far as the config says.
 fn passes(experiment: &Experiment) -> Vec<u64> {
-    let parts = experiment.distributed.nproc.max(1) as u64 * experiment.train.accumulation_steps.max(1);
+    let parts = experiment.distributed.nproc.max(1) * experiment.train.accumulation_steps.max(1);
     let (whole, rest) = (experiment.train.batch_size / parts, experiment.train.batch_size % parts);
     let all = [whole, whole + u64::from(rest > 0)].into_iter().filter(|&images| images > 0);
     let mut all: Vec<u64> = all.collect();

@@ -6,6 +6,7 @@ use crate::{
         Program, Role as InputRole, ValueId,
         aliases::Writes,
         expression::Symbols,
+        modes::habits,
         sizes::{Sized, bind},
     },
     inputs::{Bound, bound},
@@ -23,6 +24,9 @@ use std::{cell::RefCell, ops::Range};
 /// The name of the output that is minimised.
 const TOTAL: &str = "loss";
 
+/// What buffers become, by the position of the input.
+type Changed = Vec<(usize, Tensor)>;
+
 /// An objective out of a file.
 pub struct ExportedObjective {
     device: Device,
@@ -33,7 +37,7 @@ pub struct ExportedObjective {
     program: Program,
     writes: Writes,
     /// What the last call made of buffers: theirs once the update is done.
-    pending: RefCell<Option<Vec<(usize, Tensor)>>>,
+    pending: RefCell<Option<Changed>>,
 }
 
 impl Loss for ExportedObjective {
@@ -95,14 +99,9 @@ impl ExportedObjective {
     }
 
     /// The outputs, and what the buffers become, by the position of the input.
-    fn call(
-        &self,
-        features: &Features,
-        facts: &Facts,
-        rows: Option<Range<i64>>,
-    ) -> Result<(Vec<Tensor>, Vec<(usize, Tensor)>)> {
+    fn call(&self, features: &Features, facts: &Facts, rows: Option<Range<i64>>) -> Result<(Vec<Tensor>, Changed)> {
         let mut bound = self.bound.iter();
-        let mut copies: Vec<(usize, Tensor)> = Vec::new();
+        let mut copies = Changed::new();
         let mut handed = Vec::with_capacity(self.program.inputs.len());
         for (at, (input, &is_written)) in self.program.inputs.iter().zip(&self.writes.inputs).enumerate() {
             handed.push(match &input.role {
@@ -203,6 +202,7 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
         row_ranges: config.mean_over_images,
         forward_backward: false,
         parameter_count: opened.tables.parameter_count(),
+        capabilities: habits(program),
         min_batch_size: config.min_batch_size.max(smallest_batch(program, &bound, input)),
     };
     Ok((description, bound, outputs))

@@ -35,9 +35,13 @@ fn files_are_inspected_and_checked() {
     let json: serde_json::Value =
         serde_json::from_str(&said(&["plugin", "inspect", "--json", &file("projected")])).unwrap();
     assert_eq!((json["kind"].as_str(), json["inputs"][1]["name"].as_str()), (Some("loss"), Some("view1.r1")));
-    for (name, component) in
-        [("small", "encoder `exported`"), ("projected", "loss `exported`"), ("queue-16", "loss `exported`")]
-    {
+    for (name, component) in [
+        ("small", "encoder `exported`"),
+        ("projected", "loss `exported`"),
+        ("queue-16", "loss `exported`"),
+        ("centred", "loss `exported`"),
+        ("noisy", "loss `exported`"),
+    ] {
         let checked = said(&["plugin", "check", &file(name)]);
         assert!(checked.contains(component) && checked.contains(" 0 failed"), "{checked}");
     }

@@ -61,7 +61,7 @@ impl ExportedFile {
 
     fn of(bytes: &[u8]) -> std::result::Result<Self, String> {
         // Torch writes the end of the archive twice, for small and for large files: where it begins is not to be guessed.
-        let whole = Config { archive_offset: ArchiveOffset::Known(0), ..Config::default() };
+        let whole = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(whole, Cursor::new(bytes)).map_err(|error| error.to_string())?;
         let first = zip.file_names().next().and_then(std::result::Result::ok).unwrap_or_default();
         let root = first.split_once('/').map(|(root, _)| root.to_owned()).ok_or("it has no folder")?;

@@ -65,6 +65,7 @@ pub struct NamedArgument {
 /// An argument or a result. What has no place in a trained component is not listed: reading fails with its name.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::enum_variant_names, reason = "the file's names")]
 pub enum Argument {
     AsNone(IgnoredAny),
     AsTensor(Name),

@@ -64,7 +64,7 @@ impl Archive {
             File::open(&path).map_err(|error| failed(&error).hint("`file` names what torch.export.save wrote"))?;
         let length = file.metadata().map_err(|error| failed(&error))?.len();
         // Torch writes the end of the archive twice, for small and for large files: where it begins is not to be guessed.
-        let whole = Config { archive_offset: ArchiveOffset::Known(0), ..Config::default() };
+        let whole = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(whole, BufReader::new(file)).map_err(|error| {
             Error::data(format!("`{}` is no archive of torch.export, or is cut off", path.display()))
                 .caused_by(&error)

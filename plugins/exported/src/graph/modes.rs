@@ -189,6 +189,23 @@ pub fn check_is_for_training(program: &Program) -> Result<()> {
     Err(Error::data(message).hint("call `module.train()` before torch.export.export, or use `infomax_export.py`"))
 }
 
+/// What a loss does that the checks of a component must know: it draws numbers, or stops gradients of what it uses.
+pub fn habits(program: &Program) -> Vec<String> {
+    let draws = |node: &Node| {
+        let keeps = |name: &str| {
+            matches!(node.given(name), Source::Float(p) if *p > 0.0)
+                && !matches!(node.given("train"), Source::Bool(false))
+        };
+        let is_dropping = DROPPING.contains(&node.base()) && keeps("p");
+        DRAWING.contains(&node.base())
+            || is_dropping
+            || (node.base() == "scaled_dot_product_attention" && keeps("dropout_p"))
+    };
+    let of_inputs = |node: &Node| node.base() == "detach" || node.scope.gradients == Some(false);
+    let all = [("stop-gradient", program.nodes.iter().any(of_inputs)), ("draws", program.nodes.iter().any(draws))];
+    all.into_iter().filter(|(_, does)| *does).map(|(habit, _)| habit.to_owned()).collect()
+}
+
 /// Lets views copy where memory does not lie as the exporter's did.
 ///
 /// # Errors

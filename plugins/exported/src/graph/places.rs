@@ -9,7 +9,10 @@ pub fn place(stack: &str) -> Option<Arc<str>> {
         let (number, function) = rest.strip_prefix(", line ")?.split_once(", in ").unwrap_or((rest, ""));
         Some((path, number, function))
     });
-    let own = frames.filter(|(path, ..)| !path.starts_with("torch/") && !path.contains("/torch/")).last();
+    let own = frames.fold(None, |own, frame| {
+        let is_own = !frame.0.starts_with("torch/") && !frame.0.contains("/torch/");
+        if is_own { Some(frame) } else { own }
+    });
     own.map(|(path, number, function)| match function {
         "" => format!("{path}:{number}").into(),
         function => format!("{path}:{number}, in {function}").into(),
