@@ -482,6 +482,13 @@ class Agreement(nn.Module):
         return {"loss": (2 - 2 * F.cosine_similarity(a, b, dim=1)).mean(), "size": a.square().mean()}
 
 
+class Ratio(nn.Module):
+    """Of two sums over the batch: no mean over images."""
+
+    def forward(self, a, b):
+        return F.mse_loss(a, b, reduction="sum") / a.square().sum()
+
+
 class Noisy(nn.Module):
     """A loss that draws."""
 
@@ -535,6 +542,7 @@ def tiny():
         "projected": (Projected, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "agreement": (Agreement, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "queue-16": (lambda: Queue(16, 64), {"view0.r1": drawn(1, 4, 16), "momentum1.r1": drawn(2, 4, 16)}),
+        "ratio": (Ratio, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "noisy": (Noisy, two),
         "nce": (Nce, two),
         "maps": (Maps, {"view0.map": drawn(1, 4, 4, 2, 2), "view1.map": drawn(2, 4, 4, 2, 2), "view2.map": drawn(3, 4, 4, 2, 2)}),

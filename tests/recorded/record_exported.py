@@ -126,11 +126,12 @@ def loss(folder, name, build, inputs):
     record(module, inputs, minimised, folder, name)
 
 
-def plain(folder, name, build, size, training):
+def plain(folder, name, build, *examples, training=True):
     """As people write it who don't know infomax_export; folders of this machine are left out."""
     torch.manual_seed(zlib.crc32(b"conv"))
     module = quiet(build()).train(training)
-    program = torch.export.export(module, (torch.zeros(BATCH, 3, size, size),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    free = tuple({0: torch.export.Dim.AUTO} for _ in examples)
+    program = torch.export.export(module, examples, dynamic_shapes=free)
     for node in program.graph.nodes:
         trace = node.meta.get("stack_trace", "").replace(str(Path(torch.__file__).parent.parent), "/site-packages")
         if trace:
@@ -308,11 +309,13 @@ def main():
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.what == "tiny":
-        from exported_cases import Conv, tiny
+        from exported_cases import Conv, Projected, tiny
 
         cases = tiny()
-        plain(given.folder, "plain", Conv, 5, True)
-        plain(given.folder, "evaluation", Conv, 5, False)
+        images, row = torch.zeros(BATCH, 3, 5, 5), torch.zeros(BATCH, 16)
+        plain(given.folder, "plain", Conv, images)
+        plain(given.folder, "evaluation", Conv, images, training=False)
+        plain(given.folder, "plain-loss", Projected, row, row.clone())
     else:
         cases = networks() if given.what == "nets" else losses()
     for name, (build, size, *how) in cases.items():

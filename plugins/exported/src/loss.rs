@@ -3,8 +3,8 @@
 use crate::{
     config::ExportedLoss,
     graph::{
-        Program, Role as InputRole, ValueId,
-        aliases::Writes,
+        Node, Program, Role as InputRole, Source as Given, ValueId, Work,
+        aliases::{Writes, writes},
         expression::Symbols,
         modes::habits,
         sizes::{Sized, bind},
@@ -12,14 +12,22 @@ use crate::{
     inputs::{Bound, bound},
     names::{self, LEFT_OUT},
     opened::Opened,
-    run::{run, shown},
+    run::{allows, run, shown},
     weights::State,
 };
 use infomax_sdk::{
     Device, Error, Facts, Features, Loss, LossDescription, LossInput, Momentum, NamedTensor, Need, Result, Source,
     Tensor, Terms, no_grad, without_autocast,
 };
-use std::{cell::RefCell, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
+
+/// Of its value, how far a mean over images may be from that of its parts: sums in another order.
+const PARTS: f64 = 1e-3;
+/// How often rows are repeated at most, so that there are as many as the file allows.
+const MOST_REPEATS: i64 = 64;
 
 /// The name of the output that is minimised.
 const TOTAL: &str = "loss";
@@ -38,6 +46,8 @@ pub struct ExportedObjective {
     writes: Writes,
     /// What the last call made of buffers: theirs once the update is done.
     pending: RefCell<Option<Changed>>,
+    /// Whether the config's word on `mean_over_images` was compared with the numbers.
+    is_checked: Cell<bool>,
 }
 
 impl Loss for ExportedObjective {
@@ -59,22 +69,37 @@ impl Loss for ExportedObjective {
                 state.save_too(&input.role);
             }
         }
-        Ok(Self { device, config: config.clone(), bound, outputs, state, program, writes, pending: RefCell::new(None) })
+        Ok(Self {
+            device,
+            config: config.clone(),
+            bound,
+            outputs,
+            state,
+            program,
+            writes,
+            pending: RefCell::new(None),
+            is_checked: Cell::new(false),
+        })
     }
 
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
         let whole = self.batch(features);
-        let part = self.config.mean_over_images.then(|| rows.clone()).filter(|rows| *rows != (0..whole));
-        let (outputs, changed) = self.call(features, facts, part)?;
-        *self.pending.borrow_mut() = Some(changed);
+        if !self.config.mean_over_images {
+            let (outputs, changed) = self.call(features, facts, None)?;
+            *self.pending.borrow_mut() = Some(changed);
+            return Ok(terms(self.named(outputs)));
+        }
+        self.check_mean(features, facts, whole)?;
         let share = (rows.end - rows.start) as f64 / whole as f64;
-        let named = self.outputs.iter().cloned().zip(outputs).filter(|(name, _)| name != LEFT_OUT);
-        let scaled =
-            named.map(|(name, value)| (name, if self.config.mean_over_images { value * share } else { value }));
-        Ok(terms(scaled.collect()))
+        let part = (rows != (0..whole)).then_some(rows);
+        let (outputs, _) = self.call(features, facts, part)?;
+        Ok(terms(self.named(outputs).into_iter().map(|(name, value)| (name, value * share)).collect()))
     }
 
     fn after_update(&mut self, features: &Features, facts: &Facts) -> Result<()> {
+        if self.config.mean_over_images {
+            return Ok(()); // it keeps nothing
+        }
         let pending = self.pending.borrow_mut().take();
         let changed = match pending {
             Some(changed) => changed,
@@ -98,20 +123,67 @@ impl ExportedObjective {
         features.items().first().map_or(1, |feature| feature.tensor.size_of(0)).max(1)
     }
 
+    /// The outputs that are used.
+    fn named(&self, outputs: Vec<Tensor>) -> Vec<(String, Tensor)> {
+        self.outputs.iter().cloned().zip(outputs).filter(|(name, _)| name != LEFT_OUT).collect()
+    }
+
+    /// Makes sure, once, that the loss is the mean over images that the config says it is.
+    fn check_mean(&self, features: &Features, facts: &Facts, whole: i64) -> Result<()> {
+        if self.is_checked.replace(true) || whole < 2 || habits(&self.program).iter().any(|habit| habit == "draws") {
+            return Ok(());
+        }
+        let value = |rows: Range<i64>| -> Result<f64> {
+            let (outputs, _) = no_grad(|| self.call(features, facts, Some(rows)))?;
+            Ok(terms(self.named(outputs)).total.item())
+        };
+        let half = whole / 2;
+        let (all, one, two) = (value(0..whole)?, value(0..half)?, value(half..whole)?);
+        let parts = (one * half as f64 + two * (whole - half) as f64) / whole as f64;
+        if (all - parts).abs() <= PARTS * all.abs().max(1e-2) || !all.is_finite() {
+            return Ok(());
+        }
+        let message = format!(
+            "`mean_over_images` is set, but it is no mean over images: {all:.6} of the whole batch, {parts:.6} of two parts"
+        );
+        Err(Error::config(message)
+            .hint("leave `loss.config.mean_over_images` out: every process then sees the whole batch"))
+    }
+
+    /// The arguments of a call. Of a part that has fewer rows than the file allows, or another number, all rows stand several times:
+    /// the mean over them stays the same.
+    fn arguments(&self, features: &Features, facts: &Facts, rows: Option<Range<i64>>) -> Result<Vec<Tensor>> {
+        let declared = self.program.arguments();
+        let tensors =
+            declared.zip(&self.bound).map(|((_, sizes, kind, _), one)| one.tensor(features, facts, sizes.len(), kind));
+        let tensors = tensors.collect::<Result<Vec<_>>>()?;
+        let Some(rows) = rows else { return Ok(tensors) };
+        let parts: Vec<Tensor> =
+            tensors.iter().map(|tensor| tensor.narrow(0, rows.start, rows.end - rows.start)).collect();
+        let names: Vec<&str> = self.program.arguments().map(|(name, ..)| name).collect();
+        let times = |size: &[i64], times: i64| {
+            size.iter().enumerate().map(|(dim, &n)| if dim == 0 { n * times } else { n }).collect()
+        };
+        let is_allowed = |count: &i64| {
+            let sizes = names.iter().zip(&parts).map(|(name, part)| (*name, times(&part.size(), *count)));
+            allows(&self.program, &sizes.collect::<Vec<_>>())
+        };
+        Ok(match (1..=MOST_REPEATS).find(is_allowed) {
+            None | Some(1) => parts,
+            Some(count) => parts.iter().map(|part| Tensor::cat(&vec![part; count as usize], 0)).collect(),
+        })
+    }
+
     /// The outputs, and what the buffers become, by the position of the input.
     fn call(&self, features: &Features, facts: &Facts, rows: Option<Range<i64>>) -> Result<(Vec<Tensor>, Changed)> {
-        let mut bound = self.bound.iter();
+        let mut arguments = self.arguments(features, facts, rows)?.into_iter();
         let mut copies = Changed::new();
         let mut handed = Vec::with_capacity(self.program.inputs.len());
         for (at, (input, &is_written)) in self.program.inputs.iter().zip(&self.writes.inputs).enumerate() {
             handed.push(match &input.role {
-                InputRole::Argument { sizes, kind, .. } => {
-                    let one = bound.next().ok_or_else(|| Error::new("an input of the loss is not bound"))?;
-                    let tensor = one.tensor(features, facts, sizes.len(), *kind)?;
-                    let part = rows
-                        .as_ref()
-                        .map_or(tensor.clone(), |rows| tensor.narrow(0, rows.start, rows.end - rows.start));
-                    Some(if is_written { copy(&part) } else { part })
+                InputRole::Argument { .. } => {
+                    let tensor = arguments.next().ok_or_else(|| Error::new("an input of the loss is not bound"))?;
+                    Some(if is_written { copy(&tensor) } else { tensor })
                 }
                 role => self.state.of(role).map(|tensor| {
                     if !is_written && !self.program.stored(input.value) {
@@ -183,6 +255,9 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
         let message = format!("its output `{name}` has {} dimensions, a loss gives scalars", sizes.len());
         return Err(placed(Error::data(message).hint("end `forward` with `.mean()` or `.sum()`")));
     }
+    if config.mean_over_images {
+        check_looks_alone(program).map_err(placed)?;
+    }
     let mut needs: Vec<Need> = Vec::new();
     for (view, source, map) in bound.iter().filter_map(Bound::map) {
         match needs.iter_mut().find(|need| need.view == view && need.source == source) {
@@ -206,6 +281,30 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
         min_batch_size: config.min_batch_size.max(smallest_batch(program, &bound, input)),
     };
     Ok((description, bound, outputs))
+}
+
+/// Refuses a loss that is told to be a mean over images and keeps something of the batch.
+fn check_looks_alone(program: &Program) -> Result<()> {
+    let by_batch = |node: &&Node| node.base() == "batch_norm" && matches!(node.given("training"), Given::Bool(true));
+    let stores = |node: &&Node| matches!(node.work, Work::Store { .. });
+    let (node, why) = match (program.nodes.iter().find(by_batch), program.nodes.iter().find(stores)) {
+        (Some(node), _) => (node, "it normalises by the batch"),
+        (_, Some(node)) => (node, "it changes a buffer"),
+        _ => {
+            let writes = writes(program);
+            let written = program.inputs.iter().zip(&writes.inputs).find(|(input, is_written)| {
+                **is_written && matches!(input.role, InputRole::Buffer { .. } | InputRole::Constant(_))
+            });
+            let Some((input, _)) = written else { return Ok(()) };
+            return Err(no_mean(&format!("it changes {:?}", input.role)));
+        }
+    };
+    Err(no_mean(&format!("{}: {why}", node.told())))
+}
+
+fn no_mean(why: &str) -> Error {
+    let message = format!("`mean_over_images` is set, but the loss needs the whole batch: {why}");
+    Error::config(message).hint("leave `loss.config.mean_over_images` out")
 }
 
 /// The smallest batch that the file allows.

@@ -3,6 +3,7 @@
 
 use super::standin::{Case, HEAD, On, amdim, case, local_dim, reports, resnet, standin, total, vit};
 use crate::{
+    exported::runs::both,
     support::{
         faulty::fixture,
         figures::{figure, is_whole},
@@ -110,6 +111,8 @@ fn cases() -> Vec<(Case, &'static str, bool)> {
         (amdim("amdim-labels", &[("train.batch_size", "8"), ("dataset.label_fraction", "0.96")]), CAPTURED, true),
         (amdim("amdim-tests", &[("evaluation.every_steps", "7"), ("checkpoint.every_steps", "5")]), CAPTURED, false),
         (amdim("classifiers", &[("train.stage", "classifiers")]), "only the stage `pretrain` has them", false),
+        (both("exported", "small", "projected", &[]), CAPTURED, true),
+        (both("exported-draws", "small-drop", "queue-16", &[f16, overflow]), CAPTURED, true),
         (resnet("nt-xent", "nt-xent", HEAD, &[]), CAPTURED, true),
         (resnet("dcl", "dcl", HEAD, &[]), CAPTURED, false),
         (resnet("supcon", "supcon", HEAD, &[]), CAPTURED, false),

@@ -45,6 +45,18 @@ fn files_are_inspected_and_checked() {
         let checked = said(&["plugin", "check", &file(name)]);
         assert!(checked.contains(component) && checked.contains(" 0 failed"), "{checked}");
     }
+    let parts = said(&["plugin", "check", &file("agreement"), "--set", "loss.exported.mean_over_images=true"]);
+    assert!(parts.contains("row ranges"), "{parts}");
+    let named = said(&[
+        "plugin",
+        "check",
+        &file("plain-loss"),
+        "--kind",
+        "loss",
+        "--set",
+        "loss.exported.inputs=[\"view0.r1\", \"view1.r1\"]",
+    ]);
+    assert!(named.contains(" 0 failed"), "{named}");
     let other = run(folder.path(), &["plugin", "inspect", "nothing.pt2"]);
     assert_eq!(other.status.code(), Some(1), "{}", String::from_utf8_lossy(&other.stderr));
 }
@@ -68,6 +80,9 @@ fn files_that_do_not_fit_are_refused_in_words() {
         encoder(&file("small"), ", outputs = [\"a\"]"),
         encoder(&file("small"), ", representation = \"r9\""),
         encoder(&file("small"), ", tags = [{ parameters = \"*.gamma\" }]"),
+        loss(&file("projected"), ", mean_over_images = true"),
+        loss(&file("queue-16"), ", mean_over_images = true"),
+        loss(&file("ratio"), ", mean_over_images = true"),
         loss(&file("small"), ""),
         loss(&file("nce"), ""),
         loss(&file("projected"), ", inputs = [\"view0.r1\"]"),

@@ -5,4 +5,4 @@ mod commands;
 mod losses;
 mod networks;
 mod recorded;
-mod runs;
+pub(crate) mod runs;

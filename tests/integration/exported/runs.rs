@@ -14,7 +14,7 @@ use infomax::checkpoint::read_tensors;
 use std::{fs, path::Path};
 
 /// An encoder and a loss out of files, with more settings.
-fn both(name: &'static str, encoder: &str, loss: &str, more: &[(&str, &str)]) -> Case {
+pub(crate) fn both(name: &'static str, encoder: &str, loss: &str, more: &[(&str, &str)]) -> Case {
     let file = |name: &str| format!("{{ file = \"{}\" }}", kept("").join(format!("{name}.pt2")).display());
     let (encoder, loss) = (file(encoder), file(loss));
     let own = [

@@ -38,8 +38,10 @@ impl Check {
     /// # Errors
     /// A library that is refused, a setting that is none, a check that failed.
     pub fn run(&self) -> Result<()> {
-        let exported = is_exported(&self.library).then(|| exported(&self.library, self.kind.as_deref())).transpose()?;
-        let library = if exported.is_some() { Path::new(EXPORTED) } else { &self.library };
+        let of_torch = is_exported(&self.library)
+            .then(|| exported(&self.library, self.kind.as_deref(), &Value::Null))
+            .transpose()?;
+        let library = if of_torch.is_some() { Path::new(EXPORTED) } else { &self.library };
         let path = infomax_desk::cli::named(library)?;
         let candidate = Candidate::read(&path, &[]).map_err(Error::from)?;
         let mut manifest = serde_json::to_value(&candidate.manifest).expect("a manifest is plain data");
@@ -52,15 +54,19 @@ impl Check {
                 return Err(Error::config(fault.hint(format!("it has {}", names.join(", ")))));
             }
         }
-        if let Some(file) = &exported {
+        if let Some(file) = &of_torch {
             components.retain(|component| component["kind"] == file.kind.as_str() && component["name"] == EXPORTED);
         }
         let mut configs = configs(&self.settings, &candidate)?;
-        if let Some(file) = exported {
+        if let Some(file) = of_torch {
             let of_file = |given: &Given| given.kind == file.kind && given.name == file.name;
             let config = configs.iter().find(|given| of_file(given)).map(|given| given.config.clone());
             configs.retain(|given| !of_file(given));
-            let mut file = file;
+            let named = config.as_ref().map(|config| &config["inputs"]).filter(|inputs| inputs.is_array());
+            let mut file = match named {
+                Some(names) => exported(&self.library, self.kind.as_deref(), names)?,
+                None => file,
+            };
             let more = config.as_ref().and_then(Value::as_object).into_iter().flatten();
             more.for_each(|(field, value)| file.config[field] = value.clone());
             configs.push(file);
@@ -91,14 +97,16 @@ impl Check {
 /// The component that runs files of torch.export.
 const EXPORTED: &str = "exported";
 
-/// What a file of torch.export is checked as: with images and maps of the sizes that it takes.
-fn exported(path: &Path, kind: Option<&str>) -> Result<Given> {
+/// What a file of torch.export is checked as: with images and maps of the sizes that it takes; `names` of its inputs count before those
+/// that it says.
+fn exported(path: &Path, kind: Option<&str>, names: &Value) -> Result<Given> {
     let file = ExportedFile::read(path)?;
     let kind = file.kind(kind, path)?;
     let side =
         |sizes: &[Option<i64>], dim: usize| sizes.get(dim).copied().flatten().and_then(|n| u32::try_from(n).ok());
     let mut given = Given { kind, name: EXPORTED.to_owned(), config: json!({ "file": path }), ..Given::default() };
-    for (name, sizes) in &file.inputs {
+    for (at, (name, sizes)) in file.inputs.iter().enumerate() {
+        let name = names[at].as_str().unwrap_or(name);
         if given.kind == "encoder" {
             given.sides.extend(side(sizes, 2).filter(|_| side(sizes, 2) == side(sizes, 3)));
         } else if let Some((_, map)) = name.split_once('.').filter(|(_, map)| given.maps.iter().all(|m| m.name != *map))

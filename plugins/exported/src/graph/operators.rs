@@ -94,6 +94,9 @@ pub fn refused(namespace: &str, base: &str) -> Option<&'static str> {
             "it computes with complex numbers, which are not supported: write it as products with cosines and sines",
         );
     }
+    if base == "_has_compatible_shallow_copy_type" || base == "set_data" {
+        return Some("it sets `.data` of a tensor, which torch.export does not follow: write `tensor.copy_(new)`");
+    }
     if base.starts_with("_unique") || base.starts_with("unique") || base == "nonzero" {
         return Some("how many numbers it gives depends on numbers, so that no size is known before: use a mask");
     }

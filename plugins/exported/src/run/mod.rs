@@ -135,6 +135,11 @@ pub fn fits(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     Err(refusal.hint(hint))
 }
 
+/// Whether the file allows sizes of arguments, by name.
+pub fn allows(program: &Program, arguments: &[(&str, Vec<i64>)]) -> bool {
+    misfit(program, arguments).is_ok()
+}
+
 fn misfit(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     let mut symbols = Symbols::new();
     let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
