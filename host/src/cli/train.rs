@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Fault, Result},
     native::precision::device_memory,
     plugin::{Registry, Schemas, Watch, lock},
-    record::{ENCODER, History, Memory, RunDirectory, now, write_whole},
+    record::{ENCODER, History, Identity, Memory, RunDirectory, now, write_whole},
     report,
     train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
 };
@@ -135,6 +135,13 @@ impl Train {
         if let Some(run) = named.filter(|run| !run.is_dir()) {
             RunDirectory::resume(run)?; // says so
         }
+        // A component's file may have gone since: the run keeps a copy.
+        let kept = named.map(|run| Identity::kept_where_gone(run)).unwrap_or_default();
+        for setting in kept.iter().filter(|_| leads) {
+            say(&format!("the file that the run's config names is gone, its own copy takes the place: {setting}"));
+        }
+        self.experiment.set.splice(0..0, kept.iter().cloned());
+        let named = self.resume.as_ref().filter(|_| !self.is_auto());
         let (resolved, registry) = match named {
             Some(run) if self.experiment.are_bare() => self.resolve_frozen(&run.join("config.toml"))?,
             _ if self.smoke => self.experiment.resolve_smoke()?,
@@ -155,9 +162,12 @@ impl Train {
             }
             return Ok((resolved, registry));
         };
-        let before = Resolved::from_file(&run.join("config.toml"), &[], &Schemas(&registry));
+        let before = Resolved::from_file(&run.join("config.toml"), &kept, &Schemas(&registry));
         self.changes = difference(&before.map_err(|faults| registry.told(faults))?.value(), &resolved.value());
-        refuse_changes(&self.changes, &resolved, &self.overrides, &run.display().to_string())?;
+        // Files that components are read from are compared by their hashes.
+        let hashed = Identity::read(run).map(|identity| identity.files.into_keys().collect()).unwrap_or_default();
+        let free = [self.overrides.clone(), hashed].concat();
+        refuse_changes(&self.changes, &resolved, &free, &run.display().to_string())?;
         Ok((resolved, registry))
     }
 

@@ -2,7 +2,7 @@
 
 use super::Component;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Fault, Result},
     hash::sha256,
 };
 use serde_json::Value;
@@ -20,6 +20,12 @@ pub fn read_files(component: &Component, config: &Value) -> Result<BTreeMap<Stri
     let mut files = BTreeMap::new();
     for (field, _) in fields.filter(|(_, schema)| schema["read"] == true) {
         if let Some(path) = config[field].as_str() {
+            // A pipe would be waited for.
+            let is_file = fs::metadata(path).map_err(Error::io("read", path))?.is_file();
+            if !is_file {
+                let fault = Fault::new(format!("`{kind}.config.{field}` = `{path}` is no regular file"));
+                return Err(Error::config(fault.hint("name a file")));
+            }
             let bytes = fs::read(path).map_err(Error::io("read", path))?;
             files.insert(format!("{kind}.config.{field}"), sha256(bytes));
         }

@@ -198,7 +198,7 @@ fn describe(
     let placed = |error: Error| opened.placed(error);
     let arguments: Vec<_> = program.arguments().collect();
     let [(name, ..)] = arguments[..] else {
-        return Err(placed(Error::data(format!("it takes {} tensors", arguments.len())).hint(ONE_INPUT)));
+        return Err(placed(Error::config(format!("it takes {} tensors", arguments.len())).hint(ONE_INPUT)));
     };
     check_is_for_training(program).map_err(placed)?;
     for_evaluation(program).map_err(placed)?;
@@ -210,7 +210,7 @@ fn describe(
         .filter_map(|(value, sizes)| value.and(sizes.as_ref()))
         .collect();
     if given.is_empty() {
-        return Err(placed(Error::data("it gives no tensor").hint("return the features from `forward`")));
+        return Err(placed(Error::config("it gives no tensor").hint("return the features from `forward`")));
     }
     let names = names::outputs(&config.outputs, &opened.about.outputs, program.structure.as_deref(), given.len())?;
     let mut sizes: Vec<[u32; 2]> =
@@ -275,7 +275,7 @@ fn of_size(
         let numbers = |from: usize| {
             known[from..].iter().map(|n| n.and_then(|n| u32::try_from(n).ok())).collect::<Option<Vec<u32>>>()
         };
-        let wrong = |what: String| Error::data(format!("its output `{name}` {what}"));
+        let wrong = |what: String| Error::config(format!("its output `{name}` {what}"));
         let [channels, height, width] = match known.len() {
             2 | 4 => match numbers(1).as_deref() {
                 Some(&[channels]) => [channels, 1, 1],

@@ -243,7 +243,7 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
         .collect();
     if given.is_empty() {
         return Err(placed(
-            Error::data("it gives no tensor")
+            Error::config("it gives no tensor")
                 .hint("return the loss from `forward`: a scalar, or a dictionary of scalars"),
         ));
     }
@@ -253,7 +253,7 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
     };
     if let Some((name, sizes)) = outputs.iter().zip(&given).find(|(name, sizes)| *name != LEFT_OUT && !is_one(sizes)) {
         let message = format!("its output `{name}` has {} dimensions, a loss gives scalars", sizes.len());
-        return Err(placed(Error::data(message).hint("end `forward` with `.mean()` or `.sum()`")));
+        return Err(placed(Error::config(message).hint("end `forward` with `.mean()` or `.sum()`")));
     }
     if config.mean_over_images {
         check_looks_alone(program).map_err(placed)?;

@@ -180,7 +180,7 @@ fn numbers(sizes: &[Size]) -> Vec<Option<i64>> {
 
 /// A tensor out of the bytes of its storage.
 fn tensor(bytes: &[u8], meta: &TensorMeta, device: Device) -> Result<Tensor> {
-    let strange = |what: &str| Error::data(format!("its shape or place in memory {what}"));
+    let strange = |what: &str| Error::config(format!("its shape or place in memory {what}"));
     let all = |sizes: &[Size]| {
         let numbers = numbers(sizes).into_iter().collect::<Option<Vec<i64>>>();
         numbers.filter(|numbers| numbers.iter().all(|&n| n >= 0)).ok_or_else(|| strange("is no row of sizes"))

@@ -140,6 +140,13 @@ fn the_file_of_a_component_is_kept_and_compared() {
     assert!(resumed.status.code() == Some(5) && said.contains("the file of `encoder.config.file` changed"), "{said}");
     // Its own copy, whatever became of the file.
     fs::remove_file(&own).unwrap();
+    let resumed = run(folder.path(), &["train", "--resume", &run_text]);
+    let said = String::from_utf8_lossy(&resumed.stdout).into_owned();
+    assert!(
+        resumed.status.success() && said.contains("its own copy takes the place"),
+        "{said}{}",
+        String::from_utf8_lossy(&resumed.stderr)
+    );
     for command in ["evaluate", "embed"] {
         let output = run(folder.path(), &[command, &run_text]);
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));

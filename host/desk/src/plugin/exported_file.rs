@@ -49,6 +49,10 @@ impl ExportedFile {
     /// # Errors
     /// No file, or another one.
     pub fn read(path: &Path) -> Result<Self> {
+        if !fs::metadata(path).map_err(Error::io("read", path))?.is_file() {
+            let fault = Fault::new("it is no regular file").at(path.display().to_string());
+            return Err(Error::config(fault.hint("name what torch.export.save wrote")));
+        }
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let told = Self::of(&bytes);
         told.map_err(|why| {

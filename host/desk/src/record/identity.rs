@@ -159,6 +159,20 @@ impl Identity {
         self.files.keys().filter_map(setting).collect()
     }
 
+    /// Those of [`Identity::kept_files`] whose file the run's config names but is no longer there.
+    pub fn kept_where_gone(run: &Path) -> Vec<String> {
+        let config = fs::read_to_string(run.join("config.toml")).ok().and_then(|text| text.parse::<toml::Table>().ok());
+        let (Some(config), Ok(identity)) = (config, Self::read(run)) else { return Vec::new() };
+        let is_gone = |setting: &String| {
+            let key = setting.split_once('=').map_or("", |(key, _)| key);
+            let mut parts = key.split('.');
+            let first = parts.next().and_then(|part| config.get(part));
+            let named = parts.fold(first, |value, part| value?.get(part)).and_then(toml::Value::as_str);
+            named.is_some_and(|path| !Path::new(path).exists())
+        };
+        identity.kept_files(run).into_iter().filter(is_gone).collect()
+    }
+
     /// Makes sure that components are read from the files that they were read from when the run began; `at` is the run's file.
     ///
     /// # Errors

@@ -59,21 +59,32 @@ impl Archive {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let failed =
-            |error: &dyn std::error::Error| Error::data(format!("can't read `{}`", path.display())).caused_by(error);
+            |error: &dyn std::error::Error| Error::config(format!("can't read `{}`", path.display())).caused_by(error);
+        let facts =
+            path.metadata().map_err(|error| failed(&error).hint("`file` names what torch.export.save wrote"))?;
+        let what = match facts.len() {
+            _ if facts.is_dir() => Some("is a folder"),
+            _ if !facts.is_file() => Some("is no regular file"),
+            0 => Some("is empty"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            return Err(Error::config(format!("`{}` {what}", path.display())).hint(AGAIN));
+        }
         let file =
             File::open(&path).map_err(|error| failed(&error).hint("`file` names what torch.export.save wrote"))?;
         let length = file.metadata().map_err(|error| failed(&error))?.len();
         // Torch writes the end of the archive twice, for small and for large files: where it begins is not to be guessed.
         let whole = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(whole, BufReader::new(file)).map_err(|error| {
-            Error::data(format!("`{}` is no archive of torch.export, or is cut off", path.display()))
+            Error::config(format!("`{}` is no archive of torch.export, or is cut off", path.display()))
                 .caused_by(&error)
                 .hint(AGAIN)
         })?;
         let first = zip.file_names().next().and_then(Result::ok);
         let root = first.and_then(|name| name.split_once('/').map(|(root, _)| root.to_owned()));
         let root = root.ok_or_else(|| {
-            Error::data(format!("`{}` is no archive of torch.export: it has no folder", path.display())).hint(AGAIN)
+            Error::config(format!("`{}` is no archive of torch.export: it has no folder", path.display())).hint(AGAIN)
         })?;
         Ok(Self { path, zip, length, root, taken: 0 })
     }
@@ -182,7 +193,7 @@ impl Archive {
 
     fn member(&mut self, member: &str, most: u64) -> Result<Vec<u8>> {
         let name = format!("{}/{member}", self.root);
-        let refused = |what: String| Error::data(format!("`{}`: {what}", self.path.display())).hint(AGAIN);
+        let refused = |what: String| Error::config(format!("`{}`: {what}", self.path.display())).hint(AGAIN);
         let missing = |error: zip::result::ZipError| refused(format!("`{member}` can't be read")).caused_by(&error);
         let mut entry = self.zip.by_name(&name).map_err(missing)?;
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
@@ -209,6 +220,6 @@ impl Archive {
 
     /// The error for what the file holds.
     pub fn refused(&self, what: &str) -> Error {
-        Error::data(format!("`{}`: {what}", self.path.display()))
+        Error::config(format!("`{}`: {what}", self.path.display()))
     }
 }

@@ -160,7 +160,7 @@ fn has_statistics(node: &Node) -> bool {
 
 fn drawn(node: &Node) -> Error {
     let message = format!("{}: `{}` draws numbers, which evaluation could not leave out", node.told(), node.base());
-    Error::data(message)
+    Error::config(message)
         .hint("draw by dropout or stochastic depth, which is told apart; or export the module with that switched off")
 }
 
@@ -186,7 +186,7 @@ pub fn check_is_for_training(program: &Program) -> Result<()> {
         _ => return Ok(()),
     };
     let message = format!("it was exported in evaluation mode, of which no training can be made: {sign}");
-    Err(Error::data(message).hint("call `module.train()` before torch.export.export, or use `infomax_export.py`"))
+    Err(Error::config(message).hint("call `module.train()` before torch.export.export, or use `infomax_export.py`"))
 }
 
 /// What a loss does that the checks of a component must know: it draws numbers, or stops gradients of what it uses.

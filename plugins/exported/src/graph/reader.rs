@@ -36,7 +36,7 @@ type Names<'a> = HashMap<&'a str, usize>;
 pub fn read(exported: &Exported) -> Result<Program> {
     if exported.verifiers.iter().any(|verifier| verifier != "TRAINING") {
         let message = "it holds a program for inference, whose training operators were taken apart".to_owned();
-        return Err(Error::data(message).hint(NOT_FOR_TRAINING));
+        return Err(Error::config(message).hint(NOT_FOR_TRAINING));
     }
     let module = &exported.graph_module;
     let graph = &module.graph;
@@ -47,7 +47,7 @@ pub fn read(exported: &Exported) -> Result<Program> {
     let is_plain = |spec: &OutputSpec| matches!(spec, OutputSpec::UserOutput {});
     if !module.signature.output_specs.iter().all(is_plain) {
         let message = "it gives more than what its `forward` returns: changed buffers or gradients".to_owned();
-        return Err(Error::data(message).hint(NOT_FOR_TRAINING));
+        return Err(Error::config(message).hint(NOT_FOR_TRAINING));
     }
     let mut outputs = Vec::with_capacity(graph.outputs.len());
     let mut output_sizes = Vec::with_capacity(graph.outputs.len());
@@ -58,7 +58,9 @@ pub fn read(exported: &Exported) -> Result<Program> {
                 (Some(known(&names, &name.name, "the outputs")?), sizes)
             }
             Argument::AsNone(_) => (None, None),
-            _ => return Err(Error::data("one of its outputs is no tensor").hint("return tensors from `forward` only")),
+            _ => {
+                return Err(Error::config("one of its outputs is no tensor").hint("return tensors from `forward` only"));
+            }
         };
         outputs.push(value);
         output_sizes.push(sizes);
@@ -125,7 +127,7 @@ fn keeps_memory(target: &str) -> bool {
 }
 
 fn known(names: &Names<'_>, name: &str, of: &str) -> Result<usize> {
-    names.get(name).copied().ok_or_else(|| Error::data(format!("{of}: there is no value `{name}`")))
+    names.get(name).copied().ok_or_else(|| Error::config(format!("{of}: there is no value `{name}`")))
 }
 
 #[derive(Default)]
@@ -149,7 +151,7 @@ impl Builder {
         let (graph, specs) = (&module.graph, &module.signature.input_specs);
         if graph.inputs.len() != specs.len() {
             let message = format!("its graph takes {} inputs, its signature says {}", graph.inputs.len(), specs.len());
-            return Err(Error::data(message));
+            return Err(Error::config(message));
         }
         let mut inputs = Vec::with_capacity(specs.len());
         for (spec, argument) in specs.iter().zip(&graph.inputs) {
@@ -159,7 +161,7 @@ impl Builder {
                     names.insert(&name.name, id);
                     Ok((id, name.name.as_str()))
                 }
-                _ => Err(Error::data("an input of its graph is no tensor").hint("give tensors to `forward` only")),
+                _ => Err(Error::config("an input of its graph is no tensor").hint("give tensors to `forward` only")),
             };
             let (role, value) = match spec {
                 InputSpec::Parameter { parameter_name } => {
@@ -174,7 +176,8 @@ impl Builder {
                 InputSpec::UserInput { arg: Argument::AsTensor(_) } => {
                     let (id, name) = named(self)?;
                     let meta = graph.tensor_values.get(name);
-                    let meta = meta.ok_or_else(|| Error::data(format!("the input `{name}` has no declared sizes")))?;
+                    let meta =
+                        meta.ok_or_else(|| Error::config(format!("the input `{name}` has no declared sizes")))?;
                     let kind = kind(meta.dtype)?;
                     (Role::Argument { name: name.to_owned(), sizes: declared(meta), kind }, Some(id))
                 }
@@ -219,11 +222,13 @@ impl Builder {
             let what =
                 if nesting == "cond" { "what is done depends on numbers (`torch.cond`)" } else { "it nests a graph" };
             let message = format!("`{nesting}` can't be run: {what}");
-            return Err(Error::data(message).hint("write it with torch.where, or choose once, when the module is made"));
+            return Err(
+                Error::config(message).hint("write it with torch.where, or choose once, when the module is made")
+            );
         }
-        let depth = depth.checked_sub(1).ok_or_else(|| Error::data("graphs are nested too deep"))?;
+        let depth = depth.checked_sub(1).ok_or_else(|| Error::config("graphs are nested too deep"))?;
         let at = node.inputs.iter().position(|input| matches!(input.arg, Argument::AsGraph(_)));
-        let at = at.ok_or_else(|| Error::data(format!("`{nesting}` has no graph")))?;
+        let at = at.ok_or_else(|| Error::config(format!("`{nesting}` has no graph")))?;
         let Argument::AsGraph(inner) = &node.inputs[at].arg else { unreachable!("the position is a graph's") };
         let settings: Vec<&Argument> = node.inputs[..at].iter().map(|input| &input.arg).collect();
         let scope = match (nesting, &settings[..]) {
@@ -233,7 +238,7 @@ impl Builder {
             }
             ("wrap_with_set_grad_enabled", [Argument::AsBool(enabled)]) => Scope { gradients: Some(*enabled), ..scope },
             ("wrap_with_autocast" | "wrap_with_set_grad_enabled", _) => {
-                return Err(Error::data(format!("`{nesting}` has other settings than this plugin knows")));
+                return Err(Error::config(format!("`{nesting}` has other settings than this plugin knows")));
             }
             _ => scope,
         };
@@ -241,7 +246,7 @@ impl Builder {
         let handed: Vec<&Argument> = handed.map(|input| &input.arg).collect();
         if handed.len() != inner.graph.inputs.len() {
             let (given, wanted) = (handed.len(), inner.graph.inputs.len());
-            return Err(Error::data(format!("`{nesting}` hands {given} values to a graph that takes {wanted}")));
+            return Err(Error::config(format!("`{nesting}` hands {given} values to a graph that takes {wanted}")));
         }
         let mut inner_names = Names::new();
         for (outer, input) in handed.into_iter().zip(&inner.graph.inputs) {
@@ -258,7 +263,7 @@ impl Builder {
         };
         let given: Vec<&str> = inner.graph.outputs.iter().filter_map(value_name).collect();
         if given.len() < listed.len() {
-            return Err(Error::data(format!("`{nesting}` gives fewer values than are read")));
+            return Err(Error::config(format!("`{nesting}` gives fewer values than are read")));
         }
         for (outer, inner) in listed.into_iter().zip(given) {
             let id = known(&inner_names, inner, nesting)?;
@@ -277,7 +282,7 @@ impl Builder {
         let (work, takes) = match node.target.strip_prefix("torch.ops.") {
             None => {
                 let operator = NumberOperator::of(&node.target).ok_or_else(|| {
-                    Error::data(format!("it calls `{}`, which is no operator of PyTorch", node.target))
+                    Error::config(format!("it calls `{}`, which is no operator of PyTorch", node.target))
                 })?;
                 let takes = node.inputs.iter().map(|input| source(&input.arg, names)).collect::<Result<_>>()?;
                 (Work::Number(operator), takes)
@@ -293,7 +298,7 @@ impl Builder {
                     "_assert_scalar" => self.requirement(node, names)?,
                     _ => {
                         if let Some(why) = operators::refused(namespace, base) {
-                            return Err(Error::data(format!("it calls `{namespace}.{base}`: {why}")));
+                            return Err(Error::config(format!("it calls `{namespace}.{base}`: {why}")));
                         }
                         self.operator(&target.replacen(".default", "", 1), node, names)?
                     }
@@ -326,7 +331,7 @@ impl Builder {
     }
 
     fn requirement(&mut self, node: &format::Node, names: &Names<'_>) -> Result<(Work, Vec<Source>)> {
-        let condition = node.inputs.first().ok_or_else(|| Error::data("an assertion has no condition"))?;
+        let condition = node.inputs.first().ok_or_else(|| Error::config("an assertion has no condition"))?;
         let message = node.inputs.iter().find_map(|input| match &input.arg {
             Argument::AsString(text) => Some(text.clone()),
             _ => None,
@@ -340,10 +345,10 @@ impl Builder {
         if !self.operators.contains_key(&full) {
             let found = FoundOperator::find(&full).map_err(|error| {
                 let hint = "a newer torch than this libtorch wrote the file; export it with torch 2.11";
-                Error::data(error.message).hint(hint)
+                Error::config(error.message).hint(hint)
             })?;
             if let Some(slot) = found.takes.iter().chain(&found.gives).find(|slot| operators::is_strange(&slot.kind)) {
-                return Err(Error::data(format!("it calls `{target}`, which takes or gives a `{}`", slot.kind)));
+                return Err(Error::config(format!("it calls `{target}`, which takes or gives a `{}`", slot.kind)));
             }
             self.operators.insert(full.clone(), (full.as_str().into(), Arc::new(found)));
         }
@@ -355,7 +360,7 @@ impl Builder {
                 None if input.name.is_empty() && position < operator.takes.len() => position,
                 None => {
                     let message = format!("libtorch's `{target}` takes no `{}`", input.name);
-                    return Err(Error::data(message).hint("a newer torch wrote the file; export it with torch 2.11"));
+                    return Err(Error::config(message).hint("a newer torch wrote the file; export it with torch 2.11"));
                 }
             };
             if takes.len() <= at {
@@ -365,7 +370,7 @@ impl Builder {
         }
         let results = operator.gives.len();
         if node.outputs.len() != results {
-            return Err(Error::data(format!(
+            return Err(Error::config(format!(
                 "`{}` gives {results} results, the file says {}",
                 base(&name),
                 node.outputs.len()
@@ -388,14 +393,14 @@ fn value_name(argument: &Argument) -> Option<&str> {
 
 fn source(argument: &Argument, names: &Names<'_>) -> Result<Source> {
     let value = |name: &str| known(names, name, "an argument");
-    let float = |float: &format::Float| float.number().ok_or_else(|| Error::data("a number can't be read"));
+    let float = |float: &format::Float| float.number().ok_or_else(|| Error::config("a number can't be read"));
     let int = |number: i64| {
         // The largest number stands for "to the end".
         let is_usual = number.unsigned_abs() <= LARGEST as u64 || number == i64::MAX || number == i64::MIN;
         if is_usual {
             Ok(number)
         } else {
-            Err(Error::data(format!("{number} is no size or number that an exporter writes")))
+            Err(Error::config(format!("{number} is no size or number that an exporter writes")))
         }
     };
     if let Some(name) = value_name(argument) {
@@ -432,18 +437,18 @@ fn source(argument: &Argument, names: &Names<'_>) -> Result<Source> {
         Argument::AsScalarType(number) => Source::Kind(kind(*number)?),
         Argument::AsDevice(device) => match device.kind.as_str() {
             "cpu" | "cuda" => Source::Device,
-            other => return Err(Error::data(format!("it asks for a tensor on `{other}`"))),
+            other => return Err(Error::config(format!("it asks for a tensor on `{other}`"))),
         },
         Argument::AsLayout(STRIDED) => Source::None,
-        Argument::AsLayout(_) => return Err(Error::data("it asks for a sparse tensor")),
+        Argument::AsLayout(_) => return Err(Error::config("it asks for a sparse tensor")),
         Argument::AsMemoryFormat(number) => match number {
             1 => Source::Format(MemoryFormat::Contiguous),
             2 => Source::Format(MemoryFormat::ChannelsLast),
             3 => Source::Format(MemoryFormat::ChannelsLast3d),
             4 => Source::Format(MemoryFormat::Preserve),
-            other => return Err(Error::data(format!("there is no memory format {other}"))),
+            other => return Err(Error::config(format!("there is no memory format {other}"))),
         },
-        _ => return Err(Error::data("an argument is of a kind that no operator takes")),
+        _ => return Err(Error::config("an argument is of a kind that no operator takes")),
     })
 }
 
@@ -463,7 +468,9 @@ pub fn kind(number: u32) -> Result<Kind> {
         8 => Kind::F64,
         12 => Kind::Bool,
         13 => Kind::Bf16,
-        9..=11 => return Err(Error::data("it computes with complex numbers, which have no place in a component")),
-        other => return Err(Error::data(format!("it has numbers of the kind {other}, which a component can't have"))),
+        9..=11 => return Err(Error::config("it computes with complex numbers, which have no place in a component")),
+        other => {
+            return Err(Error::config(format!("it has numbers of the kind {other}, which a component can't have")));
+        }
     })
 }

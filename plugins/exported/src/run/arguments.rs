@@ -101,5 +101,5 @@ pub(crate) fn tensor(source: &Source, values: &[Value]) -> Option<Tensor> {
 }
 
 fn empty() -> Error {
-    Error::data("an argument has no value, or one of another kind")
+    Error::config("an argument has no value, or one of another kind")
 }

@@ -81,7 +81,7 @@ pub fn run_views(program: &Program, device: Device, handed: Vec<Option<Tensor>>,
         None => Ok(None),
         Some(id) => match &values[*id] {
             Value::Tensor(tensor) => Ok(Some(tensor.clone())),
-            _ => Err(Error::data("an output of the program is no tensor")),
+            _ => Err(Error::config("an output of the program is no tensor")),
         },
     });
     Ok(Outcome { outputs: outputs.collect::<Result<_>>()?, stores })
@@ -145,6 +145,8 @@ fn misfit(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
     let size = |name: &str| arguments.iter().find(|(other, _)| *other == name).map(|(_, size)| size);
     const AGAIN: &str =
         "export it with sizes that may vary (`infomax_export.py` does), or at the size that the experiment uses";
+    const SIDES: &str = "it was exported for images of another size: export it for the experiment's (`export_encoder(module, 64, …)`), \
+                         or set `augmentation.config.size`";
     const COLOURS: &str = "images have three channels, red, green and blue: export a module that takes three";
     for (name, declared, ..) in program.arguments() {
         let Some(given) = size(name) else { continue };
@@ -152,7 +154,12 @@ fn misfit(program: &Program, arguments: &[(&str, Vec<i64>)]) -> Result<()> {
             let place = dim.map_or_else(String::new, |dim| format!(" in dimension {dim}, counted from 0"));
             let message = format!("the input `{name}` is {}, but the file takes {expected}{place}", shown(given));
             let is_colour = dim == Some(1) && given.len() == 4 && given[1] == 3;
-            Error::config(message).hint(if is_colour { COLOURS } else { AGAIN })
+            let is_side = matches!(dim, Some(2 | 3)) && given.len() == 4 && given[1] == 3;
+            Error::config(message).hint(match (is_colour, is_side) {
+                (true, _) => COLOURS,
+                (_, true) => SIDES,
+                _ => AGAIN,
+            })
         })?;
     }
     for (symbol, least, most) in &program.ranges {
@@ -210,7 +217,7 @@ fn step(node: &Node, device: Device, values: &mut [Value], stores: &mut Vec<(Val
                 node.takes.iter().map(|source| arguments::number(source, values)).collect::<Result<Vec<_>>>()?;
             let result = operator
                 .apply(&numbers)
-                .ok_or_else(|| Error::data(format!("{operator:?} of {numbers:?} has no result")))?;
+                .ok_or_else(|| Error::config(format!("{operator:?} of {numbers:?} has no result")))?;
             if let [Given::Value(id)] = node.gives[..] {
                 values[id] = Value::Number(result);
             }
@@ -222,7 +229,7 @@ fn step(node: &Node, device: Device, values: &mut [Value], stores: &mut Vec<(Val
                 .iter()
                 .any(|source| matches!(arguments::number(source, values), Ok(Number::Bool(false) | Number::Int(0))))
             {
-                return Err(Error::data(format!("what the module asserts does not hold: {message}")));
+                return Err(Error::config(format!("what the module asserts does not hold: {message}")));
             }
             Vec::new()
         }
@@ -254,7 +261,7 @@ fn give(node: &Node, results: Vec<Output>, values: &mut [Value]) -> Result<()> {
             (given, result) => {
                 let message = format!("it gives {result:?} where the file says {given:?}");
                 return Err(
-                    Error::data(message).hint("the number of parts of a split must not depend on the input's size")
+                    Error::config(message).hint("the number of parts of a split must not depend on the input's size")
                 );
             }
         }
