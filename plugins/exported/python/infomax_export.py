@@ -220,8 +220,8 @@ def _write(module, values, facts, file, named, dynamic_size):
         if any(isinstance(v, torch.Tensor) and v.is_complex() for v in torch.utils._pytree.tree_leaves(node.meta.get("val"))):
             hint = "hold the real and the imaginary part apart; a Fourier transform of a fixed size is a product with cosines and sines"
             raise ExportError("complex numbers are not computed with", hint, _line(node))
-        if facts["kind"] == "encoder" and DRAWS.match(target):
-            hint = "draw by dropout or by timm's DropPath, which evaluation leaves out, or export with it switched off"
+        if facts["kind"] == "encoder" and DRAWS.match(target) and not _scaled_paths(node):
+            hint = "draw by dropout or stochastic depth, which evaluation leaves out, or export with it switched off"
             raise ExportError(f"`{target}` draws numbers, which evaluation could not leave out", hint, _line(node))
     _shorten(program)
     sizes = _Sizes(_bytes(program, facts), values)
@@ -396,6 +396,21 @@ def _shorten(program):
             node.meta["stack_trace"] = line
 
 
+def _scaled_paths(node):
+    """The nodes that stochastic depth of the older kind leaves out at rest: `x / keep * (keep + torch.rand(…)).floor()`."""
+
+    def only(node, name):
+        user = next(iter(node.users)) if node is not None and len(node.users) == 1 else None
+        return user if user is not None and str(user.target).startswith(name) else None
+
+    total = only(node, "aten.add") if str(node.target) == "aten.rand.default" else None
+    floored = only(total, "aten.floor")
+    if floored is None or not isinstance(total.args[1], float):
+        return []
+    factors = [f for product in floored.users if str(product.target).startswith("aten.mul") for f in product.all_input_nodes]
+    return [node, total, *(f for f in factors if str(f.target).startswith("aten.div") and f.args[1] == total.args[1])]
+
+
 class _Sizes:
     """What a file says of the sizes of its inputs: which are fixed, and conditions on the others."""
 
@@ -434,9 +449,13 @@ class _Graph(torch.fx.Interpreter):
     def __init__(self, graph, evaluation=False):
         super().__init__(graph)
         self.last = {used: node for node in self.graph.nodes for used in node.all_input_nodes}
-        self.evaluation, self.assigned = evaluation, {}
+        self.evaluation, self.assigned, self.taken = evaluation, {}, set()
+        for node in self.graph.nodes if evaluation else ():
+            self.taken.update(_scaled_paths(node))
 
     def run_node(self, node):
+        if node in self.taken:  # of stochastic depth at rest
+            return torch.ones_like(super().run_node(node)) if str(node.target) == "aten.rand.default" else self.env[node.args[0]]
         if str(node.target) == "aten.copy_.default" and self._is_late(node.args[0], node) and not node.users:
             self.assigned[node.args[0].name] = self.env[node.args[1]]  # `self.buffer = new`: gradients may need the old one
             return None
