@@ -431,6 +431,19 @@ class Small(nn.Module):
         return {"r1": self.head(r7.mean((2, 3))), "r5": self.fifth(r7), "r7": r7}
 
 
+class SmallTied(nn.Module):
+    """For runs: two names of one weight, BatchNorm."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 8, stride=8), nn.BatchNorm2d(16)
+        self.one, self.other = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        return self.other(self.one(self.norm(self.conv(x)).relu().mean((2, 3))).tanh())
+
+
 class SmallEven(nn.Module):
     """For runs: the batch must be even."""
 
@@ -538,6 +551,7 @@ def tiny():
         "small": (Small, 32, {"representation": "r1"}),
         "small-drop": (lambda: Small(0.2), 32, {"representation": "r1", "seed": 7}),
         "floored": (Floored, 6, {"seed": 11, "evaluated": True}),
+        "small-tied": (SmallTied, 32, {"outputs": ["r1"]}),
         "small-even": (SmallEven, 32, {"outputs": ["r1"]}),
         "projected": (Projected, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),
         "agreement": (Agreement, {"view0.r1": drawn(1, 4, 16), "view1.r1": drawn(2, 4, 16)}),

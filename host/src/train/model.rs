@@ -14,7 +14,7 @@ use crate::{
 };
 use infomax_sdk::{Key, Momentum, Role};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use tch::{Device, Tensor};
 
 /// Encoder, loss and classifiers with their optimizers.
@@ -135,10 +135,15 @@ impl Model {
             return Ok(());
         }
         let mut tensors = self.encoder.tensors()?;
+        // One tensor may have several names, a parameter too: each is summed once.
+        let place = |named: &NamedTensor| named.tensor.data_ptr() as usize;
+        let mut seen: HashSet<usize> =
+            tensors.iter().filter(|named| named.role == Role::Parameter).map(place).collect();
         tensors.retain(|named| named.role == Role::Buffer);
         if let Some(momentum_encoder) = &self.momentum_encoder {
             tensors.extend(momentum_encoder.tensors()?); // its weights are equal on all ranks, and stay so
         }
+        tensors.retain(|named| seen.insert(place(named)));
         let buffers: Vec<Tensor> = tensors.into_iter().map(|n| n.tensor).filter(Tensor::is_floating_point).collect();
         let scale = |factor: f64| buffers.iter().try_for_each(|b| b.shallow_clone().f_mul_scalar_(factor).map(drop));
         tch::no_grad(|| scale(1.0 / group.size() as f64)).map_err(Error::torch("average running statistics"))?;

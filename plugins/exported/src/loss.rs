@@ -130,7 +130,7 @@ impl ExportedObjective {
 
     /// Makes sure, once, that the loss is the mean over images that the config says it is.
     fn check_mean(&self, features: &Features, facts: &Facts, whole: i64) -> Result<()> {
-        if self.is_checked.replace(true) || whole < 2 || habits(&self.program).iter().any(|habit| habit == "draws") {
+        if self.is_checked.replace(true) || whole < 2 {
             return Ok(());
         }
         let value = |rows: Range<i64>| -> Result<f64> {
@@ -285,6 +285,9 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
 
 /// Refuses a loss that is told to be a mean over images and keeps something of the batch.
 fn check_looks_alone(program: &Program) -> Result<()> {
+    if habits(program).iter().any(|habit| habit == "draws") {
+        return Err(no_mean("it draws numbers, which each part would draw anew"));
+    }
     let by_batch = |node: &&Node| node.base() == "batch_norm" && matches!(node.given("training"), Given::Bool(true));
     let stores = |node: &&Node| matches!(node.work, Work::Store { .. });
     let (node, why) = match (program.nodes.iter().find(by_batch), program.nodes.iter().find(stores)) {

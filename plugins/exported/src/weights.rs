@@ -27,6 +27,8 @@ pub struct State {
     tensors: Vec<Kept>,
     /// Where a name's tensor stands; two names of one tensor lead to one place.
     places: HashMap<String, usize>,
+    /// The second and further names of what is saved, as PyTorch's own state has them.
+    aliases: Vec<(String, usize)>,
 }
 
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl State {
     /// # Errors
     /// Damaged or impossible tensors.
     pub fn read(archive: &mut Archive, tables: &Tables, device: Device, images_last: bool) -> Result<Self> {
-        let mut state = Self { tensors: Vec::new(), places: HashMap::new() };
+        let mut state = Self { tensors: Vec::new(), places: HashMap::new(), aliases: Vec::new() };
         for (folder, table) in [(Folder::Weights, &tables.weights), (Folder::Constants, &tables.constants)] {
             let mut bytes: HashMap<&str, Vec<u8>> = HashMap::new();
             let mut made: HashMap<String, usize> = HashMap::new();
@@ -112,6 +114,9 @@ impl State {
                 );
                 if let Some(&place) = made.get(&same) {
                     state.places.insert(name.clone(), place);
+                    if matches!(folder, Folder::Weights) {
+                        state.aliases.push((name.clone(), place));
+                    }
                     continue;
                 }
                 if !bytes.contains_key(entry.path_name.as_str()) {
@@ -166,7 +171,11 @@ impl State {
                 if role == Role::Parameter { names::tags(tags, &kept.name) } else { infomax_sdk::Tags::default() };
             Some(NamedTensor { tags, ..NamedTensor::of(role, kept.name.clone(), kept.tensor.clone()) })
         };
-        self.tensors.iter().filter_map(named).collect()
+        // Not trained once more: the first name's tensor is the same one.
+        let alias = |(name, place): &(String, usize)| {
+            NamedTensor::of(Role::Buffer, name.clone(), self.tensors[*place].tensor.detach())
+        };
+        self.tensors.iter().filter_map(named).chain(self.aliases.iter().map(alias)).collect()
     }
 }
 

@@ -79,6 +79,9 @@ fn agrees(case: &Case) {
             case.compare(&format!("state.{name}"), &named.tensor, largest(&recorded), 0.0);
         }
     }
+    let missing: Vec<String> =
+        case.under("state.").into_iter().map(|(name, _)| name).filter(|name| !own.contains_key(name)).collect();
+    assert!(missing.is_empty(), "{}: PyTorch's state has {missing:?} too", case.name);
     if let Some(seed) = case.find("seed") {
         tch::manual_seed(seed.int64_value(&[0]));
     }

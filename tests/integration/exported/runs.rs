@@ -118,6 +118,31 @@ fn a_run_of_exported_components_goes_on_to_the_same_bytes() {
     }
 }
 
+/// Weights of several names are trained once, averaged once over ranks, and come back under all of their names.
+#[test]
+fn tied_weights_stay_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = |name: &'static str, processes: usize| {
+        let sync = [
+            ("batch_norm.mode", "sync"),
+            ("loss.config", "{ projector_hidden = 16, projector_dim = 16 }"),
+            ("loss.name", "byol"),
+        ];
+        let case = Case { processes, ..both(name, "small-tied", "projected", &sync) };
+        assert_ok(&case.train(&folder.path().join(name), On::Cpu, 4, &[]));
+        let run = folder.path().join(name).join("runs/run");
+        read_tensors(&fs::read(run.join("encoder.safetensors")).unwrap()).unwrap().tensors
+    };
+    let (one, two) = (trained("one", 1), trained("two", 2));
+    for tensors in [&one, &two] {
+        assert!(tensors["one.weight"].equal(&tensors["other.weight"]), "the names say different things");
+    }
+    for name in ["one.weight", "other.weight", "norm.running_mean", "norm.running_var"] {
+        let off = relative(&two[name], &one[name]);
+        assert!(off < 1e-4, "{name}: off by {off:.1e}");
+    }
+}
+
 /// The file is part of what the run is: it is compared when the run goes on, and kept for whoever looks at the encoder later.
 #[test]
 fn the_file_of_a_component_is_kept_and_compared() {
