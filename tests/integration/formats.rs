@@ -23,8 +23,11 @@ fn refused(component: &str, config: Value) -> String {
     result.err().map(|error| error.to_string()).expect("refused")
 }
 
+/// Splits with their lengths, their roles, and the names of classes.
+type Found = (Vec<(String, u64)>, [Vec<usize>; 3], Vec<String>);
+
 /// Splits by name and length; splits for pretraining, classifiers, tests; names of classes.
-fn found(source: &Source) -> (Vec<(String, u64)>, [Vec<usize>; 3], Vec<String>) {
+fn found(source: &Source) -> Found {
     let facts = source.facts();
     let splits = facts.splits.iter().map(|split| (split.name.clone(), split.length)).collect();
     let roles = [facts.roles.pretrain.clone(), facts.roles.train.clone(), facts.roles.test.clone()];
