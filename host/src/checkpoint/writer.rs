@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
     thread::{self, JoinHandle},
     time::Duration,
@@ -16,7 +16,10 @@ use std::{
 
 /// Writes the checkpoints of a run.
 pub struct Writer {
+    /// By its absolute path: a plugin may change the working directory meanwhile, until its call is over.
     set: CheckpointSet,
+    /// The folder as the user calls it.
+    shown: PathBuf,
     retention: Retention,
     verify: bool,
     deadline: Duration,
@@ -33,7 +36,8 @@ struct UnderWay {
 impl Writer {
     /// A writer into a set; a checkpoint that takes longer than the deadline ends the run.
     pub fn new(set: CheckpointSet, retention: Retention, verify: bool, deadline: Duration) -> Self {
-        Self { set, retention, verify, deadline, under_way: None, last: None }
+        let (set, shown) = (set.absolute(), set.folder().to_owned());
+        Self { set, shown, retention, verify, deadline, under_way: None, last: None }
     }
 
     /// Whether a checkpoint of this step is written or under way.
@@ -48,12 +52,13 @@ impl Writer {
     pub fn write(&mut self, manifest: Manifest, snapshot: Snapshot) -> Result<()> {
         self.finish()?;
         let (set, retention, verify) = (self.set.clone(), self.retention.clone(), self.verify);
-        let step = manifest.step;
+        let (step, shown) = (manifest.step, self.shown.clone());
+        let told = move |error: Error, set: &CheckpointSet| unsaved(as_shown(error, set.folder(), &shown));
         let (send, done) = sync_channel(1);
         let write = move || {
             let files = snapshot.files()?;
-            let path = set.write(manifest, &files, verify).map_err(unsaved)?;
-            set.retain(&retention).map_err(unsaved)?;
+            let path = set.write(manifest, &files, verify).map_err(|error| told(error, &set))?;
+            set.retain(&retention).map_err(|error| told(error, &set))?;
             Ok(path)
         };
         let body = move || {
@@ -122,6 +127,17 @@ impl Drop for Writer {
 
 fn gone() -> Error {
     Error::Bug { what: "the thread that writes checkpoints ended".to_owned() }
+}
+
+/// An error with the folder as the user calls it.
+fn as_shown(error: Error, folder: &Path, shown: &Path) -> Error {
+    match error {
+        Error::Io { action, path, source } => {
+            let path = path.strip_prefix(folder).map_or_else(|_| path.clone(), |rest| shown.join(rest));
+            Error::Io { action, path, source }
+        }
+        other => other,
+    }
 }
 
 /// A disk that is full has an exit code of its own; anything else that keeps a checkpoint from being written is told as that.

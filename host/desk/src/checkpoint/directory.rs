@@ -115,6 +115,17 @@ impl CheckpointSet {
         Self { folder: folder.into() }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The same, wherever this process goes.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        Self { folder: std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone()) }
+    }
+
     /// Writes a checkpoint; one of this step that is already there and valid stays.
     ///
     /// # Errors
