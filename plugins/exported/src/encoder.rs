@@ -12,7 +12,7 @@ use crate::{
     },
     names::{self, LEFT_OUT},
     opened::Opened,
-    run::{fits, run, run_views, shown},
+    run::{copy, fits, run, run_views, shown},
     weights::State,
 };
 use infomax_sdk::{
@@ -55,11 +55,7 @@ impl Encoder for ExportedNetwork {
         let images_last = config.channels_last && !training_writes.through_views;
         let Opened { mut archive, program: training, tables, .. } = opened;
         let mut state = State::read(&mut archive, &tables, device, images_last)?;
-        for (input, is_written) in training.inputs.iter().zip(&training_writes.inputs) {
-            if *is_written {
-                state.save_too(&input.role);
-            }
-        }
+        state.save_changed(&training, &training_writes);
         // Joining changes the rounding, which is not wanted where PyTorch's is repeated.
         let joined = if images_last { for_views(&training)? } else { None };
         let evaluation_writes = writes(&evaluation);
@@ -127,14 +123,13 @@ impl ExportedNetwork {
     /// What a program takes, in order.
     fn handed(&self, program: &Program, images: &Tensor, mode: Mode) -> Vec<Option<Tensor>> {
         let writes = if mode == Mode::Evaluate { &self.evaluation_writes } else { &self.training_writes };
-        let all = program.inputs.iter().zip(&writes.inputs);
-        let one = all.map(|(input, &is_written)| match &input.role {
+        let all = program.inputs.iter().zip(writes.inputs.iter().zip(&writes.stores));
+        let one = all.map(|(input, (&is_written, &is_stored))| match &input.role {
             InputRole::Argument { .. } => {
                 let laid = if self.images_last { channels_last(images) } else { images.contiguous() };
                 Some(if is_written { copy(&laid) } else { laid })
             }
             role => {
-                let is_stored = program.stored(input.value);
                 // The backward pass reads what a buffer held, after the call has given it something else.
                 let own = self.state.of(role);
                 own.map(|tensor| if is_stored || (is_written && !moves(mode)) { copy(tensor) } else { tensor.clone() })
@@ -184,10 +179,6 @@ fn check(program: &Program, size: &[i64]) -> Result<()> {
     fits(program, &[(name, size.to_vec())])
 }
 
-fn copy(tensor: &Tensor) -> Tensor {
-    Tensor::op("aten::clone", &[tensor])
-}
-
 /// The description, and the names of all outputs.
 fn describe(
     opened: &Opened,
@@ -203,12 +194,7 @@ fn describe(
     check_is_for_training(program).map_err(placed)?;
     for_evaluation(program).map_err(placed)?;
     names::check_tags(&config.tags, opened.tables.trained())?;
-    let given: Vec<&Sized> = program
-        .outputs
-        .iter()
-        .zip(&program.output_sizes)
-        .filter_map(|(value, sizes)| value.and(sizes.as_ref()))
-        .collect();
+    let given = program.given_sizes();
     if given.is_empty() {
         return Err(placed(Error::config("it gives no tensor").hint("return the features from `forward`")));
     }

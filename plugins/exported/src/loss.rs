@@ -12,7 +12,7 @@ use crate::{
     inputs::{Bound, bound},
     names::{self, LEFT_OUT},
     opened::Opened,
-    run::{allows, run, shown},
+    run::{allows, copy, run, shown},
     weights::State,
 };
 use infomax_sdk::{
@@ -64,11 +64,7 @@ impl Loss for ExportedObjective {
         let writes = opened.settle_views()?;
         let Opened { mut archive, program, tables, .. } = opened;
         let mut state = State::read(&mut archive, &tables, device, false)?;
-        for (input, is_written) in program.inputs.iter().zip(&writes.inputs) {
-            if *is_written || program.stored(input.value) {
-                state.save_too(&input.role);
-            }
-        }
+        state.save_changed(&program, &writes);
         Ok(Self {
             device,
             config: config.clone(),
@@ -179,14 +175,15 @@ impl ExportedObjective {
         let mut arguments = self.arguments(features, facts, rows)?.into_iter();
         let mut copies = Changed::new();
         let mut handed = Vec::with_capacity(self.program.inputs.len());
-        for (at, (input, &is_written)) in self.program.inputs.iter().zip(&self.writes.inputs).enumerate() {
+        for (at, input) in self.program.inputs.iter().enumerate() {
+            let is_written = self.writes.inputs[at];
             handed.push(match &input.role {
                 InputRole::Argument { .. } => {
                     let tensor = arguments.next().ok_or_else(|| Error::new("an input of the loss is not bound"))?;
                     Some(if is_written { copy(&tensor) } else { tensor })
                 }
                 role => self.state.of(role).map(|tensor| {
-                    if !is_written && !self.program.stored(input.value) {
+                    if !is_written && !self.writes.stores[at] {
                         return tensor.clone();
                     }
                     let copy = copy(tensor);
@@ -211,10 +208,6 @@ impl ExportedObjective {
     }
 }
 
-fn copy(tensor: &Tensor) -> Tensor {
-    Tensor::op("aten::clone", &[tensor])
-}
-
 /// The total and what is recorded beside it.
 fn terms(mut named: Vec<(String, Tensor)>) -> Terms {
     if let Some(at) = named.iter().position(|(name, _)| name == TOTAL) {
@@ -235,12 +228,7 @@ fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result
     let placed = |error: Error| opened.placed(error);
     names::check_tags(&config.tags, opened.tables.trained())?;
     let bound = bound(program, &opened.about, config, input).map_err(placed)?;
-    let given: Vec<&Sized> = program
-        .outputs
-        .iter()
-        .zip(&program.output_sizes)
-        .filter_map(|(value, sizes)| value.and(sizes.as_ref()))
-        .collect();
+    let given = program.given_sizes();
     if given.is_empty() {
         return Err(placed(
             Error::config("it gives no tensor")

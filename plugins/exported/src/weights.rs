@@ -6,8 +6,9 @@ use crate::{
         format::{Size, TensorEntry, TensorMeta},
     },
     config::Tagged,
-    graph::{Role as InputRole, kind},
+    graph::{Program, Role as InputRole, aliases::Writes, kind},
     names,
+    run::copy,
 };
 use infomax_sdk::{Device, Error, Kind, NamedTensor, Parameter, Result, Role, Tensor, nn::channels_last};
 use std::collections::HashMap;
@@ -154,12 +155,15 @@ impl State {
         }
     }
 
-    /// Keeps a tensor in checkpoints although PyTorch's own state leaves it out: a call changes it.
-    pub fn save_too(&mut self, role: &InputRole) {
-        if let InputRole::Buffer { name, .. } | InputRole::Constant(name) = role
-            && let Some(&place) = self.places.get(name)
-        {
-            self.tensors[place].role.get_or_insert(Role::Buffer);
+    /// Keeps tensors in checkpoints although PyTorch's own state leaves them out: those that a call changes.
+    pub fn save_changed(&mut self, program: &Program, writes: &Writes) {
+        for (input, (is_written, is_stored)) in program.inputs.iter().zip(writes.inputs.iter().zip(&writes.stores)) {
+            if let InputRole::Buffer { name, .. } | InputRole::Constant(name) = &input.role
+                && (*is_written || *is_stored)
+                && let Some(&place) = self.places.get(name)
+            {
+                self.tensors[place].role.get_or_insert(Role::Buffer);
+            }
         }
     }
 
@@ -225,7 +229,7 @@ fn tensor(bytes: &[u8], meta: &TensorMeta, device: Device) -> Result<Tensor> {
     }
     let flat = Tensor::from_bytes(&bytes[..held as usize * width], kind, [held], device);
     let view = Tensor::op("aten::as_strided", &[&flat, &sizes, &strides, &offset]);
-    Ok(Tensor::op("aten::clone", &[&view]))
+    Ok(copy(&view))
 }
 
 /// Bytes of a number.

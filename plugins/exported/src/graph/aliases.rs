@@ -8,6 +8,8 @@ use super::{Node, Program, Role, Source, ValueId, Work};
 pub struct Writes {
     /// For each input, by position: whether its memory is written to.
     pub inputs: Vec<bool>,
+    /// Likewise: whether it is assigned to once the call is over.
+    pub stores: Vec<bool>,
     /// Whether a view is written through, or what it is a view of: a copy in its place would be wrong.
     pub through_views: bool,
 }
@@ -37,7 +39,10 @@ pub fn writes(program: &Program) -> Writes {
     let inputs = inputs.collect();
     let views = program.nodes.iter().filter(|node| VIEWS.contains(&node.base()) || node.base() == "as_strided");
     let through_views = views.flat_map(Node::makes).any(|id| is_written[sets.root(id)]);
-    Writes { inputs, through_views }
+    let is_stored =
+        |id: ValueId| program.nodes.iter().any(|node| matches!(node.work, Work::Store { buffer } if buffer == id));
+    let stores = program.inputs.iter().map(|input| input.value.is_some_and(is_stored)).collect();
+    Writes { inputs, stores, through_views }
 }
 
 /// The arguments whose memory a node's results may share.

@@ -40,7 +40,7 @@ impl Expression {
             ("Min", values) => values.iter().copied().min(),
             ("Pow" | "PowByNatural", &[base, power]) => base.checked_pow(u32::try_from(power).ok()?),
             ("FloorDiv" | "CleanDiv", &[a, b]) => floor_div(a, b),
-            ("Mod" | "PythonMod", &[a, b]) => a.checked_sub(floor_div(a, b)?.checked_mul(b)?),
+            ("Mod" | "PythonMod", &[a, b]) => floor_mod(a, b),
             ("CeilDiv", &[a, b]) => floor_div(a.checked_neg()?, b)?.checked_neg(),
             ("TruncToInt" | "FloorToInt" | "CeilToInt" | "ToFloat" | "Identity", &[a]) => Some(a),
             _ => None,
@@ -66,6 +66,11 @@ pub fn floor_div(a: i64, b: i64) -> Option<i64> {
     let quotient = a.checked_div(b)?;
     let inexact = a.checked_rem(b)? != 0;
     Some(if inexact && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
+}
+
+/// What Python's division leaves; none for 0.
+pub fn floor_mod(a: i64, b: i64) -> Option<i64> {
+    a.checked_sub(floor_div(a, b)?.checked_mul(b)?)
 }
 
 struct Reader<'a> {

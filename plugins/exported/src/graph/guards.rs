@@ -1,6 +1,6 @@
 //! What the exporter found that sizes must be: Python's `(L['x'].size()[0] % 2) == 0`, looked at before a call.
 
-use super::expression::floor_div;
+use super::expression::{floor_div, floor_mod};
 
 /// A condition on the sizes of inputs.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ fn value(term: &Term, size: &dyn Fn(&str, usize) -> Option<i64>) -> Option<i64> 
         Sign::Subtract => a.checked_sub(b),
         Sign::Multiply => a.checked_mul(b),
         Sign::Divide => floor_div(a, b),
-        Sign::Remainder => a.checked_sub(floor_div(a, b)?.checked_mul(b)?),
+        Sign::Remainder => floor_mod(a, b),
         Sign::Equal => Some(i64::from(a == b)),
         Sign::Differs => Some(i64::from(a != b)),
         Sign::Less => Some(i64::from(a < b)),

@@ -230,9 +230,9 @@ impl Program {
         })
     }
 
-    /// Whether a call assigns to this input.
-    pub fn stored(&self, value: Option<ValueId>) -> bool {
-        self.nodes.iter().any(|node| matches!(node.work, Work::Store { buffer } if Some(buffer) == value))
+    /// The declared sizes of the outputs that are tensors, in order.
+    pub fn given_sizes(&self) -> Vec<&Sized> {
+        self.outputs.iter().zip(&self.output_sizes).filter_map(|(value, sizes)| value.and(sizes.as_ref())).collect()
     }
 
     /// Says after which node each value is read no more.

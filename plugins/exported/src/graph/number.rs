@@ -1,6 +1,6 @@
 //! Operations on sizes, as Python's: floor division, true division, comparisons.
 
-use super::expression::floor_div;
+use super::expression::{floor_div, floor_mod};
 
 /// A size, a number or a truth value while a program runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,9 +111,7 @@ impl NumberOperator {
             Self::Subtract => by(i64::checked_sub, |a, b| a - b),
             Self::Multiply => by(i64::checked_mul, |a, b| a * b),
             Self::FloorDivide => by(floor_div, |a, b| (a / b).floor()),
-            Self::Remainder => {
-                by(|a, b| a.checked_sub(floor_div(a, b)?.checked_mul(b)?), |a, b| a - (a / b).floor() * b)
-            }
+            Self::Remainder => by(floor_mod, |a, b| a - (a / b).floor() * b),
             Self::Power => by(|a, b| a.checked_pow(u32::try_from(b).ok()?), f64::powf),
             Self::Divide => match floats[..] {
                 [_, 0.0] => None,

@@ -196,6 +196,11 @@ pub fn shown(size: &[i64]) -> String {
     if all.is_empty() { "a number".to_owned() } else { all.join("×") }
 }
 
+/// A tensor with memory of its own.
+pub fn copy(tensor: &Tensor) -> Tensor {
+    Tensor::op("aten::clone", &[tensor])
+}
+
 fn within<T>(scope: Scope, work: impl FnOnce() -> T) -> T {
     let tracked = || match scope.gradients {
         None => work(),
