@@ -38,9 +38,8 @@ impl Check {
     /// # Errors
     /// A library that is refused, a setting that is none, a check that failed.
     pub fn run(&self) -> Result<()> {
-        let of_torch = is_exported(&self.library)
-            .then(|| exported(&self.library, self.kind.as_deref(), &Value::Null))
-            .transpose()?;
+        let of_torch = is_exported(&self.library).then(|| ExportedFile::read(&self.library)).transpose()?;
+        let kind = of_torch.as_ref().map(|file| file.kind(self.kind.as_deref(), &self.library)).transpose()?;
         let library = if of_torch.is_some() { Path::new(EXPORTED) } else { &self.library };
         let path = infomax_desk::cli::named(library)?;
         let candidate = Candidate::read(&path, &[]).map_err(Error::from)?;
@@ -54,22 +53,11 @@ impl Check {
                 return Err(Error::config(fault.hint(format!("it has {}", names.join(", ")))));
             }
         }
-        if let Some(file) = &of_torch {
-            components.retain(|component| component["kind"] == file.kind.as_str() && component["name"] == EXPORTED);
-        }
         let mut configs = configs(&self.settings, &candidate)?;
-        if let Some(file) = of_torch {
-            let of_file = |given: &Given| given.kind == file.kind && given.name == file.name;
-            let config = configs.iter().find(|given| of_file(given)).map(|given| given.config.clone());
-            configs.retain(|given| !of_file(given));
-            let named = config.as_ref().map(|config| &config["inputs"]).filter(|inputs| inputs.is_array());
-            let mut file = match named {
-                Some(names) => exported(&self.library, self.kind.as_deref(), names)?,
-                None => file,
-            };
-            let more = config.as_ref().and_then(Value::as_object).into_iter().flatten();
-            more.for_each(|(field, value)| file.config[field] = value.clone());
-            configs.push(file);
+        if let (Some(file), Some(kind)) = (of_torch, kind) {
+            components.retain(|component| component["kind"] == kind.as_str() && component["name"] == EXPORTED);
+            let said = configs.into_iter().find(|given| given.kind == kind && given.name == EXPORTED);
+            configs = vec![exported(&file, &self.library, kind, said.map_or_else(|| json!({}), |given| given.config))];
         }
         say(&format!("{} — {}", candidate.label(), candidate.manifest.rustc));
         let library = load(&candidate)?;
@@ -97,14 +85,14 @@ impl Check {
 /// The component that runs files of torch.export.
 const EXPORTED: &str = "exported";
 
-/// What a file of torch.export is checked as: with images and maps of the sizes that it takes; `names` of its inputs count before those
-/// that it says.
-fn exported(path: &Path, kind: Option<&str>, names: &Value) -> Result<Given> {
-    let file = ExportedFile::read(path)?;
-    let kind = file.kind(kind, path)?;
+/// What a file of torch.export is checked as: with images and maps of the sizes that it takes, and with the config that is set; names of
+/// inputs in that count before those that the file says.
+fn exported(file: &ExportedFile, path: &Path, kind: String, mut config: Value) -> Given {
     let side =
         |sizes: &[Option<i64>], dim: usize| sizes.get(dim).copied().flatten().and_then(|n| u32::try_from(n).ok());
-    let mut given = Given { kind, name: EXPORTED.to_owned(), config: json!({ "file": path }), ..Given::default() };
+    let names = config.get("inputs").cloned().unwrap_or_default();
+    config.as_object_mut().expect("a config is a table").entry("file").or_insert_with(|| json!(path));
+    let mut given = Given { kind, name: EXPORTED.to_owned(), config, ..Given::default() };
     for (at, (name, sizes)) in file.inputs.iter().enumerate() {
         let name = names[at].as_str().unwrap_or(name);
         if given.kind == "encoder" {
@@ -115,7 +103,7 @@ fn exported(path: &Path, kind: Option<&str>, names: &Value) -> Result<Given> {
             given.maps.push(FeatureMap { name: map.to_owned(), channels: side(sizes, 1).unwrap_or(16), height, width });
         }
     }
-    Ok(given)
+    given
 }
 
 fn print(report: &Report) {
