@@ -15,3 +15,4 @@ pub mod record;
 pub mod report;
 pub mod rows;
 pub mod shell;
+pub mod study;

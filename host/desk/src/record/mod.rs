@@ -31,7 +31,7 @@ pub use memory::{Memory, held_bytes, peak_resident_bytes};
 pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;
 pub use progress::{Progress, Status, duration, wrapped};
-pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, utc};
+pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, is_held_by_another, utc};
 pub use scatter::Scatter;
 pub use tensorboard::EventFile;
 pub use whole_file::write_whole;
