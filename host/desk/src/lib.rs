@@ -9,6 +9,7 @@ pub mod console;
 pub mod error;
 pub mod fault_point;
 pub mod hash;
+pub mod listing;
 pub mod plugin;
 pub mod program;
 pub mod record;

@@ -272,7 +272,7 @@ impl Prepared<'_> {
         };
         if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {
             Hardware::of_this_machine().note(run)?;
-            history.begin(run, engine.state.step)?;
+            history.begin(run, engine.state.step, engine.plan.steps)?;
         }
         for line in std::mem::take(&mut engine.model.told) {
             log::info!("{line}");

@@ -6,9 +6,11 @@ pub mod experiment;
 mod explain;
 pub mod limits;
 pub mod logger;
+mod named_runs;
 mod plugin;
 mod published;
 mod report;
+mod runs;
 mod told;
 
 use crate::error::Error;
@@ -17,8 +19,10 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 
 pub use compare::Compare;
 pub use config::Config;
+pub use named_runs::only_runs;
 pub use plugin::{Plugin, named};
 pub use report::Report;
+pub use runs::Runs;
 pub use told::Told;
 
 #[derive(Debug, Parser)]
@@ -38,6 +42,8 @@ enum Command {
     Compare(Compare),
     /// Write a page on a run: results, curves, config, builds
     Report(Report),
+    /// List what has been trained, and what is being
+    Runs(Runs),
     /// Look at configs
     #[command(subcommand)]
     Config(Config),
@@ -51,7 +57,7 @@ pub fn serves(line: &[OsString]) -> bool {
     let mut words = line.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-'));
     match words.next() {
         None => line.iter().any(|word| word == "--version" || word == "-V"),
-        Some("compare" | "report") => true,
+        Some("compare" | "report" | "runs") => true,
         // What `--amp` means depends on the device.
         Some("config") => words.next().is_some_and(Config::has_subcommand) && line.iter().all(|word| word != "--amp"),
         Some("plugin") => words.next().is_some_and(Plugin::has_subcommand),
@@ -69,6 +75,7 @@ pub fn main() -> ExitCode {
     let result = limits::prepare().and_then(|()| match arguments.command {
         Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
+        Command::Runs(runs) => runs.run(),
         Command::Config(config) => config.run(),
         Command::Plugin(plugin) => plugin.run(),
     });
@@ -112,6 +119,7 @@ mod tests {
             "-v plugin inspect x.so",
             "compare a b",
             "report --out x run",
+            "runs --state done",
             "plugin new --help",
             "config show a",
             "--version",

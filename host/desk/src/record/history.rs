@@ -25,6 +25,9 @@ pub struct Part {
     pub began: u64,
     /// Updates that had been done.
     pub from_step: u64,
+    /// Updates planned, those of earlier parts among them; none where the budget is in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_step: Option<u64>,
     /// The most that the process held, rank 0's of several; none where it could not tell any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
@@ -83,12 +86,19 @@ impl History {
         self.parts.first().map_or_else(now, |part| part.began)
     }
 
-    /// Notes that a process trains from here on.
+    /// Notes that a process trains from here on, `until` a step where that is known.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn begin(&mut self, run: &Path, step: u64) -> Result<()> {
-        self.parts.push(Part { began: now(), from_step: step, memory: None, graphs: None, end: None });
+    pub fn begin(&mut self, run: &Path, step: u64, until: Option<u64>) -> Result<()> {
+        self.parts.push(Part {
+            began: now(),
+            from_step: step,
+            until_step: until,
+            memory: None,
+            graphs: None,
+            end: None,
+        });
         self.write(run)
     }
 
@@ -179,7 +189,7 @@ mod tests {
         History::end(run, 0, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap(), History::default(), "it had not begun");
         let mut history = History::default();
-        history.begin(run, 0).unwrap();
+        history.begin(run, 0, Some(5)).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None);
         History::end(run, u64::MAX, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None, "it is another process's");
@@ -188,7 +198,7 @@ mod tests {
         let end = History::read(run).unwrap().parts[0].end.clone().unwrap();
         assert_eq!((end.how, end.told.as_deref()), (Ending::Diverged, Some("too large (step 3)")));
         let mut history = History::read(run).unwrap();
-        history.begin(run, 2).unwrap();
+        history.begin(run, 2, None).unwrap();
         let memory = Memory { process_bytes: 7, device_bytes: None };
         History::note_memory(run, u64::MAX, Memory { process_bytes: 9, ..memory }).unwrap();
         History::note_memory(run, 0, memory).unwrap();
