@@ -2,6 +2,7 @@
 
 mod authoring;
 mod bench;
+mod board;
 mod book;
 mod checkpoint_faults;
 mod comparison;

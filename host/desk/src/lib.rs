@@ -1,6 +1,7 @@
 //! What needs no libtorch: configs, plugins as files, what runs leave behind, comparisons and reports.
 
 pub mod authoring;
+pub mod board;
 pub mod checkpoint;
 pub mod cli;
 pub mod comparison;

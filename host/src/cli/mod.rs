@@ -47,6 +47,8 @@ enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// List what has been trained, and what is being: state, step, results, what differs
     Runs(infomax_desk::cli::Runs),
+    /// Show runs and studies in a browser while they train
+    Board(infomax_desk::cli::Board),
     /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
     Compare(infomax_desk::cli::Compare),
     /// Run studies: losses, encoders, views, with seeds, from one file
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
         Command::Runs(runs) => runs.run(),
+        Command::Board(board) => board.run(),
         Command::Compare(compare) => compare.run(),
         Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),

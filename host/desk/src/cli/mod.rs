@@ -1,5 +1,6 @@
 //! The commands that need no libtorch, one file a command, and what all commands share.
 
+mod board;
 mod compare;
 mod config;
 pub mod experiment;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use clap::{Parser, Subcommand};
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
+pub use board::Board;
 pub use compare::Compare;
 pub use config::Config;
 pub use named_runs::only_runs;
@@ -44,6 +46,8 @@ enum Command {
     Report(Report),
     /// List what has been trained, and what is being
     Runs(Runs),
+    /// Show runs and studies in a browser while they train
+    Board(Board),
     /// Look at configs
     #[command(subcommand)]
     Config(Config),
@@ -57,7 +61,7 @@ pub fn serves(line: &[OsString]) -> bool {
     let mut words = line.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-'));
     match words.next() {
         None => line.iter().any(|word| word == "--version" || word == "-V"),
-        Some("compare" | "report" | "runs") => true,
+        Some("board" | "compare" | "report" | "runs") => true,
         // What `--amp` means depends on the device.
         Some("config") => words.next().is_some_and(Config::has_subcommand) && line.iter().all(|word| word != "--amp"),
         Some("plugin") => words.next().is_some_and(Plugin::has_subcommand),
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
         Command::Runs(runs) => runs.run(),
+        Command::Board(board) => board.run(),
         Command::Config(config) => config.run(),
         Command::Plugin(plugin) => plugin.run(),
     });
@@ -120,6 +125,7 @@ mod tests {
             "compare a b",
             "report --out x run",
             "runs --state done",
+            "board --port 0",
             "plugin new --help",
             "config show a",
             "--version",

@@ -62,9 +62,8 @@ impl Runs {
             run.complete();
             run
         });
-        let mut studies: Vec<StudySummary> =
-            found.studies.iter().map(|(name, file)| StudySummary::read(name, file)).collect();
-        studies.iter_mut().for_each(|study| study.count(&all));
+        let mut studies: Vec<StudySummary> = found.studies.iter().map(StudySummary::read).collect();
+        studies.iter_mut().for_each(|study| study.count(all.iter()));
         let cells = all.iter().filter(|run| run.place.cell.is_some()).count();
         if !self.cells {
             all.retain(|run| run.place.cell.is_none());

@@ -29,7 +29,7 @@ pub use json::to_json;
 pub use latex::to_latex;
 pub use markdown::to_markdown;
 pub use member::{Member, Outcome, SEED, on_all_cores};
-pub use page::to_page;
+pub use page::{STYLE, fragments, to_page};
 pub use picture::to_png;
 pub use table::{Cell, Heading, Table, memory_bytes};
 pub use terminal::to_terminal;

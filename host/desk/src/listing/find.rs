@@ -27,13 +27,23 @@ pub struct Place {
     pub cell: Option<(String, PathBuf)>,
 }
 
+/// The ledger of a study.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StudyPlace {
+    /// As a person names it, below the folder that was named; no other study has it.
+    pub id: String,
+    /// Its file's stem.
+    pub name: String,
+    pub path: PathBuf,
+}
+
 /// What lies under folders.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// Runs and cells, by name.
     pub runs: Vec<Place>,
-    /// Ledgers of studies, with the names of the studies.
-    pub studies: Vec<(String, PathBuf)>,
+    /// Ledgers of studies.
+    pub studies: Vec<StudyPlace>,
     /// What was passed over, and why.
     pub notes: Vec<String>,
 }
@@ -118,7 +128,7 @@ impl Walk<'_> {
             let Some(inside) = self.inside(&below, &entry) else { continue };
             match &*own {
                 CELLS => self.cells(&below, &inside, path),
-                LEDGERS => self.studies(&inside),
+                LEDGERS => self.studies(&below, &inside),
                 _ if depth < DEPTH => self.folder(&below, &inside, depth + 1),
                 _ => {}
             }
@@ -156,13 +166,13 @@ impl Walk<'_> {
         }
     }
 
-    fn studies(&mut self, path: &Path) {
+    fn studies(&mut self, below: &str, path: &Path) {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             let file = entry.path();
             let is_ledger = file.extension().is_some_and(|extension| extension == "json");
             if is_ledger && entry.file_type().is_ok_and(|kind| kind.is_file()) && self.seen.insert(file.clone()) {
                 let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                self.found.studies.push((name, file));
+                self.found.studies.push(StudyPlace { id: format!("{below}/{name}"), name, path: file });
             }
         }
     }
@@ -212,7 +222,7 @@ mod tests {
         let names: Vec<&str> = found.runs.iter().map(|place| place.name.rsplit('/').next().unwrap()).collect();
         assert_eq!(found.runs.len(), 3, "{names:?}");
         assert!(names.contains(&"b") && names.contains(&"0123"));
-        assert_eq!(found.studies[0].0, "losses");
+        assert_eq!(found.studies[0].name, "losses");
         assert_eq!(found.notes.len(), 1);
         assert!(found.notes[0].contains("leads out of the folder"), "{:?}", found.notes);
         let both = given(&[folder.path().to_owned(), outside.path().to_owned()]).unwrap();

@@ -16,10 +16,10 @@ mod table;
 
 pub use curve::Curve;
 pub use digest::Digest;
-pub use find::{Found, Place, find, given};
+pub use find::{Found, Named, Place, StudyPlace, find, given};
 pub use plain::{is_plain, whole};
 pub use select::{Condition, Order, Selection, columns_of};
 pub use standing::{Phase, Standing};
 pub use study::StudySummary;
 pub use summary::{Summary, TOLD_RESULT};
-pub use table::{to_csv, to_json, to_text};
+pub use table::{steps, to_csv, to_json, to_text};

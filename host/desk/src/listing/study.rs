@@ -1,6 +1,6 @@
 //! A study in brief: how many of its cells stand how.
 
-use super::{standing::Phase, summary::Summary};
+use super::{find::StudyPlace, plain::is_plain, standing::Phase, summary::Summary};
 use crate::study::Ledger;
 use serde::Serialize;
 use std::{
@@ -8,15 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The longest ledger that is read: of 100,000 cells.
+const LEDGER: u64 = 256 << 20;
+
 /// A study in brief.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StudySummary {
-    /// Its file's stem.
-    pub name: String,
+    pub place: StudyPlace,
     /// The folder of runs that its cells lie in.
     pub folder: PathBuf,
-    /// Its ledger.
-    pub file: PathBuf,
     /// What is known of it, or why nothing is.
     pub ledger: Result<Ledger, String>,
     pub counts: StudyCounts,
@@ -39,16 +39,29 @@ pub struct StudyCounts {
 
 impl StudySummary {
     /// A study by its ledger.
-    pub fn read(name: &str, file: &Path) -> Self {
-        let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
-        let ledger = Ledger::read(file);
-        Self { name: name.to_owned(), folder, file: file.to_owned(), ledger, counts: StudyCounts::default() }
+    pub fn read(place: &StudyPlace) -> Self {
+        let folder = place.path.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
+        let ledger = match is_plain(&place.path, LEDGER) {
+            true => Ledger::read(&place.path),
+            false => Err("its ledger is no plain file".to_owned()),
+        };
+        Self { place: place.clone(), folder, ledger, counts: StudyCounts::default() }
+    }
+
+    /// Its name among all studies that were found.
+    pub fn id(&self) -> &str {
+        &self.place.id
+    }
+
+    /// Its file's stem.
+    pub fn name(&self) -> &str {
+        &self.place.name
     }
 
     /// Counts its cells among the runs that were found.
-    pub fn count(&mut self, runs: &[Summary]) {
+    pub fn count<'a>(&mut self, runs: impl Iterator<Item = &'a Summary>) {
         let Ok(ledger) = &self.ledger else { return };
-        let cells = runs.iter().filter_map(|run| {
+        let cells = runs.filter_map(|run| {
             let (id, folder) = run.place.cell.as_ref()?;
             (*folder == self.folder).then_some((id.as_str(), run.standing.phase))
         });

@@ -23,8 +23,8 @@ pub fn to_text(runs: &[&Summary], studies: &[StudySummary], metric: Option<&str>
         parts.push(causes.join("\n"));
     }
     let lines = studies.iter().map(|study| match &study.ledger {
-        Ok(_) => format!("study {}: {}", printable(&study.name), study.counts.told()),
-        Err(reason) => format!("study {}: {}", printable(&study.name), without_home(reason)),
+        Ok(_) => format!("study {}: {}", printable(study.name()), study.counts.told()),
+        Err(reason) => format!("study {}: {}", printable(study.name()), without_home(reason)),
     });
     let lines: Vec<String> = lines.collect();
     if !lines.is_empty() {
@@ -124,7 +124,7 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
     let studies = studies.iter().map(|study| {
         let told = study.ledger.as_ref().err();
         let question = study.ledger.as_ref().ok().map(|ledger| &ledger.question);
-        json!({ "name": study.name, "question": question, "counts": study.counts, "told": told })
+        json!({ "name": study.name(), "folder": study.folder, "question": question, "counts": study.counts, "told": told })
     });
     let all = json!({ "runs": runs.collect::<Vec<_>>(), "studies": studies.collect::<Vec<_>>() });
     serde_json::to_string_pretty(&all).expect("plain data")

@@ -1,5 +1,7 @@
 //! An axis: its range, where its ticks stand, and what they say.
 
+use super::chart::Scale;
+
 /// Positive values whose largest is this many times the smallest are drawn by their logarithm.
 const LOGARITHMIC_FROM: f64 = 1000.0;
 
@@ -23,14 +25,29 @@ impl Axis {
         Self { low: 0.0, high, is_logarithmic: false, ticks }
     }
 
+    /// Around values, all finite, by the scale that is asked for.
+    pub fn scaled(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+        match scale {
+            Scale::Fitting => Self::around([low, high].into_iter().filter(|y| y.is_finite())),
+            Scale::Logarithmic if low > 0.0 && low < high => Self::logarithmic(low, high),
+            _ => Self::spread(low, high),
+        }
+    }
+
     /// Around values, all finite.
     pub fn around(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+        if low > 0.0 && low <= high && high / low >= LOGARITHMIC_FROM {
+            return Self::logarithmic(low, high);
+        }
+        Self::spread(low, high)
+    }
+
+    /// Equal differences, with some room at both ends.
+    fn spread(low: f64, high: f64) -> Self {
         if low > high {
             return Self::linear(0.0, 1.0);
-        }
-        if low > 0.0 && high / low >= LOGARITHMIC_FROM {
-            return Self::logarithmic(low, high);
         }
         // Half of each, since their difference may be beyond what a number can hold.
         let room = ((high / 2.0 - low / 2.0) * 0.12).max(high.abs().max(low.abs()) * 0.01).max(1e-12);

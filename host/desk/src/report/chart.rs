@@ -4,14 +4,14 @@ use super::{
     axis::Axis,
     frame::Frame,
     text::number,
-    thin::{Point, picked, running_mean, thinned},
+    thin::{Point, moving_mean, picked, running_mean, thinned},
 };
 use maud::{Markup, html};
 
 const FRAME: Frame = Frame { width: 560.0, height: 260.0, left: 62.0, right: 14.0, top: 12.0, bottom: 38.0 };
 
 /// Colours that the style sheet has.
-const COLOURS: usize = 7;
+pub const COLOURS: usize = 7;
 /// Stretches that a long curve is thinned to.
 const STRETCHES: usize = 180;
 /// Longer curves are drawn pale, with a running mean over them.
@@ -24,6 +24,25 @@ const SPEAKING: usize = 60;
 const MARKED: usize = 60;
 /// Curves torn into more pieces are drawn in one.
 const PIECES: usize = 100;
+
+/// How a chart is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Drawing {
+    pub scale: Scale,
+    /// How much of the mean so far each further point keeps, from 0 to below 1; a running mean over long curves where not given.
+    pub smoothing: Option<f64>,
+}
+
+/// What equal heights mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal ratios where positive values differ by orders of magnitude, else equal differences.
+    #[default]
+    Fitting,
+    Linear,
+    /// Equal ratios, where all values are positive.
+    Logarithmic,
+}
 
 /// Curves that share a unit.
 #[derive(Clone, Debug)]
@@ -55,10 +74,10 @@ pub struct Level {
 
 impl Chart {
     /// The chart with its title and legend.
-    pub fn figure(&self) -> Markup {
+    pub fn drawn(&self, drawing: &Drawing) -> Markup {
         let finite = self.series.iter().flat_map(|series| series.points.iter().map(|&(_, y)| y));
         let levels = self.levels.iter().map(|level| level.value);
-        let y = Axis::around(finite.chain(levels).filter(|y| y.is_finite()));
+        let y = Axis::scaled(drawing.scale, finite.chain(levels).filter(|y| y.is_finite()));
         let x = Axis::of_steps(self.last);
         let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
         let unit =
@@ -73,7 +92,7 @@ impl Chart {
                 svg viewBox=(FRAME.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
                     (FRAME.grid(&x, &y, "step"))
                     @for level in &self.levels { (self.level(level, &y)) }
-                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, &x, &y)) }
+                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, (&x, &y), drawing.smoothing)) }
                 }
                 @if has_legend {
                     ul.legend {
@@ -99,24 +118,28 @@ impl Chart {
     }
 }
 
-fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
+fn curve(series: &Series, index: usize, (x, y): (&Axis, &Axis), smoothing: Option<f64>) -> Markup {
     let colour = format!("c{}", index % COLOURS);
     let pieces = pieces(&series.points);
     let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
     let missing: Vec<Point> = series.points.iter().copied().filter(|point| !point.1.is_finite()).collect();
-    let is_long = finite.len() >= SMOOTHED_FROM;
+    let is_smoothed = smoothing.map_or(finite.len() >= SMOOTHED_FROM, |share| share > 0.0 && finite.len() > 2);
     let raw = pieces.iter().map(|piece| {
         let stretches = (STRETCHES * piece.len() / finite.len().max(1)).max(1);
         FRAME.path(&thinned(piece, stretches), x, y)
     });
     let raw: String = raw.collect();
-    let mean = if is_long { running_mean(&finite, STRETCHES * 2) } else { finite.clone() };
+    let mean = match smoothing {
+        Some(share) if is_smoothed => thinned(&moving_mean(&finite, share), STRETCHES),
+        _ if is_smoothed => running_mean(&finite, STRETCHES * 2),
+        _ => finite.clone(),
+    };
     let radius = if finite.len() < DOTTED_BELOW { "2.4" } else { "0" };
     html! {
         g class=(colour) {
-            path class=(if is_long { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
-            @if is_long {
-                path.line d=(FRAME.path(&mean, x, y)) { title { (series.name) ", running mean" } }
+            path class=(if is_smoothed { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
+            @if is_smoothed {
+                path.line d=(FRAME.path(&mean, x, y)) { title { (series.name) ", smoothed" } }
             }
             @for (step, value) in picked(&mean, SPEAKING) {
                 @let (cx, cy) = (format!("{:.1}", FRAME.at_x(x, step)), format!("{:.1}", FRAME.at_y(y, value)));
@@ -149,7 +172,7 @@ mod tests {
         let last = points.last().map_or(0.0, |point| point.0) as u64;
         let series = vec![Series { name: "loss".to_owned(), points }];
         let (title, unit) = ("Loss".to_owned(), "loss".to_owned());
-        Chart { title, unit, series, levels: Vec::new(), last }.figure().into_string()
+        Chart { title, unit, series, levels: Vec::new(), last }.drawn(&Drawing::default()).into_string()
     }
 
     #[test]

@@ -47,6 +47,17 @@ pub struct Facts {
 impl Facts {
     /// Reads a run directory.
     pub fn read(run: &Path) -> Self {
+        let mut facts = Self::without_sheet(run);
+        let sheet = fs::read(run.join("views.png")).ok();
+        facts.sheet = sheet.and_then(|png| {
+            let shown = excerpt(&png, SHEET_ROWS, SHEET_BYTES);
+            shown.map_err(|error| facts.notices.push(format!("`views.png` can't be shown: {error}"))).ok()
+        });
+        facts
+    }
+
+    /// The same, but for the contact sheet.
+    pub fn without_sheet(run: &Path) -> Self {
         let mut notices = Vec::new();
         let rows = rows(run, &mut notices);
         let history = History::read(run).unwrap_or_else(|reason| {
@@ -58,11 +69,6 @@ impl Facts {
             Vec::new()
         });
         let identity = Identity::read(run).map_err(|error| notices.push(first_message(&error))).ok();
-        let sheet = fs::read(run.join("views.png")).ok();
-        let sheet = sheet.and_then(|png| {
-            let shown = excerpt(&png, SHEET_ROWS, SHEET_BYTES);
-            shown.map_err(|error| notices.push(format!("`views.png` can't be shown: {error}"))).ok()
-        });
         let saved = |(step, manifest): (u64, Result<crate::checkpoint::Manifest, String>)| Saved {
             step,
             found: manifest.map(|manifest| {
@@ -80,7 +86,7 @@ impl Facts {
             identity,
             hardware,
             checkpoints: CheckpointSet::new(run.join("checkpoints")).list().into_iter().map(saved).collect(),
-            sheet,
+            sheet: None,
             notices,
         };
         facts.notices.iter_mut().for_each(|notice| *notice = without_home(notice));

@@ -17,6 +17,7 @@ mod text;
 mod thin;
 
 pub use axis::Axis;
+pub use chart::{COLOURS, Chart, Drawing, Level, Scale, Series};
 pub use frame::Frame;
 pub use markup::{base64, breakable, document, prose, sentence};
 pub use page::STYLE;
@@ -26,6 +27,7 @@ pub use text::{grouped, is_accuracy, number, result, size};
 pub use thin::{Point, picked, thinned};
 
 use crate::{error::Result, record::write_whole};
+use maud::Markup;
 use std::path::Path;
 
 /// The page's name in a run directory.
@@ -34,6 +36,12 @@ pub const FILE: &str = "report.html";
 /// Whether a folder holds a run, however little of it.
 pub fn is_run(folder: &Path) -> bool {
     ["config.toml", "run.json", "metrics.jsonl"].iter().any(|file| folder.join(file).is_file())
+}
+
+/// The sections of the page on a run as far as it has come, each with a name, for a page that is shown and not kept: its views are left
+/// out, and what can't be read is told there alone.
+pub fn sections(run: &Path, drawing: &Drawing) -> Vec<(&'static str, Markup)> {
+    page::sections(&facts::Facts::without_sheet(run), drawing)
 }
 
 /// Writes the page on a run, as far as the run has come. What can't be read is told on the page and as a warning.

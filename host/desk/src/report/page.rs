@@ -2,6 +2,7 @@
 
 use super::{
     again::commands,
+    chart::Drawing,
     curves::charts,
     facts::Facts,
     markup::{base64, breakable, document, prose, sentence},
@@ -29,22 +30,29 @@ const CHECKPOINTS: usize = 50;
 pub fn page(facts: &Facts) -> Markup {
     let body = html! {
         main {
-            (head(facts))
-            (notices(facts))
-            (results(facts))
-            (curves(facts))
-            (views(facts))
-            (again(facts))
-            (settings(facts))
-            (builds(facts))
-            (data(facts))
-            (machine(facts))
-            (checkpoints(facts))
-            (parts(facts))
+            @for (_, section) in sections(facts, &Drawing::default()) { (section) }
             footer { "Written by infomax " (env!("CARGO_PKG_VERSION")) ". Every number is in metrics.jsonl." }
         }
     };
     document(&facts.name, POLICY, STYLE, &body)
+}
+
+/// The sections of the page, each with a name, in order.
+pub fn sections(facts: &Facts, drawing: &Drawing) -> Vec<(&'static str, Markup)> {
+    vec![
+        ("head", head(facts)),
+        ("notices", notices(facts)),
+        ("results", results(facts)),
+        ("curves", curves(facts, drawing)),
+        ("views", views(facts)),
+        ("again", again(facts)),
+        ("settings", settings(facts)),
+        ("builds", builds(facts)),
+        ("data", data(facts)),
+        ("machine", machine(facts)),
+        ("checkpoints", checkpoints(facts)),
+        ("parts", parts(facts)),
+    ]
 }
 
 /// What the run is, how it stands, and its four figures.
@@ -188,13 +196,13 @@ fn meaning(name: &str) -> Option<&'static str> {
     })
 }
 
-fn curves(facts: &Facts) -> Markup {
+fn curves(facts: &Facts, drawing: &Drawing) -> Markup {
     let charts = charts(facts);
     html! {
         @if !charts.is_empty() {
             section {
                 h2 { "Curves" }
-                div.charts { @for chart in &charts { (chart.figure()) } }
+                div.charts { @for chart in &charts { (chart.drawn(drawing)) } }
             }
         }
     }

@@ -49,6 +49,18 @@ pub fn running_mean(points: &[Point], most: usize) -> Vec<Point> {
     picked(&indices, most).into_iter().map(|index| (points[index].0, mean(index))).collect()
 }
 
+/// Means over all points so far, of which each further point keeps a share, from 0 to below 1. The first points weigh as much as those
+/// that follow, as in Adam's moments.
+pub fn moving_mean(points: &[Point], share: f64) -> Vec<Point> {
+    let (mut mean, mut weight) = (0.0, 0.0);
+    let mean = points.iter().map(|&(x, y)| {
+        mean = share * mean + (1.0 - share) * y;
+        weight = share * weight + (1.0 - share);
+        (x, mean / weight)
+    });
+    mean.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +83,14 @@ mod tests {
         assert_eq!(picked(&(0..1000).collect::<Vec<_>>(), 4), [0, 333, 666, 999]);
         assert_eq!(picked(&[1, 2], 4), [1, 2]);
         assert!(picked::<u8>(&[], 4).is_empty());
+    }
+
+    #[test]
+    fn moving_mean_begins_at_the_first_point_and_follows() {
+        let mean = moving_mean(&[(0.0, 4.0), (1.0, 4.0), (2.0, 0.0)], 0.5);
+        assert_eq!(mean[..2], [(0.0, 4.0), (1.0, 4.0)]);
+        assert!((mean[2].1 - 12.0 / 7.0).abs() < 1e-12);
+        assert_eq!(moving_mean(&[(0.0, 1.0), (1.0, 5.0)], 0.0), [(0.0, 1.0), (1.0, 5.0)]);
     }
 
     #[test]

@@ -5,11 +5,14 @@ use super::{
     store::{CellState, Store},
 };
 use crate::{
-    comparison::{Baseline, Comparison, Member, Options, Outcome, on_all_cores, read_figures},
+    comparison::{Baseline, Comparison, Figures, Member, Options, Outcome, on_all_cores, read_figures},
     error::Result,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
+
+/// Who reads what a run came to.
+pub type Reader<'a> = dyn Fn(&Path) -> Result<Figures> + Sync + 'a;
 
 /// Compares the cells of a study: those that failed or are missing are told, never left out. `metric`: the study's own where none is
 /// named.
@@ -23,8 +26,22 @@ pub fn compare(
     metric: Option<&str>,
     further: Option<Vec<String>>,
 ) -> Result<Comparison> {
+    compare_with(name, ledger, store, (metric, further), &read_figures)
+}
+
+/// The same, where somebody else reads what a run came to.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_with(
+    name: &str,
+    ledger: &Ledger,
+    store: &Store,
+    (metric, further): (Option<&str>, Option<Vec<String>>),
+    figures: &Reader<'_>,
+) -> Result<Comparison> {
     let members: Result<Vec<Member>> =
-        on_all_cores(&ledger.cells, |cell| member(ledger, store, cell)).into_iter().collect();
+        on_all_cores(&ledger.cells, |cell| member(ledger, store, cell, figures)).into_iter().collect();
     let is_baseline = |cell: &LedgerCell| !ledger.baseline.is_empty() && cell.values == ledger.baseline;
     let baseline = ledger.cells.iter().position(is_baseline).map(Baseline::Member);
     let mut notes = Vec::new();
@@ -36,7 +53,7 @@ pub fn compare(
     Comparison::of(name, members?, &options)
 }
 
-fn member(ledger: &Ledger, store: &Store, cell: &LedgerCell) -> Result<Member> {
+fn member(ledger: &Ledger, store: &Store, cell: &LedgerCell, figures: &Reader<'_>) -> Result<Member> {
     let mut settings: BTreeMap<String, Value> = ledger.axes.iter().cloned().zip(cell.values.iter().cloned()).collect();
     if let Some(rung) = cell.rung {
         settings.insert("rung".to_owned(), Value::from(rung));
@@ -45,16 +62,21 @@ fn member(ledger: &Ledger, store: &Store, cell: &LedgerCell) -> Result<Member> {
         // Of a ledger that tells no more.
         settings.insert("cell".to_owned(), Value::from(cell.title.clone()));
     }
-    Ok(Member { name: format!("cell {}", cell.number), settings, seed: cell.seed, outcome: outcome(store, cell)? })
+    Ok(Member {
+        name: format!("cell {}", cell.number),
+        settings,
+        seed: cell.seed,
+        outcome: outcome(store, cell, figures)?,
+    })
 }
 
-fn outcome(store: &Store, cell: &LedgerCell) -> Result<Outcome> {
+fn outcome(store: &Store, cell: &LedgerCell, read: &Reader<'_>) -> Result<Outcome> {
     let Some(id) = &cell.id else {
         let told = cell.told.clone().unwrap_or_default();
         return Ok(Outcome::Failed { told: format!("it can't be trained: {told}"), exit_code: None });
     };
     let run = store.run(id);
-    let figures = || read_figures(&run).map(Box::new);
+    let figures = || read(&run).map(Box::new);
     Ok(match store.state(id)? {
         CellState::Done => Outcome::Done(figures()?),
         CellState::Failed(failure) => {

@@ -11,5 +11,5 @@ mod store;
 pub use identity::CellIdentity;
 pub use lease::{Asked, Lease, LeaseHolder};
 pub use ledger::{LEDGERS, Ledger, LedgerCell};
-pub use members::compare;
+pub use members::{Reader, compare, compare_with};
 pub use store::{CELLS, CellState, Cost, Failure, OUTPUT, RUN, Store};

@@ -23,7 +23,7 @@ const LABEL: usize = 42;
 /// The chart with its heading; nothing where there is nothing beside the baseline.
 pub fn section(comparison: &Comparison) -> Markup {
     let order = order(comparison);
-    if order.len() < 2 {
+    if order.len() < 2 || comparison.groups.iter().all(|group| group.difference.is_none()) {
         return html! {};
     }
     let frame = Frame {

@@ -15,7 +15,8 @@ use crate::{
 use emphasis::Emphasis;
 use maud::{Markup, PreEscaped, html};
 
-const STYLE: &str = include_str!("style.css");
+/// What pages with tables to sort and broad curves look like, over the style of all pages.
+pub const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("sort.js");
 
 /// The whole page.
@@ -41,6 +42,17 @@ pub fn to_page(comparison: &Comparison) -> String {
         script { (PreEscaped(SCRIPT)) }
     };
     document(&comparison.title, &policy, &[report::STYLE, STYLE].concat(), &body).into_string()
+}
+
+/// The sections that a page can take over which says itself what the comparison is about, each with a name.
+pub fn fragments(comparison: &Comparison) -> Vec<(&'static str, Markup)> {
+    let emphasis = Emphasis::of(comparison);
+    vec![
+        ("table", table(comparison, &emphasis)),
+        ("effects", effects::section(comparison)),
+        ("curves", curves::section(comparison, &emphasis)),
+        ("scatter", scatter::section(comparison, &emphasis)),
+    ]
 }
 
 fn head(comparison: &Comparison) -> Markup {

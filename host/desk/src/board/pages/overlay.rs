@@ -1,0 +1,129 @@
+//! Chosen runs laid over one another: what differs between them, and each number of all of them in one chart.
+
+use super::{Page, badge, controls, element, in_a_row, of_run, part};
+use crate::{
+    board::{
+        follow::{Following, Seen},
+        query::Query,
+    },
+    comparison::{Figures, cell, label, printable},
+    listing::{Summary, columns_of, steps, whole},
+    record::duration,
+    report::{COLOURS, Chart, Drawing, Series, breakable, is_accuracy, result},
+};
+use maud::{Markup, html};
+use std::collections::BTreeMap;
+
+/// Runs that are laid over one another at most.
+const MOST: usize = 40;
+/// Charts that are drawn at most.
+const CHARTS: usize = 60;
+
+/// The page.
+///
+/// # Errors
+/// No run that is there.
+pub fn page<'a>(query: &'a Query, seen: &'a Seen, following: &'a Following) -> Result<Page<'a>, String> {
+    let named: Vec<&str> = query.all("run").collect();
+    let followed: Vec<_> = named.iter().filter_map(|name| seen.run(name)).take(MOST).collect();
+    if followed.is_empty() {
+        return Err("none of these runs lies in the folders: choose some in the list".to_owned());
+    }
+    let stamp = followed.iter().map(|followed| followed.version).max().unwrap_or(0);
+    let lacking = named.len() - followed.len();
+    let runs: Vec<&Summary> = followed.iter().map(|followed| followed.run.as_ref()).collect();
+    let drawing = query.drawing();
+    let make = move || {
+        let mut parts = vec![part("p-table", &table(&runs, lacking))];
+        parts.extend(charts(&runs, following, &drawing));
+        parts
+    };
+    let frame = |parts: &[(String, Markup)]| {
+        html! { (in_a_row(&parts[..1])) (controls()) div.charts #rows { (in_a_row(&parts[1..])) } }
+    };
+    let title = format!("{} runs", followed.len());
+    Ok(Page { title, stamp: stamp.to_string(), order: None, frame: Box::new(frame), make: Box::new(make) })
+}
+
+fn table(runs: &[&Summary], lacking: usize) -> Markup {
+    let columns = columns_of(runs);
+    let mut results: Vec<&str> = Vec::new();
+    for outcome in runs.iter().flat_map(|run| &run.digest.outcomes) {
+        if !results.contains(&outcome.name.as_str()) {
+            results.push(&outcome.name);
+        }
+    }
+    let told = |name: &str, value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| result(name, value));
+    html! {
+        header { h1 { (runs.len()) " runs over one another" } }
+        @if lacking > 0 { p.quiet { (lacking) " of those that were asked for are not there, or too many." } }
+        @if columns.is_empty() && runs.len() > 1 { p.quiet { "Their settings don't differ." } }
+        div.wide {
+            table.numbers {
+                thead { tr {
+                    th { "run" } th.word { "state" } th { "step" }
+                    @for name in &results { th { (name) } }
+                    th { "time" }
+                    @for column in &columns { th.word title=(column.key) { (column.short) } }
+                } }
+                tbody {
+                    @for (index, run) in runs.iter().enumerate() {
+                        tr {
+                            th scope="row" {
+                                span class=(format!("key c{}", index % COLOURS)) {}
+                                a href=(of_run(&run.place.name)) { (breakable(&printable(&run.place.name))) }
+                            }
+                            td.word { (badge(run)) }
+                            td { (steps(run)) }
+                            @for name in &results { td { (told(name, run.last(name))) } }
+                            td { (run.seconds().map_or_else(|| "–".to_owned(), duration)) }
+                            @for column in &columns { td.word { (cell(run.setting(&column.key))) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn charts(runs: &[&Summary], following: &Following, drawing: &Drawing) -> Vec<(String, Markup)> {
+    let columns = columns_of(runs);
+    let read = |run: &Summary| match whole(&run.place.path) {
+        Some(_) => Figures::default(),
+        None => following.figures(&run.place.path).unwrap_or_default(),
+    };
+    let figures: Vec<Figures> = runs.iter().map(|run| read(run)).collect();
+    let names: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            let differs = label(&columns, &run.settings);
+            let own = run.place.name.rsplit('/').next().unwrap_or_default();
+            printable(if differs.is_empty() || runs.len() == 1 { own } else { &differs })
+        })
+        .collect();
+    // Results first, then the loss, then the rest.
+    let mut metrics: BTreeMap<(bool, bool, bool, &str), ()> = BTreeMap::new();
+    for (name, metric) in figures.iter().flat_map(|figures| &figures.metrics) {
+        metrics.insert((!metric.is_tested, !is_accuracy(name), name != "loss", name), ());
+    }
+    let last = figures.iter().map(|figures| figures.steps).max().unwrap_or(0);
+    let chart = |name: &str| Chart {
+        title: name.to_owned(),
+        unit: if is_accuracy(name) { "top-1 in %".to_owned() } else { String::new() },
+        series: figures
+            .iter()
+            .zip(&names)
+            .map(|(figures, label)| {
+                let curve = figures.metrics.get(name).map_or(&[][..], |metric| &metric.curve);
+                Series {
+                    name: label.clone(),
+                    points: curve.iter().map(|&(step, value)| (step as f64, value)).collect(),
+                }
+            })
+            .collect(),
+        levels: Vec::new(),
+        last,
+    };
+    let names = metrics.keys().map(|(_, _, _, name)| *name).take(CHARTS);
+    names.map(|name| part(&element("c", name), &chart(name).drawn(drawing))).collect()
+}

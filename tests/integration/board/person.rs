@@ -1,0 +1,196 @@
+//! What a person does with the board, in a browser: looks, filters, sorts, opens, compares, waits, with pointer and keys, on a phone and on
+//! a wide screen, in light and in dark.
+
+use super::{
+    browser::{Browser, browser},
+    page::{shown, written},
+};
+use crate::support::figures::figure;
+use std::{env, fs, path::PathBuf};
+
+const DONE: &str = r#"{"at": 1700000100, "how": "finished"}"#;
+
+/// Where pictures go that somebody wants to look at.
+fn pictures() -> Option<PathBuf> {
+    env::var_os("INFOMAX_PICTURES").map(PathBuf::from)
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, loss) in ["amdim", "nt-xent", "vicreg", "byol"].into_iter().enumerate() {
+        for seed in 0..3 {
+            let config = format!("loss.name = \"{loss}\"\noptimizer.lr = 0.{}\nseed.value = {seed}", index + 1);
+            written(folder.path(), &format!("{loss}-{seed}"), &config, 60 + 10 * seed).history(DONE);
+        }
+    }
+    written(folder.path(), "bad", "loss.name = \"amdim\"\noptimizer.lr = 9.0", 7)
+        .history(r#"{"at": 1700000100, "how": "diverged", "told": "the loss is not finite (step 7)"}"#);
+    folder
+}
+
+/// Rows that are to be seen.
+const SHOWN: &str = "[...document.querySelectorAll('#rows tr:not([hidden])')]";
+
+#[test]
+fn a_person_finds_opens_and_compares_runs() {
+    let Some(mut page) = browser() else { return };
+    let folder = folder();
+    let mut live = written(folder.path(), "live", "loss.name = \"amdim\"", 20);
+    live.history("");
+    // Held as a process holds it that trains.
+    let lock = fs::File::create(live.path.join("run.lock")).unwrap();
+    fs::write(live.path.join("run.lock"), r#"{"pid": 1, "host": "", "started": ""}"#).unwrap();
+    lock.lock().unwrap();
+    let board = shown(folder.path(), &[]);
+    page.window(1280, 900, "light");
+    page.open(&board.url);
+    assert_eq!(page.eval(&format!("{SHOWN}.length")), 14);
+
+    // Filter by typing, by state, and by both; what is shown survives a reload.
+    page.key("/");
+    page.text("vicreg");
+    page.until(&format!("{SHOWN}.length === 3"));
+    page.open(&board.url);
+    page.click(".chips button[data-state=diverged]");
+    page.until(&format!("{SHOWN}.length === 1 && document.querySelector('.cause').innerText.includes('not finite')"));
+    page.ask("Page.reload", serde_json::json!({}));
+    page.until(&format!(
+        "document.readyState === 'complete' && location.hash.includes('diverged') && {SHOWN}.length === 1"
+    ));
+    page.click(".chips button[data-state=diverged]");
+
+    // Sort by the result, best first, then the other way round.
+    page.click("#runs th[data-key=result] button");
+    page.until(&format!("{SHOWN}[0].dataset.step === '80' && document.querySelector('th[aria-sort=descending]')"));
+    page.click("#runs th[data-key=result] button");
+    page.until(&format!("{SHOWN}[0].dataset.name === 'runs/live'"));
+
+    // With keys alone: open a run, change its charts, come back.
+    page.open(&board.url);
+    page.key("/");
+    page.text("byol-2");
+    page.key("Escape");
+    page.key("j");
+    page.key("Enter");
+    page.until("location.pathname === '/run' && document.querySelectorAll('figure.chart').length >= 4");
+    page.key("l");
+    page.until("document.querySelector('.chart .unit').innerText.includes('logarithmic') && location.search.includes('scale=log')");
+    page.eval("document.querySelector('input[name=smooth]').focus()");
+    (0..20).for_each(|_| page.key("ArrowRight"));
+    page.until("document.querySelector('.line.pale') && document.querySelector('output').value === '0.20'");
+    page.hover("figure.chart svg");
+    page.until("document.querySelector('.readout')?.innerText.includes('at step')");
+    page.eval("document.activeElement.blur()");
+    page.key("r");
+    page.until("location.pathname === '/'");
+
+    // Two runs over one another: only what differs.
+    page.open(&board.url);
+    page.click("input[value='runs/amdim-0']");
+    page.click("input[value='runs/vicreg-0']");
+    page.until("document.querySelector('#chosen').innerText === '2 chosen'");
+    page.eval("document.activeElement.blur()");
+    page.key("o");
+    page.until("location.pathname === '/overlay' && document.querySelectorAll('figure.chart').length >= 2");
+    let heads = page.eval("[...document.querySelectorAll('thead th')].map((th) => th.innerText).join()");
+    assert_eq!(heads, "run,state,step,linear_top1,time,loss,lr");
+    assert_eq!(page.eval("document.querySelector('figure.chart').querySelectorAll('path.line').length"), 2);
+
+    // A run goes on: its page follows by itself, and what was opened stays open.
+    page.open(&format!("http://{}/run?name=runs/live", board.address));
+    page.until("document.querySelector('.badge').innerText.includes('running')");
+    page.eval("window.kept = true; document.querySelectorAll('details').forEach((d) => (d.open = false)); document.querySelector('details').open = true");
+    (21..=35).for_each(|step| live.row(step));
+    page.until("document.querySelector('header').innerText.includes('35')");
+    assert_eq!(
+        page.eval(
+            "window.kept && document.querySelector('details').open && !document.querySelectorAll('details')[1].open"
+        ),
+        true
+    );
+    live.history(DONE);
+    drop(lock);
+    fs::write(live.path.join("run.lock"), "").unwrap();
+    page.until("document.querySelector('.badge').innerText === 'finished'");
+
+    // A new run comes into the list by itself, another goes away.
+    page.open(&board.url);
+    page.click("input[value='runs/byol-0']");
+    written(folder.path(), "fresh", "loss.name = \"dino\"", 10).history(DONE);
+    page.until(&format!("{SHOWN}.some((row) => row.dataset.name === 'runs/fresh')"));
+    assert_eq!(page.eval("document.querySelector(\"input[value='runs/byol-0']\").checked"), true, "still chosen");
+    fs::remove_dir_all(folder.path().join("runs/fresh")).unwrap();
+    page.until(&format!("!{SHOWN}.some((row) => row.dataset.name === 'runs/fresh')"));
+
+    // The board ends: the page says so, and goes on when it is back.
+    let port = board.address.port().to_string();
+    drop(board);
+    page.until("document.querySelector('#told').innerText.includes('does not answer')");
+    let refused = page.complaints.iter().all(|told| told.contains("ERR_CONNECTION_REFUSED"));
+    assert!(refused, "{:?}", page.complaints);
+    let _again = shown(folder.path(), &["--port", &port]);
+    page.until("document.querySelector('#told').innerText === ''");
+}
+
+fn overflow(page: &mut Browser) -> i64 {
+    page.eval("document.documentElement.scrollWidth - window.innerWidth").as_i64().unwrap()
+}
+
+#[test]
+fn pages_fit_every_screen_in_light_and_dark() {
+    let Some(mut page) = browser() else { return };
+    let folder = folder();
+    let name = "a-run-with-a-name-that-is-longer-than-any-phone-is-wide-and-has-no-space-in-it-0123456789";
+    written(folder.path(), name, "loss.name = \"amdim\"\noptimizer.lr = 1e-12", 400).history(DONE);
+    let board = shown(folder.path(), &[]);
+    let at = |path: &str| format!("http://{}{path}", board.address);
+    let pages = [
+        ("list", at("/")),
+        ("run", at(&format!("/run?name=runs/{name}"))),
+        ("overlay", at(&format!("/overlay?run=runs/{name}&run=runs/amdim-0&run=runs/byol-1"))),
+    ];
+    let mut good = 0;
+    for (width, height) in [(390, 844), (1024, 768), (1920, 1080)] {
+        for scheme in ["light", "dark"] {
+            page.window(width, height, scheme);
+            for (what, url) in &pages {
+                page.open(url);
+                assert!(overflow(&mut page) <= 0, "{what} is wider than {width}: {}", overflow(&mut page));
+                let paper = page.eval("getComputedStyle(document.body).backgroundColor");
+                assert_eq!(paper == "rgb(255, 255, 255)", scheme == "light", "{paper}");
+                let cut = page.eval("[...document.querySelectorAll('svg text')].filter((t) => { const b = t.getBoundingClientRect(), s = t.ownerSVGElement.getBoundingClientRect(); return b.left < s.left - 1 || b.right > s.right + 1; }).map((t) => t.textContent).join()");
+                assert_eq!(cut, "", "labels are cut at {width} on {what}");
+                if let Some(folder) = pictures() {
+                    page.picture(&folder.join(format!("{what}-{width}-{scheme}.png")));
+                }
+                good += 1;
+            }
+        }
+    }
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    figure("board", "pages at 390, 1024 and 1920 pixels, light and dark, that fit", good, good);
+}
+
+#[test]
+fn hostile_names_run_nothing() {
+    let Some(mut page) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let evil = "<img src=x onerror=document.title='taken'>";
+    let mut run = written(folder.path(), evil, &format!("[loss]\nname = \"{evil}\""), 12);
+    run.append(13, &[(evil, 1.0), ("lr", 0.1), ("loss", 1.0)]);
+    run.append(14, &[(&format!("{evil}_top1"), 5.0)]);
+    run.history(&serde_json::json!({"at": 1, "how": "failed", "told": evil}).to_string());
+    fs::write(run.path.join("infomax.log"), format!("<script>document.title='taken'</script>{evil}\n")).unwrap();
+    let board = shown(folder.path(), &[]);
+    page.open(&board.url);
+    page.click("#rows th a");
+    page.until("location.pathname === '/run' && document.querySelector('figure.chart')");
+    run.append(15, &[(evil, 2.0), ("lr", 0.1), ("loss", 1.0)]);
+    page.until("document.querySelector('header').innerText.includes('15')");
+    page.hover("figure.chart svg");
+    assert_eq!(
+        page.eval("[document.title === 'taken', document.querySelectorAll('img[src=x]').length].join()"),
+        "false,0"
+    );
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+}
