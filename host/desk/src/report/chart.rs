@@ -9,6 +9,8 @@ use super::{
 use maud::{Markup, html};
 
 const FRAME: Frame = Frame { width: 560.0, height: 260.0, left: 62.0, right: 14.0, top: 12.0, bottom: 38.0 };
+/// Of a chart that stands among many.
+const SMALL: Frame = Frame { width: 350.0, height: 180.0, ..FRAME };
 
 /// Colours that the style sheet has.
 const COLOURS: usize = 7;
@@ -56,10 +58,20 @@ pub struct Level {
 impl Chart {
     /// The chart with its title and legend.
     pub fn figure(&self) -> Markup {
+        self.drawn(FRAME)
+    }
+
+    /// The same for a place among many.
+    pub fn small_figure(&self) -> Markup {
+        self.drawn(SMALL)
+    }
+
+    fn drawn(&self, frame: Frame) -> Markup {
         let finite = self.series.iter().flat_map(|series| series.points.iter().map(|&(_, y)| y));
         let levels = self.levels.iter().map(|level| level.value);
         let y = Axis::around(finite.chain(levels).filter(|y| y.is_finite()));
-        let x = Axis::of_steps(self.last);
+        let frame = frame.fitting(&y);
+        let x = Axis::of_steps(self.last, frame.letters());
         let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
         let unit =
             [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
@@ -70,10 +82,10 @@ impl Chart {
                     span.what { (self.title) }
                     span.unit { (unit) }
                 }
-                svg viewBox=(FRAME.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
-                    (FRAME.grid(&x, &y, "step"))
-                    @for level in &self.levels { (self.level(level, &y)) }
-                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, &x, &y)) }
+                svg viewBox=(frame.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
+                    (frame.grid(&x, &y, "step"))
+                    @for level in &self.levels { (self.level(level, &y, &frame)) }
+                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, [&x, &y], &frame)) }
                 }
                 @if has_legend {
                     ul.legend {
@@ -87,19 +99,19 @@ impl Chart {
         }
     }
 
-    fn level(&self, level: &Level, y: &Axis) -> Markup {
+    fn level(&self, level: &Level, y: &Axis, frame: &Frame) -> Markup {
         let colour = self.series.iter().position(|series| series.name == level.name).unwrap_or(COLOURS - 1);
-        let height = FRAME.at_y(y, level.value);
+        let height = frame.at_y(y, level.value);
         html! {
             path class=(format!("level c{}", colour % COLOURS))
-                d=(format!("M{} {height:.1}H{}", FRAME.left, FRAME.right_end())) {
+                d=(format!("M{} {height:.1}H{}", frame.left, frame.right_end())) {
                 title { (level.name) ", untrained encoder: " (number(level.value)) }
             }
         }
     }
 }
 
-fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
+fn curve(series: &Series, index: usize, [x, y]: [&Axis; 2], frame: &Frame) -> Markup {
     let colour = format!("c{}", index % COLOURS);
     let pieces = pieces(&series.points);
     let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
@@ -107,7 +119,7 @@ fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
     let is_long = finite.len() >= SMOOTHED_FROM;
     let raw = pieces.iter().map(|piece| {
         let stretches = (STRETCHES * piece.len() / finite.len().max(1)).max(1);
-        FRAME.path(&thinned(piece, stretches), x, y)
+        frame.path(&thinned(piece, stretches), x, y)
     });
     let raw: String = raw.collect();
     let mean = if is_long { running_mean(&finite, STRETCHES * 2) } else { finite.clone() };
@@ -116,17 +128,17 @@ fn curve(series: &Series, index: usize, x: &Axis, y: &Axis) -> Markup {
         g class=(colour) {
             path class=(if is_long { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
             @if is_long {
-                path.line d=(FRAME.path(&mean, x, y)) { title { (series.name) ", running mean" } }
+                path.line d=(frame.path(&mean, x, y)) { title { (series.name) ", running mean" } }
             }
             @for (step, value) in picked(&mean, SPEAKING) {
-                @let (cx, cy) = (format!("{:.1}", FRAME.at_x(x, step)), format!("{:.1}", FRAME.at_y(y, value)));
+                @let (cx, cy) = (format!("{:.1}", frame.at_x(x, step)), format!("{:.1}", frame.at_y(y, value)));
                 @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
                 circle.point cx=(cx) cy=(cy) r="7" {
                     title { (series.name) " " (number(value)) " at step " (step) }
                 }
             }
             @for (step, _) in picked(&missing, MARKED) {
-                path.bad d=(format!("M{:.1} {}v-10", FRAME.at_x(x, step), FRAME.floor())) {
+                path.bad d=(format!("M{:.1} {}v-10", frame.at_x(x, step), frame.floor())) {
                     title { (series.name) " is not finite at step " (step) }
                 }
             }
