@@ -67,7 +67,7 @@ pub struct Evaluate {
     #[arg(long)]
     fresh: bool,
     /// Where `evaluation.json`, `evaluation.csv` and those of classes, confusions and images go for all runs together; each run's
-    /// own ones go into its directory where not given, and its `report.html` is written anew
+    /// own ones go into its directory where not given, and a `report.html` there is written anew
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -106,7 +106,10 @@ impl Evaluate {
             self.measure(run.clone(), &mut own_rows, &mut own_images)?;
             if self.out.is_none() {
                 written.push(write(run, &own_rows, &(head.clone() + &own_images))?);
-                report::write(run, &run.join(report::FILE))?;
+                let page = run.join(report::FILE);
+                if page.exists() {
+                    report::write(run, &page)?;
+                }
             }
             rows.append(&mut own_rows);
             images += &own_images;

@@ -65,11 +65,11 @@ fn matrix(row: &Evaluated) -> Markup {
         p.quiet { "Rows: the class of an image. Columns: what it is taken for, in % of the row." }
         div.wide {
             table.matrix {
-                thead { tr { th {} @for class in classes { th scope="col" { span { (class.class) } } } } }
+                thead { tr { th {} @for class in classes { th scope="col" title=(class.class) { span { (class.class) } } } } }
                 tbody {
                     @for class in classes {
                         tr {
-                            th scope="row" { (class.class) }
+                            th scope="row" title=(class.class) { (class.class) }
                             @for said in classes { (cell(row, class, said)) }
                         }
                     }
@@ -101,7 +101,7 @@ fn accuracies(row: &Evaluated) -> Markup {
     html! {
         h3 { @if is_long { "The worst of " (row.classes.len()) " classes" } @else { "Accuracy on each class, the worst first" } }
         div.wide {
-            table.numbers {
+            table.numbers.classes {
                 thead { tr { th { "class" } th { "images" } th { "linear" } th { "neighbours" } th.word { "taken for" } } }
                 tbody {
                     @for class in all.iter().take(if is_long { WORST } else { MATRIX }) {
@@ -129,7 +129,7 @@ fn pairs(row: &Evaluated) -> Markup {
         @if row.classes.len() > MATRIX && !wrong.is_empty() {
             h3 { "Most frequent confusions of the linear classifier" }
             div.wide {
-                table.numbers {
+                table.numbers.classes {
                     thead { tr { th { "class" } th.word { "taken for" } th { "images" } th { "of" } } }
                     tbody {
                         @for cell in wrong.iter().take(PAIRS) {
