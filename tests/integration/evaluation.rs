@@ -1,6 +1,7 @@
 //! Looking at finished encoders: `infomax evaluate` and `infomax embed`, through the real binary; and scikit-learn's word on them.
 
 use crate::{
+    records::page::{page, text},
     support::{
         binary::{errors, run},
         image_tree::ImageTree,
@@ -270,4 +271,162 @@ fn features_in_a_file_are_the_ones_of_the_encoder() {
     let output = run(folder.path(), &["embed", "nowhere"]);
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(errors(&output, folder.path()));
+}
+
+/// What a Python script beside this file prints in a folder.
+fn beside(python: &OsString, script: &str, folder: &Path, arguments: &[&str]) -> String {
+    let script = root().join("tests/integration").join(script);
+    let output = Command::new(python).arg(script).args(arguments).current_dir(folder).output().unwrap();
+    assert_ok(&output);
+    out(&output)
+}
+
+#[test]
+fn scikit_learn_agrees_on_confusions_and_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &SETTINGS));
+    let output = run(folder.path(), &["evaluate", "runs/run", "--label-fraction", "0.1", "--out", "two"]);
+    assert_ok(&output);
+    let text = out(&output);
+    assert_eq!(text.matches("worst classes: ").count(), 1, "of all labels alone:\n{text}");
+    assert!(text.contains("most often taken for another: ") && text.lines().all(|line| line.chars().count() < 160));
+    let lines = |name: &str| fs::read_to_string(folder.path().join("two").join(name)).unwrap().lines().count();
+    assert_eq!(lines("evaluation-classes.csv"), 1 + 2 * 10);
+    assert!(lines("evaluation-confusion.csv") > 4 * 10);
+    // The run's own: the report has them too.
+    assert_ok(&run(folder.path(), &["evaluate", "runs/run"]));
+    let own = folder.path().join("runs/run");
+    let page = page(&own);
+    let classes = self::text(&page, "Classes");
+    assert!(classes.contains("By infomax evaluate after step 14, on 100 test images of shapes"), "{classes}");
+    assert_eq!(page.matches("style=\"--heat:").count(), 100, "a cell for each pair of classes");
+    let row = &rows(&own)[0];
+    for class in row["classes"].as_array().unwrap() {
+        let line =
+            format!("{} | 10 | {:.2} % | ", class["class"].as_str().unwrap(), class["linear_top1"].as_f64().unwrap());
+        assert!(classes.contains(&line), "{line}\n{classes}");
+    }
+    let Some(python) = python_with("sklearn") else { return };
+    assert_eq!(beside(&python, "evaluation_confusion.py", &own, &[]), "the same\n");
+}
+
+#[test]
+fn python_joins_features_with_images_places_and_what_is_said_of_them() {
+    let Some(python) = python_with("safetensors, numpy") else { return };
+    let tree = ImageTree::sound(24);
+    for image in 0..12 {
+        let sound = fs::read(tree.at(ImageTree::name(image))).unwrap();
+        tree.put(ImageTree::name(image).replace("train", "test"), &sound);
+    }
+    let folder = tree.path("");
+    assert_ok(&train(&folder, "run", &SETTINGS));
+    let other = "[dataset]\nname = \"image-folder\"\nconfig = { root = \"tree\" }\n";
+    fs::write(tree.path("other.toml"), other).unwrap();
+    let list = ["embed", "runs/run", "--dataset", "other.toml", "--out", "embedding.safetensors", "--map", "map.png"];
+    let more = ["--by", "tsne", "--neighbours", "near.png", "--nearest", "3"];
+    assert_ok(&run(&folder, &[&list[..], &more].concat()));
+    assert_ok(&run(&folder, &["evaluate", "runs/run", "--dataset", "other.toml", "--out", "."]));
+    let root = tree.path("tree").display().to_string();
+    assert_eq!(beside(&python, "embedding_join.py", &folder, &[&root]), "joined\n");
+}
+
+/// An exported file's tensors.
+fn tensors(path: &Path) -> HashMap<String, Tensor> {
+    read_tensors(&fs::read(path).unwrap()).unwrap().tensors.into_iter().collect()
+}
+
+#[test]
+fn maps_are_the_same_to_the_byte_and_what_has_no_effect_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &SETTINGS));
+    let embed = |more: &[&str]| run(folder.path(), &[&["embed", "runs/run"], more].concat());
+    for (map, out) in [("one.png", "one.safetensors"), ("two.png", "two.safetensors")] {
+        assert_ok(&embed(&["--by", "tsne", "--perplexity", "12", "--map", map, "--out", out]));
+    }
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    for (one, two) in [("one.png", "two.png"), ("one.safetensors", "two.safetensors"), ("one.csv", "two.csv")] {
+        assert!(bytes(one) == bytes(two), "{one}");
+    }
+    let one = tensors(&folder.path().join("one.safetensors"));
+    assert_eq!((one["map"].size(), one["map"].kind()), (vec![100, 2], Kind::Float));
+    assert!(String::from_utf8(bytes("one.csv")).unwrap().starts_with("row,split,index,path,label,class,x,y\r\n"));
+    // By PCA they are others, and without a map there are none.
+    assert_ok(&embed(&["--by", "pca", "--out", "pca.safetensors"]));
+    assert_ne!(tensors(&folder.path().join("pca.safetensors"))["map"], one["map"]);
+    assert_ok(&embed(&["--out", "none.safetensors"]));
+    assert!(!tensors(&folder.path().join("none.safetensors")).contains_key("map"));
+    let refused = [
+        &["--perplexity", "5"][..],
+        &["--by", "tsne", "--perplexity", "34"],
+        &["--neighbours", "near.png", "--image", "nothing.png"],
+        &["--neighbours", "near.png", "--image", "100"],
+    ];
+    let refused = refused.map(|more| {
+        let output = embed(more);
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        let said = errors(&output, folder.path());
+        said[said.find("error: ").unwrap()..].to_owned()
+    });
+    assert!(!folder.path().join("near.png").exists());
+    for more in [["--nearest", "3"], ["--among", "test"], ["--image", "3"], ["--perplexity", "1"]] {
+        assert_eq!(embed(&more).status.code(), Some(2), "{more:?}");
+    }
+    insta::assert_snapshot!(refused.join("\n"));
+}
+
+#[test]
+fn neighbours_are_the_nearest_by_cosine_and_never_the_image_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "run", &SETTINGS));
+    for split in ["train", "test"] {
+        assert_ok(&run(
+            folder.path(),
+            &["embed", "runs/run", "--split", split, "--out", &format!("{split}.safetensors")],
+        ));
+    }
+    let unit = |split: &str| {
+        let x = tensors(&folder.path().join(format!("{split}.safetensors"))).remove("features").unwrap();
+        let x = x.to_kind(Kind::Double);
+        &x / x.norm_scalaropt_dim(2, [1i64].as_slice(), true)
+    };
+    for among in ["train", "test"] {
+        let list = ["embed", "runs/run", "--neighbours", "near.png", "--image", "7", "--image", "42", "--nearest", "5"];
+        assert_ok(&run(folder.path(), &[&list[..], &["--among", among]].concat()));
+        let distance: Tensor = 1.0 - unit("test").matmul(&unit(among).transpose(0, 1));
+        let csv = fs::read_to_string(folder.path().join("near.csv")).unwrap();
+        let lines: Vec<Vec<String>> = csv.lines().skip(1).map(cells).collect();
+        assert_eq!(lines.len(), 10);
+        for line in &lines {
+            let [index, rank, near] = [1, 4, 6].map(|cell| line[cell].parse::<i64>().unwrap());
+            let mut all = Vec::<f64>::try_from(distance.get(index)).unwrap();
+            let own = all[near as usize];
+            assert!((line[9].parse::<f64>().unwrap() - own).abs() < 2e-6, "{line:?}");
+            assert!(among == "train" || near != index, "{line:?}");
+            if among == "test" {
+                all.remove(index as usize);
+            }
+            all.sort_by(f64::total_cmp);
+            assert!((own - all[rank as usize - 1]).abs() < 2e-6, "{line:?}");
+        }
+        let sheet = fs::read(folder.path().join("near.png")).unwrap();
+        assert!(sheet.starts_with(b"\x89PNG"));
+    }
+    // Of ten classes two each.
+    assert_ok(&run(folder.path(), &["embed", "runs/run", "--neighbours", "all.png", "--nearest", "1"]));
+    let csv = fs::read_to_string(folder.path().join("all.csv")).unwrap();
+    let classes: Vec<String> = csv.lines().skip(1).map(|line| cells(line)[3].clone()).collect();
+    assert_eq!(classes.len(), 20);
+    assert!(classes.chunks(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// The cells of a line of CSV.
+fn cells(line: &str) -> Vec<String> {
+    let outside = |part: &str| part.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let mut cells = vec![String::new()];
+    for (index, part) in line.split('"').enumerate() {
+        let pieces = if index % 2 == 1 { vec![part.to_owned()] } else { outside(part) };
+        *cells.last_mut().unwrap() += &pieces[0];
+        cells.extend(pieces.into_iter().skip(1));
+    }
+    cells
 }

@@ -8,6 +8,7 @@ pub mod comparison;
 pub mod config;
 pub mod console;
 pub mod error;
+pub mod evaluation;
 pub mod fault_point;
 pub mod hash;
 pub mod listing;

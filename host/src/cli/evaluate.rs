@@ -1,30 +1,30 @@
-//! `infomax evaluate` and `infomax embed`: finished encoders, measured and drawn.
+//! `infomax evaluate`: finished encoders, measured.
 
 use super::{experiment::Trust, say};
 use crate::{
-    checkpoint::write_tensors,
     dataset::{labels, listed, share, tell_lacking},
     error::{Error, Fault, Result},
     evaluation::{
-        Features, IMAGES, Opened, PRETRAIN, Row, Settings, Which, by_class, images_to_csv, measure, stage, to_csv,
-        to_json, to_png, to_text,
+        Features, IMAGES, Opened, Row, Settings, Which, by_class, classes_to_csv, classes_to_text, confusion,
+        confusions_to_csv, images_to_csv, measure, stage, to_csv, to_json, to_text,
     },
     record::write_whole,
+    report,
     rows::csv_line,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
+use infomax_desk::evaluation;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tch::Tensor;
 
 /// Which checkpoint of a run.
 #[derive(Clone, Debug, Args)]
 pub struct Checkpoint {
     /// `last`, `best` (on held-out images) or a step
     #[arg(long, default_value = "last", value_parser = which)]
-    checkpoint: Which,
+    pub checkpoint: Which,
 }
 
 fn which(text: &str) -> Result<Which, String> {
@@ -66,8 +66,8 @@ pub struct Evaluate {
     /// Take features anew, though some are kept from before
     #[arg(long)]
     fresh: bool,
-    /// Where `evaluation.json`, `evaluation.csv` and `evaluation-images.csv` go for all runs together; each run's own ones go into
-    /// its directory where not given
+    /// Where `evaluation.json`, `evaluation.csv` and those of classes, confusions and images go for all runs together; each run's
+    /// own ones go into its directory where not given, and a `report.html` there is written anew
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -75,10 +75,17 @@ pub struct Evaluate {
 /// Writes what was found into a folder; the files' names.
 fn write(folder: &Path, rows: &[Row], images: &str) -> Result<String> {
     fs::create_dir_all(folder).map_err(Error::io("make the folder", folder))?;
-    write_whole(&folder.join("evaluation.json"), to_json(rows).as_bytes())?;
-    write_whole(&folder.join("evaluation.csv"), to_csv(rows).as_bytes())?;
-    write_whole(&folder.join("evaluation-images.csv"), images.as_bytes())?;
-    Ok(format!("{0}/evaluation.json, {0}/evaluation.csv, {0}/evaluation-images.csv", folder.display()))
+    let files = [
+        (evaluation::FILE, to_json(rows)),
+        ("evaluation.csv", to_csv(rows)),
+        ("evaluation-classes.csv", classes_to_csv(rows)),
+        ("evaluation-confusion.csv", confusions_to_csv(rows)),
+        ("evaluation-images.csv", images.to_owned()),
+    ];
+    for (name, text) in &files {
+        write_whole(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(format!("{}: {}", folder.display(), files.map(|(name, _)| name).join(", ")))
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -99,6 +106,10 @@ impl Evaluate {
             self.measure(run.clone(), &mut own_rows, &mut own_images)?;
             if self.out.is_none() {
                 written.push(write(run, &own_rows, &(head.clone() + &own_images))?);
+                let page = run.join(report::FILE);
+                if page.exists() {
+                    report::write(run, &page)?;
+                }
             }
             rows.append(&mut own_rows);
             images += &own_images;
@@ -106,7 +117,8 @@ impl Evaluate {
         if let Some(folder) = &self.out {
             written.push(write(folder, &rows, &images)?);
         }
-        say(&format!("{}\n\n{}", to_text(&rows).trim_end(), written.join("\n")));
+        let table = to_text(&rows);
+        say(&format!("{}\n\n{}\n\n{}", table.trim_end(), classes_to_text(&rows), written.join("\n")));
         Ok(())
     }
 
@@ -138,7 +150,8 @@ impl Evaluate {
             let (dataset, run) = (opened.experiment.dataset.name.clone(), run.display().to_string());
             *images += &images_to_csv(&run, &labels, &names, &said);
             let classes = by_class(&names, &said);
-            rows.push(Row { run, step: opened.step, dataset, labels, measured, classes });
+            let confusion = confusion(&names, &said);
+            rows.push(Row { run, step: opened.step, dataset, labels, measured, classes, confusion });
         }
         Ok(())
     }
@@ -174,95 +187,5 @@ impl Evaluate {
             parts.push((path.display().to_string(), Some(positions)));
         }
         Ok(parts)
-    }
-}
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Split {
-    /// Labelled training images
-    Train,
-    /// Labelled test images
-    Test,
-    /// All images that the encoder is pretrained on, labelled or not
-    Pretrain,
-}
-
-/// Arguments of `infomax embed`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: infomax embed runs/shapes-demo-1 --out features.safetensors --map map.png")]
-pub struct Embed {
-    /// A run directory
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
-    #[command(flatten)]
-    which: Checkpoint,
-    #[command(flatten)]
-    trust: Trust,
-    /// Whose images
-    #[arg(long, default_value = "test")]
-    split: Split,
-    /// Config files whose dataset takes the place of the run's
-    #[arg(long, value_name = "CONFIG")]
-    dataset: Vec<PathBuf>,
-    /// Set a value of the run's config
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Take features anew, though some are kept from before
-    #[arg(long)]
-    fresh: bool,
-    /// The file of features (N × D, f32), labels (N, i64) and indices in the split (N, i64), with the classes' names and the
-    /// images' paths in its metadata; a `.csv` of the same name lists them too. `RUN/embedding-SPLIT.safetensors` where not
-    /// given
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// A picture of them in the two directions in which they vary most
-    #[arg(long, value_name = "PNG")]
-    map: Option<PathBuf>,
-}
-
-impl Embed {
-    /// Writes features, and draws them.
-    ///
-    /// # Errors
-    /// As [`Evaluate::run`].
-    pub fn run(self) -> Result<()> {
-        let split = match self.split {
-            Split::Train => "train",
-            Split::Test => "test",
-            Split::Pretrain => PRETRAIN,
-        };
-        let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set, self.trust.lock()?)?;
-        let features = Features::of(&mut opened, split, self.fresh)?;
-        if features.labels_n.numel() == 0 {
-            let message = format!("the dataset `{}` has no labelled {split} images", opened.experiment.dataset.name);
-            let hint = "`--split pretrain` takes images without labels too";
-            return Err(Error::Dataset { fault: Fault::new(message).hint(hint) });
-        }
-        let names = features.names(&opened, split)?;
-        let indices: Vec<i64> = names.images.iter().map(|image| image.index as i64).collect();
-        let indices_n = Tensor::f_from_slice(&indices).map_err(Error::torch("write indices"))?;
-        let out = self.out.unwrap_or_else(|| self.run.join(format!("embedding-{split}.safetensors")));
-        let list = [
-            ("features".to_owned(), features.x_nd.shallow_clone()),
-            ("labels".to_owned(), features.labels_n.shallow_clone()),
-            ("indices".to_owned(), indices_n),
-        ];
-        let failed = |what| Error::Bug { what: format!("features can't be written: {what}") };
-        write_whole(&out, &write_tensors(&list, names.metadata(&opened, split)).map_err(failed)?)?;
-        let table = out.with_extension("csv");
-        write_whole(&table, names.to_csv().as_bytes())?;
-        let size = features.x_nd.size();
-        let of =
-            format!("{} features of {} channels, with labels and the names of classes and images", size[0], size[1]);
-        say(&format!("{}: {of}", out.display()));
-        say(&format!("{}: the same images as a table", table.display()));
-        if let Some(map) = &self.map {
-            let name = self.run.file_name().unwrap_or_default().to_string_lossy();
-            let title = format!("{name}, step {}: {split} images of {}", opened.step, opened.experiment.dataset.name);
-            write_whole(map, &to_png(&features, &opened.source.facts().class_names, &title)?)?;
-            say(&format!("{}: the features in a plane", map.display()));
-        }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod checkpoint;
 mod data;
 mod doctor;
+mod embed;
 mod evaluate;
 mod going_on;
 mod plugin;
@@ -41,7 +42,7 @@ enum Command {
     /// Measure finished encoders: linear classifier, nearest neighbours, labels of a share, other data
     Evaluate(evaluate::Evaluate),
     /// Write an encoder's features of a dataset, and draw them in a plane
-    Embed(evaluate::Embed),
+    Embed(embed::Embed),
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),

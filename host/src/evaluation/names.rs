@@ -51,14 +51,17 @@ impl ImageNames {
         usize::try_from(label).ok().and_then(|label| self.class_names.get(label)).map_or("", String::as_str)
     }
 
-    /// One line an image: its row in the features, and what is known of it.
-    pub fn to_csv(&self) -> String {
+    /// One line an image: its row in the features, what is known of it, and its place on a map where there is one.
+    pub fn to_csv(&self, map: Option<&[[f32; 2]]>) -> String {
         let line = |(row, image): (usize, &ImageName)| {
             let ImageName { split, index, path, label } = image;
             let cells = [row.to_string(), split.clone(), index.to_string(), path.clone(), label.to_string()];
-            csv_line(&cells.into_iter().chain([self.class(*label).to_owned()]).collect::<Vec<_>>())
+            let place = map.into_iter().flat_map(|map| map[row]).map(|number| number.to_string());
+            csv_line(&cells.into_iter().chain([self.class(*label).to_owned()]).chain(place).collect::<Vec<_>>())
         };
-        let header = csv_line(&["row", "split", "index", "path", "label", "class"].map(str::to_owned));
+        let columns = ["row", "split", "index", "path", "label", "class"].into_iter();
+        let columns = columns.chain(map.into_iter().flat_map(|_| ["x", "y"])).map(str::to_owned);
+        let header = csv_line(&columns.collect::<Vec<_>>());
         self.images.iter().enumerate().map(line).fold(header, |text, line| text + &line)
     }
 

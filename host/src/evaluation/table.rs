@@ -1,7 +1,11 @@
 //! Measurements as text, JSON and CSV: one row a run and share of labels.
 
 use super::{ImageName, ImageNames, Measured, Said};
-use crate::rows::{aligned, csv_line};
+use crate::{
+    record::wrapped,
+    rows::{aligned, csv_line},
+};
+use infomax_desk::evaluation::{Cell, ClassRow, Confusion, cells as counted, from_worst, mistakes};
 use serde::Serialize;
 
 /// One row.
@@ -16,19 +20,14 @@ pub struct Row {
     pub measured: Measured,
     /// The test images of each class apart, by label.
     pub classes: Vec<ClassRow>,
+    /// What the images of each class were taken for.
+    pub confusion: Confusion,
 }
 
-/// What is measured on the test images of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassRow {
-    pub label: i64,
-    /// The class's name.
-    pub class: String,
-    pub test_images: usize,
-    /// In percent; none without an image.
-    pub linear_top1: Option<f64>,
-    /// In percent; none without an image.
-    pub knn_top1: Option<f64>,
+/// What test images were taken for.
+pub fn confusion(names: &ImageNames, said: &Said) -> Confusion {
+    let labels: Vec<i64> = names.images.iter().map(|image| image.label).collect();
+    Confusion { linear: counted(&labels, &said.linear), knn: counted(&labels, &said.knn) }
 }
 
 /// The classes of test images, and how many of each were told right.
@@ -92,6 +91,69 @@ fn cells(row: &Row) -> [String; 12] {
         format!("{:.1}", m.rankme),
         format!("{:.2}", m.uniformity),
     ]
+}
+
+/// The columns of the file of classes.
+pub const CLASSES: [&str; 7] = ["run", "labels", "label", "class", "test_images", "linear_top1", "knn_top1"];
+
+/// Every class with its accuracies in percent, under the columns of [`CLASSES`].
+pub fn classes_to_csv(rows: &[Row]) -> String {
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let line = |row: &Row, class: &ClassRow| {
+        let ClassRow { label, class, test_images, linear_top1, knn_top1 } = class;
+        let counts = [label.to_string(), class.clone(), test_images.to_string()];
+        let words = [row.run.clone(), row.labels.clone()].into_iter().chain(counts);
+        csv_line(&words.chain([number(*linear_top1), number(*knn_top1)]).collect::<Vec<_>>())
+    };
+    let lines = rows.iter().flat_map(|row| row.classes.iter().map(move |class| line(row, class)));
+    lines.fold(csv_line(&CLASSES.map(str::to_owned)), |text, line| text + &line)
+}
+
+/// The columns of the file of confusions.
+pub const CONFUSIONS: [&str; 8] = ["run", "labels", "by", "label", "class", "said_label", "said", "images"];
+
+/// Every cell of a confusion matrix that is not empty, under the columns of [`CONFUSIONS`].
+pub fn confusions_to_csv(rows: &[Row]) -> String {
+    let mut text = csv_line(&CONFUSIONS.map(str::to_owned));
+    for row in rows {
+        for (by, cells) in [("linear", &row.confusion.linear), ("knn", &row.confusion.knn)] {
+            for Cell { label, said, images } in cells {
+                let (label, said, images) = (label.to_string(), said.to_string(), images.to_string());
+                let (class, taken) = (name(row, &label), name(row, &said));
+                text +=
+                    &csv_line(&[&row.run, &row.labels, by, &label, class, &said, taken, &images].map(str::to_owned));
+            }
+        }
+    }
+    text
+}
+
+/// The name of a label.
+fn name<'a>(row: &'a Row, label: &str) -> &'a str {
+    let place = label.parse::<usize>().ok();
+    place.and_then(|place| row.classes.get(place)).map_or("", |class| &class.class)
+}
+
+/// The classes that are told worst, and the classes that are confused most often, in a line each; of all labels only.
+pub fn classes_to_text(rows: &[Row]) -> String {
+    const SHOWN: usize = 4;
+    let lines = |row: &Row| {
+        let worst = from_worst(&row.classes).into_iter().take(SHOWN);
+        let worst = worst.map(|class| format!("{} {:.1} %", class.class, class.linear_top1.unwrap_or(0.0)));
+        let confused = mistakes(&row.confusion.linear).into_iter().take(SHOWN).map(|Cell { label, said, images }| {
+            let of = usize::try_from(label).ok().and_then(|label| row.classes.get(label));
+            let of = of.map_or(0, |class| class.test_images);
+            format!("{} for {} ({images} of {of})", name(row, &label.to_string()), name(row, &said.to_string()))
+        });
+        let (worst, confused) = (worst.collect::<Vec<_>>(), confused.collect::<Vec<_>>());
+        let mut text = format!("{}, step {}, linear classifier", row.run, row.step);
+        for (what, list) in [("worst classes", worst), ("most often taken for another", confused)] {
+            text +=
+                &if list.is_empty() { String::new() } else { wrapped(&format!("\n  {what}: {}", list.join(" · "))) };
+        }
+        text
+    };
+    rows.iter().filter(|row| row.labels == "all").map(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// An aligned table; accuracies in percent.

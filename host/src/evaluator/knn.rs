@@ -104,8 +104,28 @@ impl Neighbours {
     }
 }
 
+/// The similarities of queries (Q, D) of length 1 with their nearest in a bank (N, D) of length 1, and their places there: both
+/// (Q, K), the nearest first, a part of the queries at a time.
+///
+/// # Errors
+/// libtorch's.
+pub fn nearest(bank_nd: &Tensor, queries_qd: &Tensor, k: i64) -> Result<(Tensor, Tensor), TchError> {
+    let count = queries_qd.size()[0];
+    let (mut similarities, mut places) = (Vec::new(), Vec::new());
+    for start in (0..count).step_by(QUERIES as usize) {
+        let part_qd = queries_qd.f_narrow(0, start, QUERIES.min(count - start))?;
+        let (similarity_qk, place_qk) = part_qd.f_matmul(&bank_nd.f_transpose(0, 1)?)?.f_topk(k, 1, true, true)?;
+        similarities.push(similarity_qk);
+        places.push(place_qk);
+    }
+    Ok((Tensor::f_cat(&similarities, 0)?, Tensor::f_cat(&places, 0)?))
+}
+
 /// Rows of length 1.
-pub(super) fn unit(x_nd: &Tensor) -> Result<Tensor, TchError> {
+///
+/// # Errors
+/// libtorch's.
+pub fn unit(x_nd: &Tensor) -> Result<Tensor, TchError> {
     unit_in(Kind::Float, x_nd)
 }
 

@@ -10,6 +10,6 @@ mod logistic_regression;
 
 pub use classifiers::{Classifiers, Logits, Plan};
 pub use collapse::{alignment, feature_std, rankme, spread, uniformity};
-pub use knn::Neighbours;
+pub use knn::{Neighbours, nearest, unit};
 pub use logistic_objective::Samples;
 pub use logistic_regression::LogisticRegression;

@@ -271,7 +271,7 @@ impl Run<'_> {
         }
         let tests = self.test_is_due();
         let mut saves = self.saves.is_due(self.state.step);
-        let logs = self.state.step.is_multiple_of(self.experiment.train.log_every_steps);
+        let logs = self.logs_after(self.state.step);
         if !self.reads_late() || logs || is_last || stop || tests || saves {
             self.read()?;
         } else {
@@ -296,6 +296,11 @@ impl Run<'_> {
         Ok(false)
     }
 
+    /// Whether a row of metrics is due: after the first update, so that curves begin there, and every so many.
+    fn logs_after(&self, step: u64) -> bool {
+        step == 1 || step.is_multiple_of(self.experiment.train.log_every_steps)
+    }
+
     /// Reads what the steps since the last reading gave, and tells what is to be told of each.
     fn read(&mut self) -> Result<()> {
         let unread = std::mem::take(&mut self.unread);
@@ -306,8 +311,7 @@ impl Run<'_> {
                 Some(name) => self.skip(launched.step, name)?,
                 None => self.state.skipped_in_a_row = 0,
             }
-            let logs = row.step.is_multiple_of(self.experiment.train.log_every_steps);
-            let tells = logs || is_last || outcome.skipped.is_some();
+            let tells = self.logs_after(row.step) || is_last || outcome.skipped.is_some();
             if let Some(recorder) = &mut self.recorder {
                 recorder.saw(&outcome);
                 if row.step == self.state.step {

@@ -14,7 +14,6 @@ use infomax::{
 };
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     path::Path,
     process::{Child, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -56,15 +55,8 @@ fn seen(page: &str) -> BTreeMap<String, String> {
 #[test]
 fn a_watched_study_is_shown_as_it_is_and_is_not_disturbed() {
     let (points, kills) = if is_whole() { (60, 6) } else { (8, 2) };
-    let mut axes = String::from("[axes]\nsetting = [\n");
-    for index in 0..points {
-        let _ = writeln!(
-            axes,
-            "    {{ label = \"lr {index}\", config = {{ optimizer.lr = {} }} }},",
-            0.001 + f64::from(index) * 1e-5
-        );
-    }
-    axes += "]\n";
+    let rates: Vec<String> = (1..=points).map(|point| format!("{point}e-5")).collect();
+    let axes = format!("[axes]\n\"optimizer.lr\" = [{}]\n", rates.join(", "));
     let folder = study("budget = { steps = 12 }", &axes);
     let folder = folder.path();
     std::fs::create_dir_all(folder.join("runs")).unwrap();
@@ -107,9 +99,10 @@ fn a_watched_study_is_shown_as_it_is_and_is_not_disturbed() {
             running.wait().unwrap();
             thread::sleep(LATE / 2);
         }
-        assert!(driver(folder).wait().unwrap().success());
+        let ended = driver(folder).wait().unwrap();
         thread::sleep(LATE);
         is_over.store(true, Ordering::Relaxed);
+        assert!(ended.success());
         let (all, count) = watched.join().unwrap();
         assert!(all.is_empty(), "{all:?}");
         (wrong, looks) = (all.len(), count);

@@ -1,6 +1,6 @@
 //! What a run leaves for people and other tools: the page, TensorBoard's files.
 
 mod damaged;
-mod page;
+pub mod page;
 mod report;
 mod tensorboard;

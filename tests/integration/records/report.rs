@@ -50,9 +50,9 @@ fn finished_run_has_a_page_with_everything() {
         assert!(settings.contains(part), "{part}:\n{settings}");
     }
     assert_eq!(page.matches("<svg ").count(), page.matches("<figure ").count());
-    for chart in
-        ["Loss", "Terms of the loss", "Learning rate", "Accuracy on the test images", "Pace", "Effective dimensions"]
-    {
+    let charts =
+        ["Loss", "g2l_1t5", "lgt_reg", "Learning rate", "Accuracy on the test images", "Pace", "Effective dimensions"];
+    for chart in charts {
         assert!(page.contains(&format!("<span class=\"what\">{chart}</span>")), "{chart}");
     }
     let run_json = fs::read_to_string(path.join("run.json")).unwrap();
@@ -64,12 +64,57 @@ fn finished_run_has_a_page_with_everything() {
     }
     assert!(text(&page, "Machine").contains("processor | "));
     assert!(text(&page, "Checkpoints").lines().count() > 4);
-    // The best and the last accuracy are those of the metrics.
+    // The accuracy is the last one of the metrics; on the test images nothing is best.
+    let last = metrics(&path).iter().filter_map(|row| row["linear_top1"].as_f64()).next_back().unwrap();
+    assert!(text(&page, "Results").contains(&format!("{last:.2} %")));
+    assert!(head.contains(&format!("linear_top1, step 14 | {last:.2} %")) && !head.contains("best"), "{head}");
+}
+
+#[test]
+fn headline_is_the_last_result_and_the_best_where_it_is_chosen_on_held_out_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = [
+        "evaluation.holdout_fraction=0.25",
+        "evaluation.every_steps=3",
+        "checkpoint.keep_best=1",
+        "checkpoint.best_metric=mlp_top1",
+    ];
+    assert_ok(&train(folder.path(), "run", &more));
+    let path = folder.path().join("runs/run");
     let rows = metrics(&path);
-    let top1: Vec<f64> = rows.iter().filter_map(|row| row["linear_top1"].as_f64()).collect();
-    let best = top1.iter().copied().fold(0.0, f64::max);
-    let results = text(&page, "Results");
-    assert!(results.contains(&format!("{:.2} %", top1[top1.len() - 1])) && results.contains(&format!("{best:.2} %")));
+    let top1: Vec<(u64, f64)> =
+        rows.iter().filter_map(|row| Some((row["step"].as_u64()?, row["mlp_top1"].as_f64()?))).collect();
+    assert!(top1.len() > 3);
+    let (step, best) = top1.iter().copied().rev().max_by(|one, two| one.1.total_cmp(&two.1)).unwrap();
+    let page = page(&path);
+    let head = text(&page, "");
+    let last = format!("mlp_top1, step 14 | {:.2} %", top1[top1.len() - 1].1);
+    let best = format!("best on held-out images, step {step} | {best:.2} %");
+    assert!(head.contains(&last) && head.contains(&best), "{last}, {best}:\n{head}");
+    assert!(text(&page, "Results").contains("| best | at step"));
+    assert!(page.contains("<span class=\"what\">Accuracy on held-out images</span>"));
+}
+
+#[test]
+fn curves_begin_at_the_first_step_however_seldom_values_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ok(&train(folder.path(), "often", &[]));
+    assert_ok(&train(folder.path(), "seldom", &["train.log_every_steps=6", "record.tensorboard=true"]));
+    let losses = |name: &str| -> Vec<(u64, f64)> {
+        let rows = metrics(&folder.path().join("runs").join(name));
+        rows.iter().filter_map(|row| Some((row["step"].as_u64()?, row["loss"].as_f64()?))).collect()
+    };
+    let (often, seldom) = (losses("often"), losses("seldom"));
+    assert_eq!(seldom.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 6, 12, 14]);
+    assert!(seldom.iter().all(|point| often.contains(point)), "{seldom:?} of {often:?}");
+    let path = folder.path().join("runs/seldom");
+    let page = page(&path);
+    assert!(page.contains(&format!("<title>loss {} at step 1</title>", infomax::report::number(seldom[0].1))));
+    // Gone on with from before the second row, nothing is written twice.
+    let whole = metrics(&path);
+    cut(&path, 4);
+    assert_ok(&run(folder.path(), &["train", "--resume", "runs/seldom"]));
+    assert_eq!(metrics(&path), whole);
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! The font of all pictures, which travels with the program so that they look alike everywhere, and their encoding.
 
 use super::error::RecordError;
-use plotters::style::{FontStyle, RGBColor, register_font};
+use plotters::{
+    coord::Shift,
+    drawing::{DrawingArea, DrawingAreaErrorKind},
+    prelude::{BitMapBackend, DrawingBackend},
+    style::{FontStyle, RGBColor, TextStyle, register_font},
+};
 use std::sync::OnceLock;
 
 /// The name that pictures use.
@@ -35,6 +40,24 @@ pub fn drawn(
     let large = image::RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");
     let small = image::imageops::resize(&large, width, height, image::imageops::FilterType::CatmullRom);
     encode_png(small.into_raw(), width, height, what)
+}
+
+type Failure = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
+
+/// A text that is not wider than so many pixels, cut where it is.
+pub(super) fn fitting(
+    area: &DrawingArea<BitMapBackend<'_>, Shift>,
+    text: &str,
+    style: &TextStyle<'_>,
+    room: u32,
+) -> Result<String, Failure> {
+    let mut length = text.chars().count();
+    let mut shown = text.to_owned();
+    while area.estimate_text_size(&shown, style)?.0 > room && length > 1 {
+        length -= 1;
+        shown = text.chars().take(length).chain(['…']).collect();
+    }
+    Ok(shown)
 }
 
 /// Encodes 8-bit RGB as PNG.

@@ -16,8 +16,8 @@ use plotters::{
 
 const WHAT: &str = "the contact sheet";
 /// Side of the square that each picture is fitted into.
-const CELL: u32 = 128;
-const GAP: u32 = 8;
+pub(super) const CELL: u32 = 128;
+pub(super) const GAP: u32 = 8;
 const HEADER: u32 = 34;
 const LABELS: u32 = 132;
 
@@ -115,7 +115,7 @@ pub fn excerpt(png: &[u8], rows: u32, most_bytes: usize) -> Result<Vec<u8>, Reco
 }
 
 /// Enlarged by a whole factor without smoothing, so that pixels stay visible; reduced with smoothing.
-fn fit(picture: &Picture<'_>) -> Result<RgbImage, RecordError> {
+pub(super) fn fit(picture: &Picture<'_>) -> Result<RgbImage, RecordError> {
     let (width, height) = (picture.width, picture.height);
     let wrong =
         || RecordError::drawing(WHAT, format!("{} bytes are no picture of {width} × {height}", picture.pixels.len()));

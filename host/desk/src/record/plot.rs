@@ -1,7 +1,8 @@
-//! The curves of a run: losses on the left, accuracies on the right, as a PNG of 1200 × 500 pixels.
+//! The curves of a run as a PNG: the loss on the left, accuracies on the right, 1200 × 500 pixels; below them each term of the loss
+//! on a scale of its own, three in a row of 260 pixels.
 
 use super::{
-    canvas::{self, FAMILY, GRID, INK, OVERSAMPLING},
+    canvas::{self, FAMILY, GRID, INK, OVERSAMPLING, fitting},
     error::RecordError,
     metrics::Row,
 };
@@ -17,6 +18,12 @@ use plotters::{
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 500;
+/// Of a row of terms.
+const TERM_HEIGHT: u32 = 260;
+const TERMS_IN_A_ROW: usize = 3;
+/// More terms are in the report only.
+const MOST_TERMS: usize = 30;
+const TERM: &str = "loss/";
 /// Okabe and Ito, "Color universal design", 2008: told apart by colour-blind readers.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -35,9 +42,9 @@ const SMOOTHED_FROM: usize = 150;
 /// What the picture shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Curves<'a> {
-    /// Above the left panel.
+    /// Above the left panel; cut where it is too long.
     pub title: &'a str,
-    /// The metrics: `loss` and `loss/…` on the left, `…_top1` on the right.
+    /// The metrics: `loss` on the left, `…_top1` on the right, `loss/…` below.
     pub rows: &'a [Row],
     /// An untrained encoder's figures by the same names, as dashed lines.
     pub untrained: &'a [(&'a str, f64)],
@@ -62,24 +69,61 @@ impl Curves<'_> {
     /// # Errors
     /// A picture that can't be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>, RecordError> {
-        canvas::drawn([WIDTH, HEIGHT], "the curves", |pixels, size| {
-            self.draw(&BitMapBackend::with_buffer(pixels, size).into_drawing_area())
+        let terms = self.curves(|name| name.starts_with(TERM));
+        let rows = terms.len().min(MOST_TERMS).div_ceil(TERMS_IN_A_ROW) as u32;
+        canvas::drawn([WIDTH, HEIGHT + rows * TERM_HEIGHT], "the curves", |pixels, size| {
+            let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
+            let (top, below) = root.split_vertically(self::size(HEIGHT));
+            self.draw(&top)?;
+            if rows > 0 {
+                self.draw_terms(&below.split_evenly((rows as usize, TERMS_IN_A_ROW)), &terms)?;
+            }
+            root.present().map_err(|error| error.to_string())
         })
+    }
+
+    fn draw_terms(&self, places: &[Area<'_>], terms: &[Curve]) -> Result<(), String> {
+        let last = self.last();
+        for (index, (term, place)) in terms.iter().take(MOST_TERMS).zip(places).enumerate() {
+            let more = terms.len() - MOST_TERMS.min(terms.len());
+            let more = if more > 0 && index + 1 == MOST_TERMS {
+                format!("({more} more are in the report) ")
+            } else {
+                String::new()
+            };
+            let title = format!("{more}{}", &term.name[TERM.len()..]);
+            let panel = Panel {
+                title: &title,
+                y_name: "",
+                curves: std::slice::from_ref(term),
+                lines: &[],
+                last,
+                scale: Scale::SMALL,
+                rises: false,
+            };
+            panel.draw(place, "").map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn last(&self) -> f64 {
+        self.rows.iter().map(|row| row.step as f64).fold(1.0, f64::max)
     }
 
     fn draw(&self, root: &Area<'_>) -> Result<(), String> {
         let (left, right) = root.split_horizontally(root.dim_in_pixel().0 / 2);
-        let losses = self.curves(|name| name == "loss" || name.starts_with("loss/"));
+        let losses = self.curves(|name| name == "loss");
         let accuracies = self.curves(|name| name.ends_with("_top1"));
         let told = |error: Failure| error.to_string();
-        let last = self.rows.iter().map(|row| row.step as f64).fold(1.0, f64::max);
-        let losses = Panel { title: self.title, y_name: "loss", curves: &losses, lines: &[], last };
+        let (last, scale) = (self.last(), Scale::LARGE);
+        let losses =
+            Panel { title: self.title, y_name: "loss", curves: &losses, lines: &[], last, scale, rises: false };
         losses.draw(&left, "no losses yet").map_err(told)?;
         let title = "classifiers on the frozen representation";
         let lines = self.untrained;
-        let accuracies = Panel { title, y_name: "top-1 accuracy in %", curves: &accuracies, lines, last };
-        accuracies.draw(&right, "no accuracies yet").map_err(told)?;
-        root.present().map_err(|error| error.to_string())
+        let accuracies =
+            Panel { title, y_name: "top-1 accuracy in %", curves: &accuracies, lines, last, scale, rises: true };
+        accuracies.draw(&right, "no accuracies yet").map_err(told)
     }
 
     fn curves(&self, wanted: impl Fn(&str) -> bool) -> Vec<Curve> {
@@ -110,26 +154,46 @@ fn stroke(color: RGBColor, opacity: f64, width: f64) -> ShapeStyle {
     color.mix(opacity).stroke_width((width * f64::from(OVERSAMPLING)) as u32)
 }
 
+/// How large the writing of a panel is, in pixels.
+#[derive(Clone, Copy)]
+struct Scale {
+    title: u32,
+    label: u32,
+    x_area: u32,
+    y_area: u32,
+    y_labels: usize,
+}
+
+impl Scale {
+    const LARGE: Self = Self { title: 19, label: 15, x_area: 44, y_area: 62, y_labels: 7 };
+    const SMALL: Self = Self { title: 16, label: 13, x_area: 26, y_area: 50, y_labels: 4 };
+}
+
 struct Panel<'a> {
     title: &'a str,
     y_name: &'a str,
     curves: &'a [Curve],
     /// Dashed, by the name of the curve that they belong to.
     lines: &'a [(&'a str, f64)],
-    /// The last step, alike in both panels.
+    /// The last step, alike in all panels.
     last: f64,
+    scale: Scale,
+    /// As accuracies do; losses fall.
+    rises: bool,
 }
 
 impl Panel<'_> {
     fn draw(&self, area: &Area<'_>, empty: &str) -> Result<(), Failure> {
-        let is_loss = self.y_name == "loss";
-        let (floor, ceiling) = self.range(is_loss);
+        let Scale { title, label, x_area, y_area, y_labels } = self.scale;
+        let caption = fitting(area, self.title, &text(title), area.dim_in_pixel().0 - size(40) as u32)?;
+        let (floor, ceiling) = self.range();
+        let top = ceiling - 0.03 * (ceiling - floor);
         let mut chart = ChartBuilder::on(area)
             .margin(size(12))
             .margin_right(size(22))
-            .caption(self.title, text(19))
-            .x_label_area_size(size(44))
-            .y_label_area_size(size(62))
+            .caption(caption, text(title))
+            .x_label_area_size(size(x_area))
+            .y_label_area_size(size(y_area))
             .build_cartesian_2d(0.0..self.last, floor..ceiling)?;
         chart
             .configure_mesh()
@@ -137,14 +201,15 @@ impl Panel<'_> {
             .light_line_style(GRID.mix(0.0))
             .bold_line_style(GRID.stroke_width(OVERSAMPLING))
             .axis_style(INK.stroke_width(OVERSAMPLING))
-            .x_desc("step")
+            .x_desc(if self.y_name.is_empty() { "" } else { "step" })
             .y_desc(self.y_name)
-            .x_labels(6)
-            .y_labels(7)
+            .x_labels((self.last as usize + 1).min(6))
+            .y_labels(y_labels)
             .x_label_formatter(&|x| grouped(*x))
-            .y_label_formatter(&|y| short(*y, ceiling - floor))
-            .label_style(text(15))
-            .axis_desc_style(text(16))
+            // Beside the title there is no room.
+            .y_label_formatter(&|y| if *y > top { String::new() } else { short(*y, ceiling - floor) })
+            .label_style(text(label))
+            .axis_desc_style(text(label + 1))
             .draw()?;
         if self.curves.is_empty() && self.lines.is_empty() {
             let (width, height) = area.dim_in_pixel();
@@ -163,8 +228,11 @@ impl Panel<'_> {
         for curve in self.curves {
             draw_curve(&mut chart, curve)?;
         }
+        if self.y_name.is_empty() {
+            return Ok(());
+        }
         // Losses fall and accuracies rise: the corner that stays free.
-        let position = if is_loss { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
+        let position = if self.rises { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight };
         chart
             .configure_series_labels()
             .position(position)
@@ -177,7 +245,7 @@ impl Panel<'_> {
     }
 
     /// The range of the vertical axis, with room for the legend below rising accuracies.
-    fn range(&self, is_loss: bool) -> (f64, f64) {
+    fn range(&self) -> (f64, f64) {
         let points = self.curves.iter().flat_map(|curve| curve.points.iter().map(|&(_, y)| y));
         let all = points.chain(self.lines.iter().map(|&(_, y)| y));
         let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
@@ -185,7 +253,7 @@ impl Panel<'_> {
             return (0.0, 1.0);
         }
         let room = ((high - low) * 0.06).max(high.abs() * 0.01).max(1e-6);
-        let below = if is_loss { room } else { (high - low) * 0.35 + room };
+        let below = if self.rises { (high - low) * 0.35 + room } else { room };
         (if low >= 0.0 { (low - below).max(0.0) } else { low - below }, high + room)
     }
 }
@@ -232,7 +300,12 @@ fn grouped(x: f64) -> String {
     text
 }
 
+/// With as many digits as tell ticks apart that lie within so much.
 fn short(y: f64, span: f64) -> String {
+    if y != 0.0 && (y.abs() >= 1e5 || span < 8e-4) {
+        let digits = (y.abs() / span).log10().ceil().clamp(0.0, 6.0) as usize + 1;
+        return format!("{y:.digits$e}");
+    }
     let decimals = if span >= 8.0 {
         0
     } else if span >= 0.8 {
@@ -280,12 +353,26 @@ mod tests {
             for untrained in [&untrained[..], &[]] {
                 let png = Curves { title: "cifar10-jpeg-small, seed 1", rows: &rows, untrained }.to_png().unwrap();
                 let picture = image::load_from_memory(&png).unwrap().to_rgb8();
-                assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+                let rows = if count == 0 { 0 } else { 2 };
+                assert_eq!(picture.dimensions(), (WIDTH, HEIGHT + rows * TERM_HEIGHT));
                 assert!(picture.pixels().any(|pixel| pixel.0 != [255; 3]));
                 if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
                     std::fs::write(format!("{folder}/curves-{count}-{}.png", untrained.len()), &png).unwrap();
                 }
             }
+        }
+    }
+
+    #[test]
+    fn many_terms_with_long_names_are_drawn_as_far_as_there_is_room() {
+        let name = |n: u32| (format!("loss/{n} {}", "of_a_very_long_name".repeat(9)), 1e7 * f64::from(n));
+        let rows = [1, 2].map(|step| Row { step, values: (0..40).map(name).collect(), ..Row::default() });
+        let title = "a run with a name that is longer than its panel, ".repeat(3);
+        let png = Curves { title: &title, rows: &rows, untrained: &[] }.to_png().unwrap();
+        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (WIDTH, HEIGHT + 10 * TERM_HEIGHT));
+        if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
+            std::fs::write(format!("{folder}/curves-terms.png"), &png).unwrap();
         }
     }
 
@@ -297,10 +384,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_grouped() {
+    fn numbers_are_grouped_and_told_apart() {
         assert_eq!(
             (grouped(0.0), grouped(999.0), grouped(1_234_567.0)),
             ("0".into(), "999".into(), "1,234,567".into())
         );
+        assert_eq!([2.5, 0.25].map(|y| short(y, 3.0)), ["2.5", "0.2"]);
+        assert_eq!([1.495e8, 1.505e8].map(|y| short(y, 3e6)), ["1.495e8", "1.505e8"]);
+        assert_eq!([5e-7, 0.0].map(|y| short(y, 1e-6)), ["5.0e-7", "0.0000"]);
     }
 }

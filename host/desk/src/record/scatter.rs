@@ -63,8 +63,10 @@ impl Scatter<'_> {
             let margin = if high > low { 0.05 * (high - low) } else { 1.0 };
             if low <= high { low - margin..high + margin } else { -1.0..1.0 }
         };
+        let room = plot.dim_in_pixel().0 - px(24) as u32;
+        let title = canvas::fitting(&plot, self.title, &text(18), room).map_err(|error| told(&error))?;
         let mut chart = ChartBuilder::on(&plot)
-            .caption(self.title, text(18))
+            .caption(title, text(18))
             .margin(px(12))
             .x_label_area_size(px(44))
             .y_label_area_size(px(64))
@@ -90,8 +92,9 @@ impl Scatter<'_> {
             let y = px(40 + 22 * class as i32);
             let mark = Rectangle::new([(px(4), y), (px(16), y + px(12))], self.color(class).filled());
             side.draw(&mark).map_err(|error| told(&error))?;
-            let short: String = name.chars().take(16).collect();
-            side.draw_text(&short, &text(13), (px(22), y - px(1))).map_err(|error| told(&error))?;
+            let style = text(13);
+            let short = canvas::fitting(&side, name, &style, px(150 - 26) as u32).map_err(|error| told(&error))?;
+            side.draw_text(&short, &style, (px(22), y - px(1))).map_err(|error| told(&error))?;
         }
         root.present().map_err(|error| told(&error))
     }
@@ -109,4 +112,24 @@ impl Scatter<'_> {
 
 fn px(points: i32) -> i32 {
     points * OVERSAMPLING as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_end_within_the_picture() {
+        let names: Vec<String> =
+            (0..MOST_NAMES).map(|i| format!("{i} {}", "long name of a class ".repeat(4))).collect();
+        let points = (0..MOST_NAMES).map(|i| (i as f64, (i * i) as f64, i)).collect();
+        let (title, axes) = ("a run of a long name, ".repeat(9), ["t-SNE".to_owned(), String::new()]);
+        let png = Scatter { title: &title, axes, points, class_names: &names }.to_png().unwrap();
+        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+        assert!((0..HEIGHT).all(|y| picture.get_pixel(WIDTH - 1, y).0 == [255; 3]), "something is cut at the right");
+        if let Ok(folder) = std::env::var("INFOMAX_SHOW_PICTURES") {
+            std::fs::write(format!("{folder}/map.png"), &png).unwrap();
+        }
+    }
 }

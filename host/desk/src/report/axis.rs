@@ -16,10 +16,12 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Steps from 0 to the last.
-    pub fn of_steps(last: u64) -> Self {
+    /// Steps from 0 to the last, with ticks where so many characters stand beside one another.
+    pub fn of_steps(last: u64, letters: usize) -> Self {
         let high = last.max(1) as f64;
-        let step = nice_step(high / 5.0).max(1.0);
+        // The last tick may be moved to the left by half its length.
+        let most = letters as f64 / (super::text::grouped(last).chars().count() as f64 * 1.5 + 1.0);
+        let step = nice_step(high / most.clamp(1.0, 5.0)).max(1.0);
         let ticks = (0..).map(|n| n as f64 * step).take_while(|&x| x <= high);
         let ticks = ticks.map(|x| (x, super::text::grouped(x as u64))).collect();
         Self { low: 0.0, high, is_logarithmic: false, ticks }
@@ -133,8 +135,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(said(&Axis::of_steps(1200)), ["0", "500", "1,000"]);
-        assert_eq!(said(&Axis::of_steps(3)), ["0", "1", "2", "3"]);
+        assert_eq!(said(&Axis::of_steps(1200, 50)), ["0", "500", "1,000"]);
+        assert_eq!(said(&Axis::of_steps(1200, 20)), ["0", "1,000"]);
+        assert_eq!(said(&Axis::of_steps(3, 50)), ["0", "1", "2", "3"]);
         assert_eq!(said(&Axis::around([2.1, 4.9].into_iter())), ["2", "3", "4", "5"]);
         assert_eq!(
             said(&Axis::around([0.0002, 0.001].into_iter())),

@@ -9,6 +9,8 @@ use super::{
 use maud::{Markup, html};
 
 const FRAME: Frame = Frame { width: 560.0, height: 260.0, left: 62.0, right: 14.0, top: 12.0, bottom: 38.0 };
+/// Of a chart that stands among many.
+const SMALL: Frame = Frame { width: 350.0, height: 180.0, ..FRAME };
 
 /// Colours that the style sheet has.
 pub const COLOURS: usize = 7;
@@ -75,10 +77,20 @@ pub struct Level {
 impl Chart {
     /// The chart with its title and legend.
     pub fn drawn(&self, drawing: &Drawing) -> Markup {
+        self.within(FRAME, drawing)
+    }
+
+    /// The same for a place among many.
+    pub fn drawn_small(&self, drawing: &Drawing) -> Markup {
+        self.within(SMALL, drawing)
+    }
+
+    fn within(&self, frame: Frame, drawing: &Drawing) -> Markup {
         let finite = self.series.iter().flat_map(|series| series.points.iter().map(|&(_, y)| y));
         let levels = self.levels.iter().map(|level| level.value);
         let y = Axis::scaled(drawing.scale, finite.chain(levels).filter(|y| y.is_finite()));
-        let x = Axis::of_steps(self.last);
+        let frame = frame.fitting(&y);
+        let x = Axis::of_steps(self.last, frame.letters());
         let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
         let unit =
             [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
@@ -89,10 +101,10 @@ impl Chart {
                     span.what { (self.title) }
                     span.unit { (unit) }
                 }
-                svg viewBox=(FRAME.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
-                    (FRAME.grid(&x, &y, "step"))
-                    @for level in &self.levels { (self.level(level, &y)) }
-                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, (&x, &y), drawing.smoothing)) }
+                svg viewBox=(frame.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
+                    (frame.grid(&x, &y, "step"))
+                    @for level in &self.levels { (self.level(level, &y, &frame)) }
+                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, ([&x, &y], &frame), drawing.smoothing)) }
                 }
                 @if has_legend {
                     ul.legend {
@@ -106,19 +118,19 @@ impl Chart {
         }
     }
 
-    fn level(&self, level: &Level, y: &Axis) -> Markup {
+    fn level(&self, level: &Level, y: &Axis, frame: &Frame) -> Markup {
         let colour = self.series.iter().position(|series| series.name == level.name).unwrap_or(COLOURS - 1);
-        let height = FRAME.at_y(y, level.value);
+        let height = frame.at_y(y, level.value);
         html! {
             path class=(format!("level c{}", colour % COLOURS))
-                d=(format!("M{} {height:.1}H{}", FRAME.left, FRAME.right_end())) {
+                d=(format!("M{} {height:.1}H{}", frame.left, frame.right_end())) {
                 title { (level.name) ", untrained encoder: " (number(level.value)) }
             }
         }
     }
 }
 
-fn curve(series: &Series, index: usize, (x, y): (&Axis, &Axis), smoothing: Option<f64>) -> Markup {
+fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), smoothing: Option<f64>) -> Markup {
     let colour = format!("c{}", index % COLOURS);
     let pieces = pieces(&series.points);
     let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
@@ -126,7 +138,7 @@ fn curve(series: &Series, index: usize, (x, y): (&Axis, &Axis), smoothing: Optio
     let is_smoothed = smoothing.map_or(finite.len() >= SMOOTHED_FROM, |share| share > 0.0 && finite.len() > 2);
     let raw = pieces.iter().map(|piece| {
         let stretches = (STRETCHES * piece.len() / finite.len().max(1)).max(1);
-        FRAME.path(&thinned(piece, stretches), x, y)
+        frame.path(&thinned(piece, stretches), x, y)
     });
     let raw: String = raw.collect();
     let mean = match smoothing {
@@ -139,17 +151,17 @@ fn curve(series: &Series, index: usize, (x, y): (&Axis, &Axis), smoothing: Optio
         g class=(colour) {
             path class=(if is_smoothed { "line pale" } else { "line" }) d=(raw) { title { (series.name) } }
             @if is_smoothed {
-                path.line d=(FRAME.path(&mean, x, y)) { title { (series.name) ", smoothed" } }
+                path.line d=(frame.path(&mean, x, y)) { title { (series.name) ", smoothed" } }
             }
             @for (step, value) in picked(&mean, SPEAKING) {
-                @let (cx, cy) = (format!("{:.1}", FRAME.at_x(x, step)), format!("{:.1}", FRAME.at_y(y, value)));
+                @let (cx, cy) = (format!("{:.1}", frame.at_x(x, step)), format!("{:.1}", frame.at_y(y, value)));
                 @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
                 circle.point cx=(cx) cy=(cy) r="7" {
                     title { (series.name) " " (number(value)) " at step " (step) }
                 }
             }
             @for (step, _) in picked(&missing, MARKED) {
-                path.bad d=(format!("M{:.1} {}v-10", FRAME.at_x(x, step), FRAME.floor())) {
+                path.bad d=(format!("M{:.1} {}v-10", frame.at_x(x, step), frame.floor())) {
                     title { (series.name) " is not finite at step " (step) }
                 }
             }

@@ -8,7 +8,22 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// The charts of a run, in the order of the page.
+/// Before the name of a term of the loss.
+const TERM: &str = "loss/";
+
+/// The terms of the loss, each on a scale of its own.
+pub fn terms(facts: &Facts) -> Vec<Chart> {
+    let chart = |series: Series| Chart {
+        title: series.name[TERM.len()..].to_owned(),
+        unit: String::new(),
+        series: vec![series],
+        levels: Vec::new(),
+        last: facts.step(),
+    };
+    series(facts).into_iter().filter(|series| series.name.starts_with(TERM)).map(chart).collect()
+}
+
+/// The charts of a run, in the order of the page, but for those of [`terms`].
 pub fn charts(facts: &Facts) -> Vec<Chart> {
     let last = facts.step();
     let mut all = series(facts);
@@ -25,8 +40,9 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
         last,
     };
     let mut charts = vec![chart("Loss", "", take(&|name| name == "loss"))];
-    charts.push(chart("Terms of the loss", "", take(&|name| name.starts_with("loss/"))));
-    let mut accuracies = chart("Accuracy on the test images", "top-1 in %", take(&is_accuracy));
+    drop(take(&|name| name.starts_with(TERM)));
+    let tested_on = if facts.is_held_out() { "Accuracy on held-out images" } else { "Accuracy on the test images" };
+    let mut accuracies = chart(tested_on, "top-1 in %", take(&is_accuracy));
     accuracies.levels = facts
         .outcomes
         .iter()
@@ -36,7 +52,8 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
     charts.push(accuracies);
     charts.push(chart("Learning rate", "", take(&|name| name == "lr")));
     charts.push(chart("Pace", "images/s", take(&|name| name == "images_per_second")));
-    charts.push(chart("Waiting for data", "share of the time", take(&|name| name == "waiting_for_data")));
+    let waiting = take(&|name| name == "waiting_for_data").into_iter().map(in_percent).collect();
+    charts.push(chart("Waiting for data", "% of the time", waiting));
     let stalls = take(&|name| name == "checkpoint_stall_seconds");
     charts.push(chart("Waiting for checkpoints", "s between two rows", stalls.into_iter().filter(is_felt).collect()));
     for series in std::mem::take(&mut all) {
@@ -62,6 +79,11 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
     }
     charts.retain(|chart| !chart.series.is_empty());
     charts
+}
+
+fn in_percent(share: Series) -> Series {
+    let points = share.points.iter().map(|&(step, y)| (step, 100.0 * y)).collect();
+    Series { points, ..share }
 }
 
 /// Shorter waits are those of asking whether there is one.

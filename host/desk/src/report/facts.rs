@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointSet,
+    evaluation::{self, Evaluated},
     record::{Hardware, History, Identity, METRICS, Part, Row, excerpt, read_metrics_to_damage, without_home},
 };
 use std::{env, fs, path::Path};
@@ -34,6 +35,8 @@ pub struct Facts {
     pub parts: Vec<Part>,
     pub rows: Vec<Row>,
     pub outcomes: Vec<Outcome>,
+    /// What `infomax evaluate` measured last.
+    pub evaluated: Vec<Evaluated>,
     pub settings: Settings,
     pub identity: Option<Identity>,
     pub hardware: Vec<Hardware>,
@@ -69,6 +72,10 @@ impl Facts {
             Vec::new()
         });
         let identity = Identity::read(run).map_err(|error| notices.push(first_message(&error))).ok();
+        let evaluated = evaluation::read(run).unwrap_or_else(|reason| {
+            notices.push(reason);
+            Vec::new()
+        });
         let saved = |(step, manifest): (u64, Result<crate::checkpoint::Manifest, String>)| Saved {
             step,
             found: manifest.map(|manifest| {
@@ -81,6 +88,7 @@ impl Facts {
             state: state(run, &history),
             parts: history.parts,
             outcomes: outcomes(&rows),
+            evaluated,
             rows,
             settings: read_settings(run, &mut notices),
             identity,
@@ -101,6 +109,12 @@ impl Facts {
     /// Time spent on training, tests included; none before the first row.
     pub fn seconds(&self) -> Option<f64> {
         seconds(&self.rows)
+    }
+
+    /// Whether tests are made on images that are kept from training, so that the best of them may be chosen.
+    pub fn is_held_out(&self) -> bool {
+        let fraction = self.settings.get("evaluation.holdout_fraction").and_then(serde_json::Value::as_f64);
+        fraction.is_some_and(|fraction| fraction > 0.0)
     }
 
     /// The median pace of the rows.

@@ -1,10 +1,11 @@
 //! `report.html`: a run on one page that needs nothing else, not even a script. `facts` reads what the run left behind (`state`,
-//! `results`, `settings`), `page` lays it out, `curves` chooses what is drawn, `chart` draws it, with `frame`, `axis` and `thin`;
+//! `results`, `settings`), `page` lays it out with `classes`, `curves` chooses what is drawn, `chart` draws it, with `frame`, `axis` and `thin`;
 //! `text` and `markup` word it. `comparison` draws several runs with the same parts.
 
 mod again;
 mod axis;
 mod chart;
+mod classes;
 mod curves;
 mod facts;
 mod frame;

@@ -3,13 +3,14 @@
 use super::{
     again::commands,
     chart::Drawing,
-    curves::charts,
+    classes,
+    curves::{charts, terms},
     facts::Facts,
     markup::{base64, breakable, document, prose, sentence},
     results::Outcome,
     settings::{Setting, Table},
     state::State,
-    text::{grouped, number, result, size},
+    text::{grouped, is_accuracy, number, result, size},
 };
 use crate::record::{End, Ending, Identity, Memory, Part, duration, utc, without_home};
 use infomax_sdk::DatasetFacts;
@@ -43,6 +44,7 @@ pub fn sections(facts: &Facts, drawing: &Drawing) -> Vec<(&'static str, Markup)>
         ("head", head(facts)),
         ("notices", notices(facts)),
         ("results", results(facts)),
+        ("classes", classes::section(&facts.evaluated)),
         ("curves", curves(facts, drawing)),
         ("views", views(facts)),
         ("again", again(facts)),
@@ -55,7 +57,7 @@ pub fn sections(facts: &Facts, drawing: &Drawing) -> Vec<(&'static str, Markup)>
     ]
 }
 
-/// What the run is, how it stands, and its four figures.
+/// What the run is, how it stands, and its figures.
 fn head(facts: &Facts) -> Markup {
     let component = |kind: &str| facts.settings.text(&format!("{kind}.name")).map(str::to_owned);
     let flow: Vec<String> = ["dataset", "augmentation", "encoder", "loss"]
@@ -65,7 +67,8 @@ fn head(facts: &Facts) -> Markup {
     let (word, class) = badge(&facts.state);
     let end = facts.parts.last().and_then(|part| part.end.as_ref());
     let planned = facts.settings.get("train.steps").and_then(serde_json::Value::as_u64);
-    let best = facts.outcomes.iter().find_map(|outcome| Some((&outcome.name, outcome.best?)));
+    let headline = headline(facts);
+    let best = headline.and_then(|outcome| outcome.best).filter(|_| facts.is_held_out());
     let memory = facts.parts.iter().filter_map(|part| part.memory).reduce(Memory::max);
     let skipped = facts.rows.iter().rev().find_map(|row| row.get("skipped_steps")).filter(|count| *count > 0.0);
     html! {
@@ -82,8 +85,11 @@ fn head(facts: &Facts) -> Markup {
                 }
             }
             dl.figures {
-                @if let Some((name, (step, value))) = best {
-                    (figure(&result(name, value), &format!("best {name}, step {}", grouped(step))))
+                @if let Some((name, (step, value))) = headline.and_then(|outcome| Some((&outcome.name, outcome.last?))) {
+                    (figure(&result(name, value), &format!("{name}, step {}", grouped(step))))
+                    @if let Some((step, value)) = best {
+                        (figure(&result(name, value), &format!("best on held-out images, step {}", grouped(step))))
+                    }
                 }
                 @let of = planned.map(|planned| format!("updates of {}", grouped(planned)));
                 (figure(&grouped(facts.step()), &of.unwrap_or_else(|| "updates".to_owned())))
@@ -101,6 +107,13 @@ fn head(facts: &Facts) -> Markup {
             }
         }
     }
+}
+
+/// The accuracy that stands for the run: the one that checkpoints are kept by, or else the first.
+fn headline(facts: &Facts) -> Option<&Outcome> {
+    let chosen = facts.settings.text("checkpoint.best_metric").filter(|_| facts.is_held_out());
+    let accuracies = || facts.outcomes.iter().filter(|outcome| is_accuracy(&outcome.name) && outcome.last.is_some());
+    accuracies().find(|outcome| Some(outcome.name.as_str()) == chosen).or_else(|| accuracies().next())
 }
 
 fn pace_text(pace: f64) -> String {
@@ -136,9 +149,8 @@ fn notices(facts: &Facts) -> Markup {
 
 fn results(facts: &Facts) -> Markup {
     let has_untrained = facts.outcomes.iter().any(|outcome| outcome.untrained.is_some());
-    let has_best = facts.outcomes.iter().any(|outcome| outcome.best.is_some());
-    let fraction = facts.settings.get("evaluation.holdout_fraction").and_then(serde_json::Value::as_f64);
-    let is_held_out = fraction.is_some_and(|fraction| fraction > 0.0);
+    // Nothing is chosen on the test images.
+    let has_best = facts.is_held_out() && facts.outcomes.iter().any(|outcome| outcome.best.is_some());
     html! {
         section {
             h2 { "Results" }
@@ -157,11 +169,9 @@ fn results(facts: &Facts) -> Markup {
                         tbody { @for outcome in &facts.outcomes { (result_row(outcome, has_untrained, has_best)) } }
                     }
                 }
-                @if has_best {
-                    p.quiet {
-                        @if is_held_out { "Tested on images that are kept from training." }
-                        @else { "Tested on the test images: the best of several tests is a little better than what new images would give." }
-                    }
+                p.quiet {
+                    @if facts.is_held_out() { "Tested on images that are kept from training." }
+                    @else { "Tested on the test images, on which nothing is chosen." }
                 }
             }
         }
@@ -197,12 +207,18 @@ fn meaning(name: &str) -> Option<&'static str> {
 }
 
 fn curves(facts: &Facts, drawing: &Drawing) -> Markup {
-    let charts = charts(facts);
+    let (charts, terms) = (charts(facts), terms(facts));
     html! {
         @if !charts.is_empty() {
             section {
                 h2 { "Curves" }
                 div.charts { @for chart in &charts { (chart.drawn(drawing)) } }
+            }
+        }
+        @if !terms.is_empty() {
+            section {
+                h2 { "Terms of the loss" }
+                div class="charts small" { @for term in &terms { (term.drawn_small(drawing)) } }
             }
         }
     }

@@ -25,7 +25,7 @@ pub fn section(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
     }
     let last = bands.iter().flatten().map(|point| point.step).fold(0.0, f64::max);
     let ends = bands.iter().flatten().flat_map(|point| [point.mean - point.deviation, point.mean + point.deviation]);
-    let (x, y) = (Axis::of_steps(last as u64), Axis::around(ends.filter(|value| value.is_finite())));
+    let (x, y) = (Axis::of_steps(last as u64, FRAME.letters()), Axis::around(ends.filter(|value| value.is_finite())));
     let metric = with_unit(&comparison.metric);
     let has_band = bands.iter().flatten().any(|point| point.deviation > 0.0);
     html! {

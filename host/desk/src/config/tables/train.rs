@@ -71,7 +71,7 @@ pub struct Train {
     /// Consecutive steps with a loss or gradient that is not finite before the run ends. Such a step updates nothing.
     #[schemars(range(min = 0, max = 1_000_000), extend("unit" = "updates"))]
     pub max_skipped_steps_in_a_row: u64,
-    /// Steps between two lines of metrics. On a GPU values are read only then, and before a test or a checkpoint.
+    /// Steps between two lines of metrics, of which the first update has one in any case. On a GPU values are read only then, and before a test or a checkpoint.
     #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "updates"))]
     pub log_every_steps: u64,
 }

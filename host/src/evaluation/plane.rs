@@ -1,12 +1,7 @@
-//! Features in a plane, as a picture: the two directions in which they vary most (PCA).
+//! The two directions in which features vary most (PCA).
 //!
 //! Shapes: N images · D channels.
 
-use super::Features;
-use crate::{
-    error::{Error, Result},
-    record::Scatter,
-};
 use tch::{Kind, TchError, Tensor};
 
 /// N × 2, and the share of the variance that each direction holds.
@@ -31,20 +26,4 @@ pub fn plane(x_nd: &Tensor) -> Result<(Tensor, [f64; 2]), TchError> {
         *share = energies.f_double_value(&[at])?.max(0.0) / total;
     }
     Ok((Tensor::f_stack(&columns, 1)?, shares))
-}
-
-/// The picture of features in their plane, one colour a class.
-///
-/// # Errors
-/// libtorch's message, or a picture that can't be drawn.
-pub fn to_png(features: &Features, class_names: &[String], title: &str) -> Result<Vec<u8>> {
-    let (plane, shares) = plane(&features.x_nd).map_err(Error::torch("project the features"))?;
-    let numbers = Vec::<f64>::try_from(plane.reshape([-1])).map_err(Error::torch("project the features"))?;
-    let labels = Vec::<i64>::try_from(&features.labels_n).map_err(Error::torch("read labels"))?;
-    // What has no label gets the colour behind the last class's.
-    let class = |label: i64| usize::try_from(label).unwrap_or(class_names.len());
-    let points = numbers.chunks_exact(2).zip(labels).map(|(point, label)| (point[0], point[1], class(label)));
-    let axis = |i: usize| format!("direction {} ({:.0} % of the variance)", i + 1, 100.0 * shares[i]);
-    let scatter = Scatter { title, axes: [axis(0), axis(1)], points: points.collect(), class_names };
-    Ok(scatter.to_png()?)
 }
