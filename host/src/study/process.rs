@@ -12,7 +12,7 @@ use crate::{
     distributed::is_of_a_launcher,
     error::{Error, Result},
     plugin::lock::Lock,
-    record::write_whole,
+    record::{STARTED_BY, Started, write_whole},
     train::held_for,
 };
 use std::{
@@ -33,11 +33,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a cell, or goes on with it.
+    /// Starts a cell of a study's file, or goes on with it.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn start(store: &Store, cell: &Ready, slot: &Slot, lease: Lease, folders: &OsString) -> Result<Self> {
+    pub fn start(
+        study: &Path,
+        store: &Store,
+        cell: &Ready,
+        slot: &Slot,
+        lease: Lease,
+        folders: &OsString,
+    ) -> Result<Self> {
         let folder = store.folder(&cell.id);
         store.write_identity(&cell.id, &cell.identity)?;
         let run = store.run(&cell.id);
@@ -63,6 +70,7 @@ impl Process {
         let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
         let mut command = Command::new(&executable);
         command.args(arguments).env("INFOMAX_PLUGIN_PATH", folders);
+        command.env(STARTED_BY, Started::this(Some(study)).to_variable());
         let of_configs =
             std::env::vars_os().map(|(name, _)| name).filter(|n| n.to_string_lossy().starts_with("INFOMAX__"));
         // A launcher's word would make the cell one of the launcher's own processes.

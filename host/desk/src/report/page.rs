@@ -7,6 +7,7 @@ use super::{
     markup::{base64, breakable, document, prose, sentence},
     results::Outcome,
     settings::{Setting, Table},
+    started,
     state::State,
     text::{grouped, number, result, size},
 };
@@ -277,6 +278,7 @@ fn builds(facts: &Facts) -> Markup {
                 dt { "libtorch" } dd { (libtorch) }
                 dt { "device" } dd { (device.to_lowercase()) ", " (threads) " threads in an operation" }
                 dt { "config, as begun" } dd { (hash(config)) }
+                @if let Some(provenance) = &identity.provenance { (started::rows(provenance)) }
             }
             div.wide {
                 table {

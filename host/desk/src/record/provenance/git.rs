@@ -1,0 +1,179 @@
+//! The commit of a folder, asked of `git` beside other work and for a bounded time: a run neither fails nor waits where git is
+//! missing, hangs, or knows nothing of the folder.
+
+use super::super::home::without_home;
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{self, Read},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long after it was asked git is waited for.
+pub const LONGEST: Duration = Duration::from_secs(2);
+
+/// What git says of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// The commit that is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether a file that git tracks differs from the commit, or the config is none of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+    /// Why neither is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+impl Git {
+    fn unknown(reason: impl Into<String>) -> Self {
+        Self { unknown: Some(without_home(&reason.into())), ..Self::default() }
+    }
+}
+
+/// The process that is asked now.
+type Current = Arc<Mutex<Option<Child>>>;
+
+/// A question that git may still be at.
+#[derive(Debug)]
+pub struct Asked {
+    answer: Mutex<Option<Receiver<Git>>>,
+    current: Current,
+    until: Instant,
+}
+
+impl Asked {
+    /// Asks for the commit of a folder and whether `file` in it is tracked.
+    pub fn about(folder: &Path, file: Option<&Path>) -> Self {
+        let (send, answer) = channel();
+        let current = Current::default();
+        let (folder, file, held) = (folder.to_owned(), file.map(Path::to_owned), current.clone());
+        let ask = move || drop(send.send(ask(&folder, file.as_deref(), &held)));
+        // Without the thread there is no sender, and no answer.
+        let _ = thread::Builder::new().name("git".to_owned()).spawn(ask);
+        Self { answer: Mutex::new(Some(answer)), current, until: Instant::now() + LONGEST }
+    }
+
+    /// What git said, or that it said nothing in time; then it is ended.
+    pub fn answer(&self) -> Git {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = self.until.saturating_duration_since(Instant::now());
+        answer.and_then(|answer| answer.recv_timeout(left).ok()).unwrap_or_else(|| {
+            self.end();
+            Git::unknown(format!("git did not answer within {} s", LONGEST.as_secs()))
+        })
+    }
+
+    fn end(&self) {
+        if let Some(child) = self.current.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            // SAFETY: the child has not been waited for, so its number, which is its group's too, is still its own.
+            unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn ask(folder: &Path, file: Option<&Path>, current: &Current) -> Git {
+    let status = match output(folder, &["status", "--porcelain=v2", "--branch", "--untracked-files=no"], current) {
+        Ok(status) => status,
+        Err(reason) => return Git::unknown(reason),
+    };
+    let commit = status.lines().find_map(|line| line.strip_prefix("# branch.oid "));
+    let Some(commit) = commit.filter(|commit| !commit.starts_with('(')) else {
+        return Git::unknown("the repository has no commit yet");
+    };
+    let differs = status.lines().any(|line| !line.starts_with('#'));
+    let name = file.and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let is_new = name.is_some_and(|name| {
+        let others = output(folder, &["--literal-pathspecs", "ls-files", "--others", "--", &name], current);
+        others.is_ok_and(|others| !others.is_empty())
+    });
+    Git { commit: Some(commit.to_owned()), dirty: Some(differs || is_new), unknown: None }
+}
+
+/// What git prints; it takes no lock, asks nobody, and starts no program that the repository names.
+fn output(folder: &Path, arguments: &[&str], current: &Current) -> Result<String, String> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]).args(arguments);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(name); // the folder counts
+    }
+    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").process_group(0);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "git is not installed".to_owned(),
+        _ => format!("git can't be started: {error}"),
+    })?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    let (told, complaint) = (read(out), read(err));
+    // Closed by git as it ends, so that this does not wait.
+    let mut child = current.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = child.take().map(|mut child| child.wait());
+    if status.is_some_and(|status| status.is_ok_and(|status| status.success())) {
+        return Ok(told);
+    }
+    let line = complaint.lines().next().unwrap_or("nothing").trim_start_matches("fatal: ");
+    Err(format!("git says: {line}"))
+}
+
+fn read(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn git(folder: &Path, arguments: &[&str]) {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        let status = Command::new("git").arg("-C").arg(folder).args(identity).args(arguments).output().unwrap().status;
+        assert!(status.success(), "git {arguments:?}");
+    }
+
+    #[test]
+    fn commit_and_changes_are_told_and_what_is_no_repository() {
+        if Command::new("git").arg("--version").output().is_err() {
+            eprintln!("SKIPPED: git is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, file) = (folder.path(), folder.path().join("a.toml"));
+        let asked = || Asked::about(folder, Some(&file)).answer();
+        assert!(asked().unknown.unwrap().contains("not a git repository"));
+        git(folder, &["init", "-q"]);
+        assert!(asked().unknown.unwrap().contains("no commit"));
+        fs::write(&file, "a = 1").unwrap();
+        git(folder, &["add", "a.toml"]);
+        git(folder, &["commit", "-qm", "a"]);
+        let clean = asked();
+        assert_eq!((clean.commit.as_ref().unwrap().len(), clean.dirty), (40, Some(false)));
+        fs::write(folder.join("notes.txt"), "").unwrap();
+        assert_eq!(asked(), clean, "files that take no part");
+        fs::write(&file, "a = 2").unwrap();
+        assert_eq!(asked(), Git { dirty: Some(true), ..clean.clone() });
+        fs::write(&file, "a = 1").unwrap();
+        let other = folder.join("b.toml");
+        fs::write(&other, "").unwrap();
+        assert_eq!(Asked::about(folder, Some(&other)).answer().dirty, Some(true), "a config that is not tracked");
+        assert!(Asked::about(Path::new("/nowhere/at/all"), None).answer().unknown.is_some());
+    }
+}
