@@ -7,6 +7,7 @@ pub mod comparison;
 pub mod config;
 pub mod console;
 pub mod error;
+pub mod export;
 pub mod fault_point;
 pub mod hash;
 pub mod plugin;

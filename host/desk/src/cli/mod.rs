@@ -4,10 +4,12 @@ mod compare;
 mod config;
 pub mod experiment;
 mod explain;
+mod export;
 pub mod limits;
 pub mod logger;
 mod plugin;
 mod published;
+mod python;
 mod report;
 mod told;
 
@@ -17,7 +19,9 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 
 pub use compare::Compare;
 pub use config::Config;
+pub use export::Export;
 pub use plugin::{Plugin, named};
+pub use python::Python;
 pub use report::Report;
 pub use told::Told;
 
@@ -38,6 +42,10 @@ enum Command {
     Compare(Compare),
     /// Write a page on a run: results, curves, config, builds
     Report(Report),
+    /// Write the metrics of runs as one table: CSV or Parquet
+    Export(Export),
+    /// Print the Python file that reads runs, and hands them to Trackio, MLflow and W&B: `infomax python > infomax_read.py`
+    Python(Python),
     /// Look at configs
     #[command(subcommand)]
     Config(Config),
@@ -51,7 +59,7 @@ pub fn serves(line: &[OsString]) -> bool {
     let mut words = line.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-'));
     match words.next() {
         None => line.iter().any(|word| word == "--version" || word == "-V"),
-        Some("compare" | "report") => true,
+        Some("compare" | "export" | "python" | "report") => true,
         // What `--amp` means depends on the device.
         Some("config") => words.next().is_some_and(Config::has_subcommand) && line.iter().all(|word| word != "--amp"),
         Some("plugin") => words.next().is_some_and(Plugin::has_subcommand),
@@ -69,6 +77,8 @@ pub fn main() -> ExitCode {
     let result = limits::prepare().and_then(|()| match arguments.command {
         Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
+        Command::Export(export) => export.run(),
+        Command::Python(python) => python.run(),
         Command::Config(config) => config.run(),
         Command::Plugin(plugin) => plugin.run(),
     });
@@ -112,6 +122,8 @@ mod tests {
             "-v plugin inspect x.so",
             "compare a b",
             "report --out x run",
+            "export a b --long",
+            "python",
             "plugin new --help",
             "config show a",
             "--version",

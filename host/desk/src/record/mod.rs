@@ -29,7 +29,7 @@ pub use home::without_home;
 pub use identity::{IDENTITY, Identity, LabelIdentity, PluginIdentity};
 pub use kept::{ENCODER, METRICS, TENSORBOARD};
 pub use memory::{Memory, held_bytes, peak_resident_bytes};
-pub use metrics::{MetricsFile, Row, read_metrics, read_metrics_to_damage};
+pub use metrics::{MetricsFile, MetricsReader, Row, read_metrics, read_metrics_to_damage};
 pub use plot::Curves;
 pub use progress::{Progress, Status, duration, wrapped};
 pub use provenance::{Asked, Git, Provenance, STARTED_BY, Started};
