@@ -271,40 +271,34 @@ class Study:
 
     @property
     def cells(self):
-        """The names of the cells by title: where their folders lie below `cells`."""
+        """The cells in order, a dict each: `number`, `title`, `id` (the name of its folder below `cells`; None where it can't be trained,
+        `told` says why), `values` (by axis), `seed`."""
         listed = self.ledger["cells"]
-        if isinstance(listed, dict):
-            return {title: cell["id"] if isinstance(cell, dict) else cell for title, cell in listed.items()}
-        return {cell["title"]: cell["id"] for cell in listed}
+        if isinstance(listed, dict):  # ledgers used to hold nothing else
+            return [{"number": n, "title": title, "id": name, "values": {}} for n, (title, name) in enumerate(listed.items(), 1)]
+        axes = self.ledger.get("axes", [])
+        return [{**cell, "values": dict(zip(axes, cell.get("values", [])))} for cell in listed]
 
-    def run(self, title):
-        """The run of a cell; None where it has not begun."""
-        path = self.folder / "cells" / self.cells[title] / "run"
-        return Run(path) if path.is_dir() else None
+    def run(self, number):
+        """The run of a cell, by its number from 1 as tables count; None where it has not begun."""
+        return self._run(next(cell for cell in self.cells if cell["number"] == number))
 
     def table(self):
-        """A dict for each cell: its title and name, the settings in which cells differ, its seed, its state, and its results."""
-        found = []
-        for title, cell in self.cells.items():
-            run, about = self.run(title), self.folder / "cells" / cell / "cell.json"
-            settings = json.loads(about.read_text(encoding="utf-8"))["settings"] if about.exists() else {}
-            found.append((title, cell, run, settings))
-        known = [settings for *_, settings in found if settings]
-        keys = sorted({key for settings in known for key in settings})
-        differing = [key for key in keys if key != "train.seed" and any(s.get(key) != known[0].get(key) for s in known)]
-        results = [run.results if run else {} for _, _, run, _ in found]
+        """A dict for each cell: its number, title and name, its values by axis, its seed, its state, and its results."""
+        cells = self.cells
+        found = [self._run(cell) for cell in cells]
+        results = [run.results if run else {} for run in found]
         names = list(dict.fromkeys(name for result in results for name in result))
-        return [
-            {
-                "title": title,
-                "cell": cell,
-                **{key: settings.get(key) for key in differing},
-                "seed": settings.get("train.seed"),
-                "state": run.state if run else "missing",
-                **{name: result.get(name) for name in names},
-            }
-            for (title, cell, run, settings), result in zip(found, results)
-        ]
+        table = []
+        for cell, run, result in zip(cells, found, results):
+            state = run.state if run else "missing" if cell.get("id") else "impossible"
+            row = {"number": cell["number"], "title": cell["title"], "cell": cell.get("id"), **cell["values"]}
+            table.append({**row, "seed": cell.get("seed"), "state": state, **{name: result.get(name) for name in names}})
+        return table
+
+    def _run(self, cell):
+        path = self.folder / "cells" / (cell.get("id") or "") / "run"
+        return Run(path) if cell.get("id") and path.is_dir() else None
 
     def frame(self):
         """The same as a pandas DataFrame."""
@@ -445,9 +439,12 @@ def _shown(rows):
     """Rows as lines of aligned columns."""
     if not rows:
         return "none"
-    rows = [{name: f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value) for name, value in row.items()} for row in rows]
+
+    def told(value):
+        return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, *([row.get(name, "") for name in names] for row in rows)]
+    lines = [names, *([told(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 

@@ -3,13 +3,13 @@
 use super::say;
 use crate::{
     cli::experiment::Trust,
-    comparison::Format,
+    comparison::{Comparison, Format},
     config::{Fault, Sources},
     error::{Error, Result},
     plugin::{Registry, found_beside},
     study::{
-        Array, Ledger, Live, Plan, PlannedCell, Study, Summary, Work, compare, counted, drive, lacking, measure,
-        planned, reasons, slots, to_text, verdict, write_slurm,
+        Array, Live, Plan, PlannedCell, Study, Summary, Work, changes, compare, counted, drive, lacking, ledger_of,
+        measure, note, planned, reasons, slots, to_text, verdict, write_slurm,
     },
     train::Signals,
 };
@@ -110,7 +110,7 @@ impl ReportCommand {
     fn run(self) -> Result<()> {
         self.told.check()?;
         let (plan, _) = self.study.plan()?;
-        self.told.tell(&compare(&plan, self.told.metric.as_deref(), self.told.further())?)
+        self.told.tell(&compared(&plan, self.told.metric.as_deref(), self.told.further())?)
     }
 }
 
@@ -183,10 +183,6 @@ fn is_to_do(cell: &PlannedCell) -> bool {
     matches!(cell.state, "missing" | "interrupted") && cell.same_as.is_none()
 }
 
-fn changes(plan: &Plan) -> Vec<String> {
-    Ledger::read(plan).map(|before| before.changes(plan)).unwrap_or_default()
-}
-
 impl RunCommand {
     fn run(self) -> Result<()> {
         let (mut plan, registry) = self.study.plan()?;
@@ -206,7 +202,7 @@ impl RunCommand {
             live: &mut live,
         };
         let summary = loop {
-            Ledger::of(&plan).write(&plan)?;
+            note(&plan)?;
             let summary = drive(&plan, &mut work)?;
             // A rung that is done decides on the next one.
             let rungs = plan.rungs.iter().filter(|rung| rung.is_known).count();
@@ -222,7 +218,7 @@ impl RunCommand {
         live.finish();
         tell(&plan, &summary)?;
         if summary.done > 0 && !summary.was_interrupted {
-            say(&format!("\n{}", compare(&plan, None, None)?.to_text(Format::Table).trim_end()));
+            say(&format!("\n{}", compared(&plan, None, None)?.to_text(Format::Table).trim_end()));
         }
         verdict(&plan, &summary)
     }
@@ -240,6 +236,10 @@ impl RunCommand {
         };
         self.cell.iter().map(find).collect()
     }
+}
+
+fn compared(plan: &Plan, metric: Option<&str>, further: Option<Vec<String>>) -> Result<Comparison> {
+    compare(&plan.study.name, &ledger_of(plan), &plan.store, metric, further)
 }
 
 /// Says how a study ended.

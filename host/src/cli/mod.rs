@@ -45,6 +45,8 @@ enum Command {
     /// Look at what runs have saved; read and write the published code's checkpoints
     #[command(subcommand)]
     Checkpoint(checkpoint::Checkpoint),
+    /// List what has been trained, and what is being: state, step, results, what differs
+    Runs(infomax_desk::cli::Runs),
     /// Set runs beside one another: what differs, means over seeds, differences to a baseline and how sure they are
     Compare(infomax_desk::cli::Compare),
     /// Run studies: losses, encoders, views, with seeds, from one file
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Embed(embed) => embed.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Runs(runs) => runs.run(),
         Command::Compare(compare) => compare.run(),
         Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),

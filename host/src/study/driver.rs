@@ -6,18 +6,17 @@
 
 use super::{
     file::OnFailure,
-    lease::Asked,
     live::Live,
     plan::{Plan, Ready},
     process::{Process, last_line, last_words},
     slots::Slot,
-    store::{CellState, Failure, OUTPUT},
 };
 use crate::{
     error::{Error, Result},
     record::{Identity, now},
     train::Signals,
 };
+use infomax_desk::study::{Asked, CellState, Failure, OUTPUT};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,

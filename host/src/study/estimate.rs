@@ -1,6 +1,7 @@
 //! What the missing cells will take: by the cells that are done or under way, those of the same point first.
 
-use super::{plan::Plan, store::CellState};
+use super::plan::Plan;
+use infomax_desk::study::CellState;
 use std::collections::BTreeMap;
 
 /// What a cell is expected to take.

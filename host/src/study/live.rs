@@ -1,8 +1,9 @@
 //! What a driver says as it goes: a live table on a terminal, a line for each event elsewhere.
 
-use super::{driver::standing, store::Failure};
+use super::driver::standing;
 use crate::record::duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use infomax_desk::study::Failure;
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,

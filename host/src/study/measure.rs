@@ -4,17 +4,16 @@
 use super::{
     driver::{Ended, look_at},
     estimate::estimates,
-    lease::Asked,
     plan::Plan,
     process::Process,
     slots::Slot,
-    store::{CellState, RUN},
 };
 use crate::{
     error::{Error, Result},
     record::METRICS,
     train::Signals,
 };
+use infomax_desk::study::{Asked, CellState, RUN};
 use std::{collections::BTreeSet, ffi::OsString, thread, time::Duration};
 
 const POLL: Duration = Duration::from_millis(50);

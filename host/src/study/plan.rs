@@ -4,10 +4,8 @@
 use super::{
     axes::{Axis, axes},
     file::{CellOrder, SearchKind, Study},
-    identity::CellIdentity,
     points::{Point, baseline, points},
     rungs::{self, Rung},
-    store::{CellState, Store},
 };
 use crate::{
     checkpoint::weights_digest,
@@ -20,6 +18,7 @@ use crate::{
     plugin::{Candidate, Kind, LIBTORCH, Registry, Schemas},
     train::{BudgetPlan, Setup, StepMemory, warmup_fault},
 };
+use infomax_desk::study::{CellIdentity, CellState, Store};
 use infomax_sdk::{Key, requests::Request};
 use serde_json::Value;
 use std::{

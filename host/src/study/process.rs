@@ -1,11 +1,6 @@
 //! One cell's process: `infomax train` on the cell's config, with the builds that were planned, on its slot's device and cores.
 
-use super::{
-    lease::Lease,
-    plan::Ready,
-    slots::Slot,
-    store::{OUTPUT, RUN, Store},
-};
+use super::{plan::Ready, slots::Slot};
 use crate::{
     child::ends_with_this_process,
     config::shown,
@@ -15,6 +10,7 @@ use crate::{
     record::{STARTED_BY, Started, write_whole},
     train::held_for,
 };
+use infomax_desk::study::{Lease, OUTPUT, RUN, Store};
 use std::{
     ffi::OsString,
     fs::{self, File},

@@ -1,11 +1,9 @@
 //! Successive halving (Jamieson and Talwalkar 2016): every point on a short budget, the best on the next longer one, and so on;
 //! which those are is known when a rung is done.
 
-use super::{
-    file::Study,
-    store::{CellState, Store},
-};
+use super::file::Study;
 use crate::{config::Fault, error::Result};
+use infomax_desk::study::{CellState, Store};
 
 /// What is known of a rung.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,6 @@
 use super::{
     estimate::estimates,
     plan::{Plan, Ready},
-    store::CellState,
 };
 use crate::{
     config::Device,
@@ -14,6 +13,7 @@ use crate::{
     rows::aligned,
     train::{device_name, resolve_device},
 };
+use infomax_desk::study::CellState;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tch::{Kind, Tensor};

@@ -288,7 +288,7 @@ impl Prepared<'_> {
         if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {
             Hardware::of_this_machine().note(run)?;
             let command = options.provenance.as_ref().map_or(&[][..], |asked| asked.command());
-            history.begin(run, engine.state.step, command)?;
+            history.begin(run, engine.state.step, engine.plan.steps, command)?;
         }
         for line in std::mem::take(&mut engine.model.told) {
             engine.note(&line);

@@ -104,13 +104,12 @@ import os
 os.chdir(sys.argv[1])
 from infomax_read import runs, study
 table = study("mine.toml").table()
-assert [(row["train.batch_size"], row["seed"]) for row in table if row["state"] == "finished"].__len__() == 3, table
+assert [(row["number"], row["train.batch_size"], row["seed"]) for row in table] == [(1, 8, 1), (2, 16, 1), (3, 8, 2), (4, 16, 2)], table
 finished = [row for row in table if row["state"] == "finished"]
-assert {(row["train.batch_size"], row["seed"]) for row in finished} < {(8, 1), (8, 2), (16, 1), (16, 2)}
-assert all(0 <= row["linear_top1"] <= 100 for row in finished) and [row["state"] for row in table].count("missing") == 1
+assert all(0 <= row["linear_top1"] <= 100 for row in finished) and [row["state"] for row in table] == ["finished"] * 3 + ["missing"]
 assert sorted(run.name for run in runs()) == sorted(row["cell"] for row in finished)
 assert all(run.settings["train.seed"] in (1, 2) for run in runs())
-assert study("mine").run(finished[0]["title"]).results["linear_top1"] == finished[0]["linear_top1"]
+assert study("mine").run(finished[0]["number"]).results["linear_top1"] == finished[0]["linear_top1"]
 try:
     study("other")
 except FileNotFoundError as error:
@@ -119,4 +118,21 @@ else:
     sys.exit("a study that is not there")
 "#;
     check(&python, script, folder);
+}
+
+/// The README's lines, on another run.
+#[test]
+fn lines_of_the_readme_read_a_run() {
+    let Some(python) = python_with("safetensors.numpy, pandas") else { return };
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = readme.split("```python\n").skip(1).filter_map(|text| text.split("```").next());
+    let lines = blocks.into_iter().find(|block| block.contains("infomax_read")).expect("the README's lines");
+    let script = format!(
+        "import os\nos.chdir(sys.argv[1])\n{}\nassert len(steps) == len(losses) == 14 and len(frame) > 14 and weights",
+        lines.replace("shapes-demo-1", "whole")
+    );
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = &temporary.path().join("copy");
+    copy(runs(), folder);
+    check(&python, &script, folder);
 }

@@ -1,6 +1,6 @@
 //! `infomax compare`.
 
-use super::told::Told;
+use super::{named_runs::only_runs, told::Told};
 use crate::{
     comparison::{Baseline, Comparison, Member, Options},
     error::{Error, Fault, Result},
@@ -29,15 +29,8 @@ impl Compare {
     /// A folder that holds no run, a metric that none has, a file that can't be written.
     pub fn run(self) -> Result<()> {
         self.told.check()?;
-        // A pattern such as `runs/*` takes in folders of cells and of studies.
-        let (runs, others): (Vec<PathBuf>, Vec<PathBuf>) =
-            self.runs.iter().cloned().partition(|path| !path.is_dir() || path.join("config.toml").exists());
-        // With one run left nothing would be compared: then a folder that is none was a mistake.
-        let runs = if runs.len() < 2 { self.runs.clone() } else { runs };
-        if runs.len() < self.runs.len() {
-            let names = others.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
-            eprintln!("passed over, since they are no runs: {names}");
-        }
+        // With one run left nothing would be compared: then what is none was a mistake.
+        let runs = only_runs(&self.runs, 2);
         let members = Member::read_all(&runs)?;
         let baseline = self.baseline.as_ref().map(|run| place(&runs, run)).transpose()?.map(Baseline::Member);
         let (metric, further) = (self.told.metric.clone(), self.told.further());

@@ -7,10 +7,12 @@ mod explain;
 mod export;
 pub mod limits;
 pub mod logger;
+mod named_runs;
 mod plugin;
 mod published;
 mod python;
 mod report;
+mod runs;
 mod told;
 
 use crate::error::Error;
@@ -20,9 +22,11 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 pub use compare::Compare;
 pub use config::Config;
 pub use export::Export;
+pub use named_runs::only_runs;
 pub use plugin::{Plugin, named};
 pub use python::Python;
 pub use report::Report;
+pub use runs::Runs;
 pub use told::Told;
 
 #[derive(Debug, Parser)]
@@ -46,6 +50,8 @@ enum Command {
     Export(Export),
     /// Print the Python file that reads runs, and hands them to Trackio, MLflow and W&B: `infomax python > infomax_read.py`
     Python(Python),
+    /// List what has been trained, and what is being
+    Runs(Runs),
     /// Look at configs
     #[command(subcommand)]
     Config(Config),
@@ -59,7 +65,7 @@ pub fn serves(line: &[OsString]) -> bool {
     let mut words = line.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-'));
     match words.next() {
         None => line.iter().any(|word| word == "--version" || word == "-V"),
-        Some("compare" | "export" | "python" | "report") => true,
+        Some("compare" | "export" | "python" | "report" | "runs") => true,
         // What `--amp` means depends on the device.
         Some("config") => words.next().is_some_and(Config::has_subcommand) && line.iter().all(|word| word != "--amp"),
         Some("plugin") => words.next().is_some_and(Plugin::has_subcommand),
@@ -79,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.run(),
         Command::Export(export) => export.run(),
         Command::Python(python) => python.run(),
+        Command::Runs(runs) => runs.run(),
         Command::Config(config) => config.run(),
         Command::Plugin(plugin) => plugin.run(),
     });
@@ -124,6 +131,7 @@ mod tests {
             "report --out x run",
             "export a b --long",
             "python",
+            "runs --state done",
             "plugin new --help",
             "config show a",
             "--version",

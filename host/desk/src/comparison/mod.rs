@@ -20,7 +20,7 @@ pub mod statistics;
 mod table;
 mod terminal;
 
-pub use columns::{Column, Settings};
+pub use columns::{Column, Settings, cell, columns, has_effect, label, printable};
 pub use csv::to_csv;
 pub use figures::{At, Figures, Metric, read_figures};
 pub use format::{Format, check_out};

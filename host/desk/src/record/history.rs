@@ -25,6 +25,9 @@ pub struct Part {
     pub began: u64,
     /// Updates that had been done.
     pub from_step: u64,
+    /// Updates planned, those of earlier parts among them; none where the budget is in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_step: Option<u64>,
     /// The command line that began or resumed it, word by word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -86,13 +89,20 @@ impl History {
         self.parts.first().map_or_else(now, |part| part.began)
     }
 
-    /// Notes that a process trains from here on, started by a command line.
+    /// Notes that a process trains from here on, `until` a step where that is known, started by a command line.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn begin(&mut self, run: &Path, step: u64, command: &[String]) -> Result<()> {
-        let command = command.to_vec();
-        self.parts.push(Part { began: now(), from_step: step, command, memory: None, graphs: None, end: None });
+    pub fn begin(&mut self, run: &Path, step: u64, until: Option<u64>, command: &[String]) -> Result<()> {
+        self.parts.push(Part {
+            began: now(),
+            from_step: step,
+            until_step: until,
+            command: command.to_vec(),
+            memory: None,
+            graphs: None,
+            end: None,
+        });
         self.write(run)
     }
 
@@ -183,7 +193,7 @@ mod tests {
         History::end(run, 0, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap(), History::default(), "it had not begun");
         let mut history = History::default();
-        history.begin(run, 0, &[]).unwrap();
+        history.begin(run, 0, Some(5), &[]).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None);
         History::end(run, u64::MAX, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None, "it is another process's");
@@ -192,7 +202,7 @@ mod tests {
         let end = History::read(run).unwrap().parts[0].end.clone().unwrap();
         assert_eq!((end.how, end.told.as_deref()), (Ending::Diverged, Some("too large (step 3)")));
         let mut history = History::read(run).unwrap();
-        history.begin(run, 2, &["infomax".to_owned()]).unwrap();
+        history.begin(run, 2, None, &["infomax".to_owned()]).unwrap();
         let memory = Memory { process_bytes: 7, device_bytes: None };
         History::note_memory(run, u64::MAX, Memory { process_bytes: 9, ..memory }).unwrap();
         History::note_memory(run, 0, memory).unwrap();

@@ -54,7 +54,8 @@ impl Row {
         Value::Object(fields).to_string() + "\n"
     }
 
-    fn from_line(line: &[u8]) -> Option<Self> {
+    /// A whole line.
+    pub fn from_line(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok().map(|Line(row)| row)
     }
 }

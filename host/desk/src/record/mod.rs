@@ -33,7 +33,7 @@ pub use metrics::{MetricsFile, MetricsReader, Row, read_metrics, read_metrics_to
 pub use plot::Curves;
 pub use progress::{Progress, Status, duration, wrapped};
 pub use provenance::{Asked, Git, Provenance, STARTED_BY, Started};
-pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, utc};
+pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, is_held_by_another, utc};
 pub use scatter::Scatter;
 pub use tensorboard::EventFile;
 pub use whole_file::write_whole;

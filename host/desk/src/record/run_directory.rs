@@ -1,7 +1,7 @@
 //! The directory of one run, held by one process at a time.
 //!
 //! The lock is the kernel's (flock): it ends with the process, however that ends. What stands in the lock file only tells
-//! others who holds it.
+//! others who holds it, and its time that the holder lives: a lock may not reach from one machine to another.
 
 use super::error::RecordError;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use std::{
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -60,6 +61,8 @@ pub struct RunDirectory {
     /// What stood in the lock file, which comes back where nothing of the run is changed.
     before: String,
     is_accepted: Cell<bool>,
+    /// Ends the signs of life when dropped.
+    _beating: Sender<()>,
 }
 
 impl Drop for RunDirectory {
@@ -131,7 +134,7 @@ impl RunDirectory {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW);
         let mut lock = options.open(&file).map_err(RecordError::file("write", &file))?;
-        match lock.try_lock() {
+        match locked(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(RecordError::Held { holder: holder(&mut lock), path }),
             Err(TryLockError::Error(error)) => return Err(RecordError::file("lock", &file)(error)),
@@ -150,9 +153,39 @@ impl RunDirectory {
         let text = serde_json::to_string(&Holder::this_process()).expect("three plain fields");
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes()));
         written.map_err(RecordError::file("write", &file))?;
-        Ok(Self { path, lock, before, is_accepted: Cell::new(!may_hold_files) })
+        let beating = beat(std::path::absolute(&file).map_err(RecordError::file("find", &file))?);
+        Ok(Self { path, lock, before, is_accepted: Cell::new(!may_hold_files), _beating: beating })
     }
 }
+
+/// Locks a file for this process alone. Whoever looks whether a run is held has it locked for a moment.
+fn locked(lock: &File) -> Result<(), TryLockError> {
+    const LOOKS: usize = 20;
+    for _ in 1..LOOKS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    lock.try_lock()
+}
+
+/// Keeps a lock file young until what it gives is dropped.
+fn beat(file: PathBuf) -> Sender<()> {
+    let (beating, ended) = mpsc::channel();
+    // Without the thread only other machines, to which the lock does not reach, take the run for lost.
+    let _ = thread::Builder::new().name("signs of life".to_owned()).spawn(move || {
+        while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+            let _ = File::open(&file).and_then(|file| file.set_modified(SystemTime::now()));
+        }
+    });
+    beating
+}
+
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(5);
+/// How long another machine's process counts as alive without one; clocks and shared folders may be behind by some of it.
+const ALIVE: Duration = Duration::from_secs(60);
 
 /// What the start of a run writes before it trains.
 const OF_A_START: [&str; 9] = [
@@ -213,10 +246,28 @@ fn read_holder(lock: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// Whether a process holds this run directory now.
+/// Whether a process holds this run directory now: by the lock, and where that does not reach from the holder's machine to this one by
+/// its signs of life.
 pub fn is_held(run: &Path) -> bool {
-    let Ok(lock) = File::open(run.join(LOCK_FILE)) else { return false };
-    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    let Ok(mut lock) = File::open(run.join(LOCK_FILE)) else { return false };
+    if matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return true;
+    }
+    let _ = lock.unlock();
+    let is_elsewhere = read_holder(&mut lock).is_some_and(|holder| holder.host != host_name());
+    is_elsewhere && lock.metadata().and_then(|facts| facts.modified()).is_ok_and(|then| is_young(then, ALIVE))
+}
+
+/// Whether another process holds this run directory now.
+pub fn is_held_by_another(run: &Path) -> bool {
+    let own = Holder::this_process();
+    let holder = || read_holder(&mut File::open(run.join(LOCK_FILE)).ok()?);
+    is_held(run) && holder().is_none_or(|holder| holder.pid != own.pid || holder.host != own.host)
+}
+
+/// Whether a time lies less than so long back, or ahead of this machine's clock.
+fn is_young(then: SystemTime, age: Duration) -> bool {
+    then.elapsed().map_or(true, |elapsed| elapsed < age)
 }
 
 fn check_name(name: &str) -> Result<(), RecordError> {
@@ -300,6 +351,39 @@ mod tests {
         run.accept();
         drop(run);
         assert_eq!(fs::read_to_string(&lock).unwrap(), "");
+    }
+
+    #[test]
+    fn a_process_of_another_machine_counts_while_it_gives_signs_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        let age = |host: &str, seconds: u64| {
+            let text = serde_json::to_string(&Holder { pid: 7, host: host.to_owned(), ..Holder::default() }).unwrap();
+            fs::write(run.join(LOCK_FILE), text).unwrap();
+            let file = File::options().write(true).open(run.join(LOCK_FILE)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+            is_held(run)
+        };
+        assert!(age("elsewhere", 10) && !age("elsewhere", 600));
+        assert!(!age(&host_name(), 0), "here the lock tells");
+        fs::write(run.join(LOCK_FILE), "").unwrap();
+        assert!(!is_held(run), "it came to its end");
+    }
+
+    #[test]
+    fn nobody_who_looks_keeps_a_run_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..50 {
+            let name = n.to_string();
+            let run = folder.path().join(&name);
+            fs::create_dir_all(&run).unwrap();
+            fs::write(run.join(LOCK_FILE), "").unwrap();
+            thread::scope(|scope| {
+                let looks = scope.spawn(|| (0..2000).filter(|_| is_held(&run)).count());
+                drop(RunDirectory::create(folder.path(), &name).unwrap());
+                looks.join().unwrap();
+            });
+        }
     }
 
     #[test]

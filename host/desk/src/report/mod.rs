@@ -21,10 +21,10 @@ pub use axis::Axis;
 pub use frame::Frame;
 pub use markup::{base64, breakable, document, prose, sentence};
 pub use page::STYLE;
-pub use results::{UNTRAINED, is_training, outcomes, pace, seconds};
+pub use results::{Outcome, UNTRAINED, add_results, is_training, outcomes, pace, seconds};
 pub use state::{State, state};
 pub use text::{grouped, is_accuracy, number, result, size};
-pub use thin::{picked, thinned};
+pub use thin::{Point, picked, thinned};
 
 use crate::{error::Result, record::write_whole};
 use std::path::Path;

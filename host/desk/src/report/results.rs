@@ -24,27 +24,30 @@ pub const UNTRAINED: &str = "untrained_";
 
 /// The results of all tests, in the order in which they first appear.
 pub fn outcomes(rows: &[Row]) -> Vec<Outcome> {
-    let mut found: Vec<Outcome> = Vec::new();
-    for row in rows.iter().filter(|row| !is_training(row)) {
-        for (key, value) in &row.values {
-            let (name, is_untrained) = key.strip_prefix(UNTRAINED).map_or((key.as_str(), false), |name| (name, true));
-            let index = found.iter().position(|outcome| outcome.name == name).unwrap_or_else(|| {
-                found.push(Outcome { name: name.to_owned(), untrained: None, last: None, best: None });
-                found.len() - 1
-            });
-            let outcome = &mut found[index];
-            if is_untrained {
-                outcome.untrained = Some(*value);
-                continue;
-            }
-            outcome.last = Some((row.step, *value));
-            let is_better = outcome.best.is_none_or(|(_, best)| *value > best);
-            if is_accuracy(name) && value.is_finite() && is_better {
-                outcome.best = Some((row.step, *value));
-            }
+    let mut found = Vec::new();
+    rows.iter().filter(|row| !is_training(row)).for_each(|row| add_results(&mut found, row));
+    found
+}
+
+/// Adds what a test gave, a row that is not one of training.
+pub fn add_results(found: &mut Vec<Outcome>, row: &Row) {
+    for (key, value) in &row.values {
+        let (name, is_untrained) = key.strip_prefix(UNTRAINED).map_or((key.as_str(), false), |name| (name, true));
+        let index = found.iter().position(|outcome| outcome.name == name).unwrap_or_else(|| {
+            found.push(Outcome { name: name.to_owned(), untrained: None, last: None, best: None });
+            found.len() - 1
+        });
+        let outcome = &mut found[index];
+        if is_untrained {
+            outcome.untrained = Some(*value);
+            continue;
+        }
+        outcome.last = Some((row.step, *value));
+        let is_better = outcome.best.is_none_or(|(_, best)| *value > best);
+        if is_accuracy(name) && value.is_finite() && is_better {
+            outcome.best = Some((row.step, *value));
         }
     }
-    found
 }
 
 /// Time spent on training, tests included; none before the first row.

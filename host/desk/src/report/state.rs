@@ -1,6 +1,6 @@
 //! How a run stands: it goes on, ended in some way, or ended without a word.
 
-use crate::record::{ENCODER, Ending, History, is_held};
+use crate::record::{ENCODER, Ending, History, is_held, is_held_by_another};
 use std::path::Path;
 
 /// How a run stands.
@@ -19,6 +19,8 @@ pub enum State {
 /// How a run with this history stands.
 pub fn state(run: &Path, history: &History) -> State {
     match history.parts.last().map(|part| &part.end) {
+        // It goes on, and has yet to load what it needs; a run that ends writes its own page.
+        Some(Some(_)) if is_held_by_another(run) => State::Running,
         Some(Some(end)) => State::Ended(end.how),
         Some(None) if is_held(run) => State::Running,
         Some(None) => State::Lost,

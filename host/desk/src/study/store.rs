@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+/// The folder of cells, beside the runs.
+pub const CELLS: &str = "cells";
 const IDENTITY: &str = "cell.json";
 const FAILURE: &str = "failure.json";
 /// The run directory in a cell's folder.
@@ -96,7 +98,7 @@ impl Failure {
 impl Store {
     /// The cells beside the runs of a folder.
     pub fn new(run_directory: &Path, lifetime: Duration) -> Self {
-        Self { root: run_directory.join("cells"), lifetime }
+        Self { root: run_directory.join(CELLS), lifetime }
     }
 
     /// A folder beside the cells.

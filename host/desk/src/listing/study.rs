@@ -1,0 +1,103 @@
+//! A study in brief: how many of its cells stand how.
+
+use super::{standing::Phase, summary::Summary};
+use crate::study::Ledger;
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// A study in brief.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudySummary {
+    /// Its file's stem.
+    pub name: String,
+    /// The folder of runs that its cells lie in.
+    pub folder: PathBuf,
+    /// Its ledger.
+    pub file: PathBuf,
+    /// What is known of it, or why nothing is.
+    pub ledger: Result<Ledger, String>,
+    pub counts: StudyCounts,
+}
+
+/// How many cells stand how; cells that are the same experiment count once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StudyCounts {
+    pub cells: usize,
+    pub done: usize,
+    pub training: usize,
+    /// Stopped, and to go on when the study runs again.
+    pub interrupted: usize,
+    pub failed: usize,
+    /// Not begun.
+    pub missing: usize,
+    /// That can't be trained.
+    pub impossible: usize,
+}
+
+impl StudySummary {
+    /// A study by its ledger.
+    pub fn read(name: &str, file: &Path) -> Self {
+        let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
+        let ledger = Ledger::read(file);
+        Self { name: name.to_owned(), folder, file: file.to_owned(), ledger, counts: StudyCounts::default() }
+    }
+
+    /// Counts its cells among the runs that were found.
+    pub fn count(&mut self, runs: &[Summary]) {
+        let Ok(ledger) = &self.ledger else { return };
+        let cells = runs.iter().filter_map(|run| {
+            let (id, folder) = run.place.cell.as_ref()?;
+            (*folder == self.folder).then_some((id.as_str(), run.standing.phase))
+        });
+        let phases: BTreeMap<&str, Phase> = cells.collect();
+        let mut counts = StudyCounts::default();
+        let mut seen = BTreeSet::new();
+        for cell in &ledger.cells {
+            let Some(id) = &cell.id else {
+                counts.cells += 1;
+                counts.impossible += 1;
+                continue;
+            };
+            if !seen.insert(id) {
+                continue;
+            }
+            counts.cells += 1;
+            *match phases.get(id.as_str()) {
+                Some(Phase::Done) => &mut counts.done,
+                Some(Phase::Training) => &mut counts.training,
+                Some(Phase::Interrupted) => &mut counts.interrupted,
+                Some(Phase::Diverged | Phase::Failed | Phase::Lost) => &mut counts.failed,
+                Some(Phase::Waiting) | None => &mut counts.missing,
+            } += 1;
+        }
+        self.counts = counts;
+    }
+}
+
+impl StudyCounts {
+    /// `45 of 60 done, 2 training, 1 failed, 12 to do`.
+    pub fn told(&self) -> String {
+        let others = [
+            (self.training, "training"),
+            (self.interrupted, "interrupted"),
+            (self.failed, "failed"),
+            (self.missing, "to do"),
+            (self.impossible, "impossible"),
+        ];
+        let others = others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+        format!("{} of {} done", self.done, self.cells) + &others.collect::<String>()
+    }
+
+    /// How it stands as a whole, in a word and a class of the style sheet.
+    pub fn word(&self) -> (&'static str, &'static str) {
+        match self {
+            Self { training: 1.., .. } => ("running", "fair"),
+            Self { missing: 0, interrupted: 0, failed: 0, impossible: 0, .. } => ("done", "good"),
+            Self { missing: 0, interrupted: 0, .. } => ("ended with failures", "poor"),
+            _ => ("not running", "fair"),
+        }
+    }
+}
