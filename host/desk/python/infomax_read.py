@@ -161,8 +161,8 @@ class Run:
         import pandas
 
         columns = self.metrics
-        whole = {name: "int64" if name in ("step", "epoch") else "float64" for name in columns}
-        return pandas.DataFrame(columns).astype(whole)
+        is_whole = {name for name in ("step", "epoch") if None not in columns[name]}
+        return pandas.DataFrame(columns).astype({name: "int64" if name in is_whole else "float64" for name in columns})
 
     @property
     def terms(self):
@@ -229,7 +229,8 @@ class Run:
 
     def time(self, row):
         """When a row was measured, in seconds since 1970: the beginning plus the run's own clock, without pauses between its parts."""
-        return self.began() + (row["seconds"] if math.isfinite(row.get("seconds", 0.0)) else 0.0)
+        seconds = row.get("seconds", 0.0)
+        return self.began() + (seconds if math.isfinite(seconds) else 0.0)
 
     def _text(self, name):
         path = self.path / name
@@ -489,6 +490,8 @@ def main():
         except Refused as reason:
             refused += 1
             print(reason, file=sys.stderr)
+        except ImportError as error:
+            sys.exit(f"{given.command} can't be imported by {sys.executable}: {error}")
     return min(refused, 1)
 
 

@@ -47,6 +47,14 @@ fn runs_are_read_with_the_standard_library_alone() {
     let words = ["infomax_read.py", "runs", "runs"];
     let output = Command::new(&python).args(words).current_dir(folder).output().unwrap();
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("is not a line of metrics"));
+    // Without packages: what a tool's client is missing is said in a line.
+    let words = ["-S", "infomax_read.py", "trackio", "runs/whole"];
+    let output = Command::new(&python).args(words).current_dir(folder).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && told.starts_with("trackio can't be imported by ") && told.lines().count() == 1,
+        "{told}"
+    );
 }
 
 #[test]

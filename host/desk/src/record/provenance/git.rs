@@ -7,7 +7,7 @@ use std::{
     io::{self, Read},
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, channel},
@@ -18,6 +18,9 @@ use std::{
 
 /// How long after it was asked git is waited for.
 pub const LONGEST: Duration = Duration::from_secs(2);
+
+/// Between two looks at a process that has closed its output.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What git says of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,14 +123,25 @@ fn output(folder: &Path, arguments: &[&str], current: &Current) -> Result<String
     let (out, err) = (child.stdout.take(), child.stderr.take());
     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     let (told, complaint) = (read(out), read(err));
-    // Closed by git as it ends, so that this does not wait.
-    let mut child = current.lock().unwrap_or_else(PoisonError::into_inner);
-    let status = child.take().map(|mut child| child.wait());
-    if status.is_some_and(|status| status.is_ok_and(|status| status.success())) {
+    if ended(current).is_some_and(|status| status.success()) {
         return Ok(told);
     }
     let line = complaint.lines().next().unwrap_or("nothing").trim_start_matches("fatal: ");
     Err(format!("git says: {line}"))
+}
+
+/// Waits for the end of the current process, which stays free to be ended meanwhile.
+fn ended(current: &Current) -> Option<ExitStatus> {
+    loop {
+        let mut held = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = held.as_mut()?.try_wait();
+        if !matches!(status, Ok(None)) {
+            *held = None;
+            return status.ok().flatten();
+        }
+        drop(held);
+        thread::sleep(LOOK_AGAIN);
+    }
 }
 
 fn read(pipe: Option<impl Read>) -> String {
