@@ -82,7 +82,7 @@ fn train(config: &Path, settings: &[String]) -> Result<ExitStatus> {
     of_configs.for_each(|name| {
         command.env_remove(name);
     });
-    command.env(STARTED_BY, Started::this(None).to_variable());
+    command.env(STARTED_BY, Started::this(&[]).to_variable());
     ends_with_this_process(&mut command, libc::SIGTERM);
     let mut child = command.spawn().map_err(Error::io("start", &executable))?;
     let mut was_asked = false;

@@ -19,6 +19,7 @@ use crate::{
 use clap::Args;
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -288,7 +289,7 @@ impl Train {
                 arguments,
                 environment: vec![
                     ("INFOMAX_PLUGIN_PATH", registry.path_list()?),
-                    (STARTED_BY, self.started().to_variable()),
+                    (STARTED_BY, self.started(resolved).to_variable()),
                 ],
                 run: run.clone(),
                 nproc: table.nproc as usize,
@@ -340,7 +341,7 @@ impl Train {
             resume: self.resume.is_some(),
             overrides: self.overrides.clone(),
             place,
-            provenance: run.map(|_| Arc::new(Asked::about(&self.started()))),
+            provenance: run.map(|_| Arc::new(Asked::about(&self.started(resolved)))),
             signals,
             smoke: self.smoke,
         };
@@ -368,8 +369,13 @@ impl Train {
         Ok(())
     }
 
-    fn started(&self) -> Started {
-        Started::this(self.experiment.files.last().map(PathBuf::as_path))
+    /// The command, with the experiment's file and those that it is made of.
+    fn started(&self, resolved: &Resolved) -> Started {
+        let own = self.experiment.files.last().cloned();
+        let said = resolved.origins.values().flatten().filter_map(|origin| origin.at.rsplit_once(':'));
+        let extended: BTreeSet<PathBuf> =
+            said.map(|(file, _)| PathBuf::from(file)).filter(|file| file.is_file()).collect();
+        Started::this(&own.into_iter().chain(extended).collect::<Vec<_>>())
     }
 
     /// Once nothing speaks against the run: a run that goes on takes over what has changed, and logs again.

@@ -75,6 +75,16 @@ fn command_commit_and_environment_are_told_and_no_secret() {
         .unwrap();
     assert_ok(&run(folder, &own_run("dirty")));
     assert_eq!(json(&folder.join("runs/dirty/run.json"))["provenance"]["git"]["dirty"], true);
+    // A fragment that is extended and not committed.
+    git(&folder.join("mine"), &["checkout", "-q", "own.toml"]);
+    fs::write(folder.join("mine/more.toml"), "extends = [\"own.toml\"]\ntrain.prefetch = 3\n").unwrap();
+    fs::write(folder.join("mine/last.toml"), "extends = [\"more.toml\"]\n").unwrap();
+    git(&folder.join("mine"), &["add", "last.toml"]);
+    git(&folder.join("mine"), &["commit", "-qm", "last"]);
+    let mut words = own_run("fragment");
+    words[1] = "mine/last.toml".to_owned();
+    assert_ok(&run(folder, &words));
+    assert_eq!(json(&folder.join("runs/fragment/run.json"))["provenance"]["git"]["dirty"], true);
     let before = fs::read(path.join("run.json")).unwrap();
     assert_ok(&run(folder, &["train", "--resume", "runs/clean", "--set", "train.steps=16"]));
     assert_eq!(fs::read(path.join("run.json")).unwrap(), before);

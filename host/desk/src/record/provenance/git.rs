@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     io::{self, Read},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -28,7 +28,7 @@ pub struct Git {
     /// The commit that is checked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Whether a file that git tracks differs from the commit, or the config is none of those.
+    /// Whether a file that git tracks differs from the commit, or a config is none of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
     /// Why neither is known.
@@ -54,12 +54,12 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Asks for the commit of a folder and whether `file` in it is tracked.
-    pub fn about(folder: &Path, file: Option<&Path>) -> Self {
+    /// Asks for the commit of a folder, and whether those of the files that lie in its repository are tracked.
+    pub fn about(folder: &Path, files: &[PathBuf]) -> Self {
         let (send, answer) = channel();
         let current = Current::default();
-        let (folder, file, held) = (folder.to_owned(), file.map(Path::to_owned), current.clone());
-        let ask = move || drop(send.send(ask(&folder, file.as_deref(), &held)));
+        let (folder, files, held) = (folder.to_owned(), files.to_owned(), current.clone());
+        let ask = move || drop(send.send(ask(&folder, &files, &held)));
         // Without the thread there is no sender, and no answer.
         let _ = thread::Builder::new().name("git".to_owned()).spawn(ask);
         Self { answer: Mutex::new(Some(answer)), current, until: Instant::now() + LONGEST }
@@ -89,7 +89,7 @@ impl Drop for Asked {
     }
 }
 
-fn ask(folder: &Path, file: Option<&Path>, current: &Current) -> Git {
+fn ask(folder: &Path, files: &[PathBuf], current: &Current) -> Git {
     let status = match output(folder, &["status", "--porcelain=v2", "--branch", "--untracked-files=no"], current) {
         Ok(status) => status,
         Err(reason) => return Git::unknown(reason),
@@ -99,12 +99,25 @@ fn ask(folder: &Path, file: Option<&Path>, current: &Current) -> Git {
         return Git::unknown("the repository has no commit yet");
     };
     let differs = status.lines().any(|line| !line.starts_with('#'));
-    let name = file.and_then(Path::file_name).map(|name| name.to_string_lossy());
-    let is_new = name.is_some_and(|name| {
-        let others = output(folder, &["--literal-pathspecs", "ls-files", "--others", "--", &name], current);
-        others.is_ok_and(|others| !others.is_empty())
-    });
+    let is_new = has_untracked(folder, files, current).unwrap_or(false);
     Git { commit: Some(commit.to_owned()), dirty: Some(differs || is_new), unknown: None }
+}
+
+/// Whether one of the files that lie in the folder's repository is not tracked there.
+fn has_untracked(folder: &Path, files: &[PathBuf], current: &Current) -> Result<bool, String> {
+    let top = output(folder, &["rev-parse", "--show-toplevel"], current)?;
+    let top = Path::new(top.trim_end_matches('\n'));
+    let inside = |file: &PathBuf| {
+        let whole = file.canonicalize().ok()?;
+        Some(whole.strip_prefix(top).ok()?.to_string_lossy().into_owned())
+    };
+    let names: Vec<String> = files.iter().filter_map(inside).collect();
+    if names.is_empty() {
+        return Ok(false);
+    }
+    let mut arguments = vec!["--literal-pathspecs", "ls-files", "--others", "--"];
+    arguments.extend(names.iter().map(String::as_str));
+    Ok(!output(top, &arguments, current)?.is_empty())
 }
 
 /// What git prints; it takes no lock, asks nobody, and starts no program that the repository names.
@@ -171,7 +184,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let (folder, file) = (folder.path(), folder.path().join("a.toml"));
-        let asked = || Asked::about(folder, Some(&file)).answer();
+        let asked = || Asked::about(folder, std::slice::from_ref(&file)).answer();
         assert!(asked().unknown.unwrap().contains("not a git repository"));
         git(folder, &["init", "-q"]);
         assert!(asked().unknown.unwrap().contains("no commit"));
@@ -185,9 +198,13 @@ mod tests {
         fs::write(&file, "a = 2").unwrap();
         assert_eq!(asked(), Git { dirty: Some(true), ..clean.clone() });
         fs::write(&file, "a = 1").unwrap();
-        let other = folder.join("b.toml");
+        let below = folder.join("below");
+        fs::create_dir(&below).unwrap();
+        let (other, elsewhere) = (below.join("b.toml"), tempfile::NamedTempFile::new().unwrap());
         fs::write(&other, "").unwrap();
-        assert_eq!(Asked::about(folder, Some(&other)).answer().dirty, Some(true), "a config that is not tracked");
-        assert!(Asked::about(Path::new("/nowhere/at/all"), None).answer().unknown.is_some());
+        let files = [file.clone(), elsewhere.path().to_owned()];
+        assert_eq!(Asked::about(folder, &files).answer(), clean, "what lies in no repository, or another");
+        assert_eq!(Asked::about(folder, &[file, other]).answer().dirty, Some(true), "a config that is not tracked");
+        assert!(Asked::about(Path::new("/nowhere/at/all"), &[]).answer().unknown.is_some());
     }
 }

@@ -34,7 +34,7 @@ pub struct Asked {
 impl Asked {
     /// Asks for the commit, beside what the caller does meanwhile.
     pub fn about(started: &Started) -> Self {
-        let git = git::Asked::about(&started.folder(), started.file());
+        let git = git::Asked::about(&started.folder(), started.files());
         Self { command: started.shown(), environment: environment::taking_part(std::env::vars_os()), git }
     }
 
