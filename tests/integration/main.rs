@@ -14,6 +14,7 @@ mod dataset_faults;
 mod distributed;
 mod environment;
 mod evaluation;
+mod exits;
 mod exported;
 mod folders;
 mod formats;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod console;
 pub mod error;
 pub mod evaluation;
+pub mod export;
 pub mod fault_point;
 pub mod hash;
 pub mod listing;

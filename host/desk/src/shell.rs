@@ -10,9 +10,16 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
+/// A command as it is typed; a word that begins with `~/`, for the home folder, keeps that.
+pub fn line(words: &[String]) -> String {
+    let word =
+        |word: &String| word.strip_prefix("~/").map_or_else(|| quoted(word), |rest| format!("~/{}", quoted(rest)));
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{line, quoted};
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {
@@ -21,5 +28,6 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(quoted("$(x)"), "'$(x)'");
+        assert_eq!(line(&["~/a b/x", "c d", "e"].map(str::to_owned)), "~/'a b/x' 'c d' e");
     }
 }

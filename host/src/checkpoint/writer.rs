@@ -3,15 +3,17 @@
 
 use super::{CheckpointSet, Manifest, Retention, Snapshot};
 use crate::{
+    console::log_course,
     error::{Error, Fault, Result},
     patience::within,
+    report::size,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Writes the checkpoints of a run.
@@ -55,9 +57,13 @@ impl Writer {
         let (step, shown) = (manifest.step, self.shown.clone());
         let told = move |error: Error, set: &CheckpointSet| unsaved(as_shown(error, set.folder(), &shown));
         let (send, done) = sync_channel(1);
+        let began = Instant::now();
         let write = move || {
             let files = snapshot.files()?;
             let path = set.write(manifest, &files, verify).map_err(|error| told(error, &set))?;
+            let bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            let seconds = began.elapsed().as_secs_f64();
+            log_course(format!("checkpoint of step {step} written: {} in {seconds:.1} s", size(bytes)));
             set.retain(&retention).map_err(|error| told(error, &set))?;
             Ok(path)
         };

@@ -57,6 +57,10 @@ enum Command {
     Ablate(ablate::Ablate),
     /// Write a page on a run: results, curves, config, builds
     Report(infomax_desk::cli::Report),
+    /// Write the metrics of runs as one table: CSV or Parquet
+    Export(infomax_desk::cli::Export),
+    /// Print the Python file that reads runs, and hands them to Trackio, MLflow and W&B: `infomax python > infomax_read.py`
+    Python(infomax_desk::cli::Python),
     /// Repeat a run with the libraries that it kept, and say whether the same bits come out
     Reproduce(reproduce::Reproduce),
     /// Look at what is installed here: what is wrong, and what to do
@@ -103,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Compare(compare) => compare.run(),
         Command::Ablate(ablate) => ablate.run(),
         Command::Report(report) => report.run(),
+        Command::Export(export) => export.run(),
+        Command::Python(python) => python.run(),
         Command::Reproduce(reproduce) => reproduce.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Selfcheck(selfcheck) => selfcheck.run(),

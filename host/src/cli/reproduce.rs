@@ -5,6 +5,7 @@ use crate::{
     child::ends_with_this_process,
     console::note,
     error::{Error, Fault, Result},
+    record::{STARTED_BY, Started},
     reproduction::{Compared, Original, compare},
     train::Signals,
 };
@@ -81,6 +82,7 @@ fn train(config: &Path, settings: &[String]) -> Result<ExitStatus> {
     of_configs.for_each(|name| {
         command.env_remove(name);
     });
+    command.env(STARTED_BY, Started::this(&[]).to_variable());
     ends_with_this_process(&mut command, libc::SIGTERM);
     let mut child = command.spawn().map_err(Error::io("start", &executable))?;
     let mut was_asked = false;

@@ -7,19 +7,22 @@ use super::{
 };
 use crate::{
     config::{self, Change, Precision, Resolved, difference, write_origins},
+    console::log_course,
     distributed::{Job, Place, Supervised, announce, report_to, supervise},
     error::{Error, Fault, Result},
     native::precision::device_memory,
     plugin::{Registry, Schemas, Watch, lock},
-    record::{ENCODER, History, Identity, Memory, RunDirectory, now, write_whole},
+    record::{Asked, ENCODER, History, Identity, Memory, RunDirectory, STARTED_BY, Started, now, write_whole},
     report,
     train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
 };
 use clap::Args;
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -284,7 +287,10 @@ impl Train {
             arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
             let job = Job {
                 arguments,
-                environment: vec![("INFOMAX_PLUGIN_PATH", registry.path_list()?)],
+                environment: vec![
+                    ("INFOMAX_PLUGIN_PATH", registry.path_list()?),
+                    (STARTED_BY, self.started(resolved).to_variable()),
+                ],
                 run: run.clone(),
                 nproc: table.nproc as usize,
                 timeout: Duration::from_secs(table.timeout_seconds),
@@ -335,6 +341,7 @@ impl Train {
             resume: self.resume.is_some(),
             overrides: self.overrides.clone(),
             place,
+            provenance: run.map(|_| Arc::new(Asked::about(&self.started(resolved)))),
             signals,
             smoke: self.smoke,
         };
@@ -360,6 +367,15 @@ impl Train {
         }
         summary(&result?, run);
         Ok(())
+    }
+
+    /// The command, with the experiment's file and those that it is made of.
+    fn started(&self, resolved: &Resolved) -> Started {
+        let own = self.experiment.files.last().cloned();
+        let said = resolved.origins.values().flatten().filter_map(|origin| origin.at.rsplit_once(':'));
+        let extended: BTreeSet<PathBuf> =
+            said.map(|(file, _)| PathBuf::from(file)).filter(|file| file.is_file()).collect();
+        Started::this(&own.into_iter().chain(extended).collect::<Vec<_>>())
     }
 
     /// Once nothing speaks against the run: a run that goes on takes over what has changed, and logs again.
@@ -443,7 +459,7 @@ fn gpu_count() -> Result<u64> {
 
 fn summary(outcome: &Outcome, run: &Path) {
     if outcome.was_finished {
-        return say(&format!("this run is finished after {} steps", outcome.step));
+        return tell(&format!("this run is finished after {} steps", outcome.step));
     }
     let names = [
         ("linear_top1", " %", "linear classifier"),
@@ -458,17 +474,17 @@ fn summary(outcome: &Outcome, run: &Path) {
     for (key, unit, label) in names {
         match (find(&outcome.results, key), find(&outcome.untrained, key)) {
             (Some(trained), Some(untrained)) => {
-                say(&format!("{key}: {trained:.2}{unit} ({label}; {untrained:.2}{unit} on the untrained encoder)"));
+                tell(&format!("{key}: {trained:.2}{unit} ({label}; {untrained:.2}{unit} on the untrained encoder)"));
             }
-            (Some(trained), None) => say(&format!("{key}: {trained:.2}{unit} ({label})")),
+            (Some(trained), None) => tell(&format!("{key}: {trained:.2}{unit} ({label})")),
             _ => {}
         }
     }
     if outcome.bad_images > 0 {
-        say(&format!("bad images skipped: {}; see {}", outcome.bad_images, run.join("infomax.log").display()));
+        tell(&format!("bad images skipped: {}; see {}", outcome.bad_images, run.join("infomax.log").display()));
     }
     if outcome.skipped_steps > 0 {
-        say(&format!("steps without an update, for a value that was not finite: {}", outcome.skipped_steps));
+        tell(&format!("steps without an update, for a value that was not finite: {}", outcome.skipped_steps));
     }
     for (file, what) in [
         (report::FILE, "everything on one page"),
@@ -482,4 +498,10 @@ fn summary(outcome: &Outcome, run: &Path) {
             say(&format!("{}: {what}", path.display()));
         }
     }
+}
+
+/// At the console and in the run's log.
+fn tell(text: &str) {
+    log_course(text);
+    say(text);
 }

@@ -236,7 +236,8 @@ impl Driver<'_, '_> {
             }
             self.pending.remove(index);
             *self.tries.entry(position).or_default() += 1;
-            let process = Process::start(store, &cell, &self.work.slots[slot], lease, &self.work.folders)?;
+            let process =
+                Process::start(&self.plan.study, store, &cell, &self.work.slots[slot], lease, &self.work.folders)?;
             return Ok(Some((position, process)));
         }
         Ok(None)

@@ -42,7 +42,7 @@ pub fn measure(
         }
         let Asked::Taken(lease) = plan.store.lease(&ready.id)? else { continue };
         say(&format!("measuring cell {}: {}", cell.number, plan.title(cell)));
-        let mut process = Process::start(&plan.store, ready, slot, lease, folders)?;
+        let mut process = Process::start(&plan.study, &plan.store, ready, slot, lease, folders)?;
         let metrics = plan.store.folder(&ready.id).join(RUN).join(METRICS);
         let has_row = || metrics.metadata().is_ok_and(|file| file.len() > 0);
         let mut was_asked = false;

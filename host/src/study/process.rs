@@ -1,13 +1,13 @@
 //! One cell's process: `infomax train` on the cell's config, with the builds that were planned, on its slot's device and cores.
 
-use super::{plan::Ready, slots::Slot};
+use super::{file::Study, plan::Ready, slots::Slot};
 use crate::{
     child::ends_with_this_process,
     config::shown,
     distributed::is_of_a_launcher,
     error::{Error, Result},
     plugin::lock::Lock,
-    record::write_whole,
+    record::{STARTED_BY, Started, write_whole},
     train::held_for,
 };
 use infomax_desk::study::{Lease, OUTPUT, RUN, Store};
@@ -15,8 +15,9 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
+    iter,
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Instant,
 };
@@ -29,11 +30,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a cell, or goes on with it.
+    /// Starts a cell of a study, or goes on with it.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn start(store: &Store, cell: &Ready, slot: &Slot, lease: Lease, folders: &OsString) -> Result<Self> {
+    pub fn start(
+        study: &Study,
+        store: &Store,
+        cell: &Ready,
+        slot: &Slot,
+        lease: Lease,
+        folders: &OsString,
+    ) -> Result<Self> {
         let folder = store.folder(&cell.id);
         store.write_identity(&cell.id, &cell.identity)?;
         let run = store.run(&cell.id);
@@ -59,6 +67,8 @@ impl Process {
         let executable = infomax_desk::program::program().map_err(Error::io("find the executable of", "/proc/self"))?;
         let mut command = Command::new(&executable);
         command.args(arguments).env("INFOMAX_PLUGIN_PATH", folders);
+        let files: Vec<PathBuf> = iter::once(study.file().to_owned()).chain(study.base.iter().cloned()).collect();
+        command.env(STARTED_BY, Started::this(&files).to_variable());
         let of_configs =
             std::env::vars_os().map(|(name, _)| name).filter(|n| n.to_string_lossy().starts_with("INFOMAX__"));
         // A launcher's word would make the cell one of the launcher's own processes.

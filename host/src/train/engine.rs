@@ -123,7 +123,6 @@ impl Run<'_> {
     /// Says what has become of CUDA graphs, and writes it into the run's history.
     pub(super) fn tell_of_graphs(&mut self) -> Result<()> {
         let Some(news) = self.stepper.news_of_graphs() else { return Ok(()) };
-        log::info!("{news}");
         self.note(&wrapped(&news));
         self.run.map_or(Ok(()), |run| History::note_graphs(run, &news))
     }

@@ -47,6 +47,7 @@ pub fn identity_of(
         files: setup.files()?,
         dataset: source.facts().clone(),
         labels: source.choice().map(|choice| LabelIdentity { count: choice.stage().len(), sha256: choice.digest() }),
+        provenance: None,
     })
 }
 

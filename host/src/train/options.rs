@@ -1,7 +1,8 @@
 //! What a run is told beside its config, and how it ended.
 
 use super::signals::Signals;
-use crate::distributed::Place;
+use crate::{distributed::Place, record::Asked};
+use std::sync::Arc;
 
 /// What a run is told beside its config.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct RunOptions {
     pub place: Option<Place>,
     /// Whether the run only tries things out: tests take a few images.
     pub smoke: bool,
+    /// How the run was started, for its files; not needed where it leaves none.
+    pub provenance: Option<Arc<Asked>>,
     /// What asks for an end; nothing does by default.
     pub signals: Signals,
 }

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     checkpoint::{CheckpointSet, Retention, RunState, Writer, restore},
     config::{Experiment, Resolved},
+    console::log_course,
     dataset::Order,
     distributed::{Group, Meetingplace},
     error::{Error, Result},
@@ -32,6 +33,7 @@ use crate::{
     plugin::Registry,
     record::{Hardware, History, Identity, wrapped},
     report::size,
+    shell,
     tensor::NamedTensor,
 };
 use infomax_sdk::Role;
@@ -179,6 +181,18 @@ fn about(
     Ok(wrapped(&parts.join(" · ")))
 }
 
+/// What runs, for the log: versions, builds and the command.
+fn log_builds(identity: &Identity, step: u64) {
+    let how = if step == 0 { "begins".to_owned() } else { format!("goes on from step {step}") };
+    log_course(format!("the run {how}: infomax {}, libtorch {}", identity.infomax, identity.libtorch));
+    if let Some(provenance) = &identity.provenance {
+        log_course(format!("started by: {}", shell::line(&provenance.command)));
+    }
+    for (name, plugin) in &identity.plugins {
+        log_course(format!("plugin {name} {}, sha256 {}", plugin.version, &plugin.sha256[..12]));
+    }
+}
+
 /// What a step needs of its device's memory and what is free there; why that will not do, where it won't.
 fn of_device(memory: StepMemory, device: Device, experiment: &Experiment) -> Result<(String, Option<String>)> {
     let Some(there) = device_memory(device).map_err(Error::native("ask for a device's memory"))? else {
@@ -207,8 +221,9 @@ impl Prepared<'_> {
     /// # Errors
     /// Whatever fails, with its exit code; `Error::Interrupted` after a signal.
     pub fn train(self) -> Result<Outcome> {
-        let Self { experiment, run, options, setup, identity, order, plan, mut state, .. } = self;
+        let Self { experiment, run, options, setup, mut identity, order, plan, mut state, .. } = self;
         if let Some(run) = run {
+            identity.provenance = options.provenance.as_ref().map(|asked| asked.answer());
             adopt(&identity, run, &setup)?;
         }
         let history = run.map(History::read).transpose().unwrap_or_else(|reason| {
@@ -223,6 +238,7 @@ impl Prepared<'_> {
         });
         let mut recorder = recorder.transpose()?;
         if let Some(recorder) = &mut recorder {
+            log_builds(&identity, state.step);
             if options.smoke {
                 recorder.note("tried out: tests take a few images, so that their results say nothing");
             }
@@ -233,7 +249,6 @@ impl Prepared<'_> {
                 recorder.note(&wrapped(&told));
             }
             if let Some(lack) = lack {
-                log::info!("{lack}");
                 recorder.note(&format!("warning: {lack}"));
             }
         }
@@ -272,10 +287,10 @@ impl Prepared<'_> {
         };
         if let (Some(run), Some(mut history)) = (run, history.filter(|_| !engine.has_nothing_left())) {
             Hardware::of_this_machine().note(run)?;
-            history.begin(run, engine.state.step, engine.plan.steps)?;
+            let command = options.provenance.as_ref().map_or(&[][..], |asked| asked.command());
+            history.begin(run, engine.state.step, engine.plan.steps, command)?;
         }
         for line in std::mem::take(&mut engine.model.told) {
-            log::info!("{line}");
             engine.note(&line);
         }
         engine.tell_cadence();

@@ -2,6 +2,7 @@
 
 use super::{budget::Plan, step::StepOutcome};
 use crate::{
+    console::log_course,
     error::Result,
     record::{Curves, EventFile, METRICS, MetricsFile, Progress, Row, Status, TENSORBOARD, read_metrics, write_whole},
 };
@@ -86,8 +87,9 @@ impl Recorder {
         Ok(self)
     }
 
-    /// Says a line beside the display.
+    /// Says a line beside the display, and in the run's log.
     pub fn note(&mut self, text: &str) {
+        log_course(text);
         self.progress.note(text);
     }
 
@@ -149,7 +151,7 @@ impl Recorder {
             format!("{name} {value:.2}{unit}")
         };
         let text: Vec<_> = row.values.iter().map(named).collect();
-        self.progress.note(&format!("step {}: {}", row.step, text.join(" · ")));
+        self.note(&format!("step {}: {}", row.step, text.join(" · ")));
         self.restart_window();
         self.append(&row)
     }
@@ -180,6 +182,7 @@ impl Recorder {
 
     /// Ends the display.
     pub fn finish(&mut self, text: &str) {
+        log_course(text);
         self.progress.finish(text);
     }
 }

@@ -7,17 +7,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A Python that has this module: `$INFOMAX_PYTHON` or `python3`; none, said loudly, where neither does.
+/// A Python that has these modules: `$INFOMAX_PYTHON`, `$INFOMAX_TOOLS_PYTHON` (where tools that read runs may be installed, apart from
+/// torch) or `python3`; none, said loudly, where neither does.
 pub fn python_with(module: &str) -> Option<OsString> {
-    let named = env::var_os("INFOMAX_PYTHON");
+    let named = ["INFOMAX_PYTHON", "INFOMAX_TOOLS_PYTHON"].into_iter().filter_map(env::var_os);
     let has_it = |python: &OsString| {
         let mut command = Command::new(python);
         command.args(["-c", &format!("import {module}")]).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    let found = named.into_iter().chain([OsString::from("python3")]).find(has_it);
+    let found = named.chain([OsString::from("python3")]).find(has_it);
     if found.is_none() {
-        eprintln!("SKIPPED: no Python that has `{module}`; set INFOMAX_PYTHON to one");
+        eprintln!("SKIPPED: no Python that has `{module}`; set INFOMAX_PYTHON or INFOMAX_TOOLS_PYTHON to one");
     }
     found
 }

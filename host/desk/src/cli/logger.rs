@@ -1,5 +1,9 @@
-//! Where log lines go: warnings to standard error, more with `-v`, and everything from `info` on to a run's log file.
+//! Where log lines go: warnings to standard error, more with `-v`, and everything from `info` on to a run's log file, with its time.
 
+use crate::{
+    console,
+    record::{now, utc},
+};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::{
     fs::File,
@@ -52,6 +56,11 @@ pub fn also_to(path: &Path) {
     }
 }
 
+/// A text of several lines as one: every line of the file has its time.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
+}
+
 /// Whether other crates' lines are wanted.
 fn is_ours(target: &str) -> bool {
     target.starts_with("infomax") || !target.contains("::")
@@ -67,13 +76,14 @@ impl Log for Logger {
             return;
         }
         let level = record.level().as_str().to_lowercase();
-        if record.target() == crate::console::TARGET {
-            let _ = writeln!(std::io::stderr(), "note: {}", record.args());
-        } else if record.level() <= self.shown {
-            let _ = writeln!(std::io::stderr(), "{level}: {}", record.args());
+        match record.target() {
+            console::TARGET => drop(writeln!(std::io::stderr(), "note: {}", record.args())),
+            console::COURSE => {}
+            _ if record.level() <= self.shown => drop(writeln!(std::io::stderr(), "{level}: {}", record.args())),
+            _ => {}
         }
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = format!("{level} {}: {}", record.target(), record.args());
+        let line = format!("{} {level} {}: {}", utc(now()), record.target(), one_line(&record.args().to_string()));
         let written = match &mut *to {
             Sink::Early(lines) if lines.len() < MOST_EARLY => {
                 lines.push(line);

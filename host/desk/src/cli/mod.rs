@@ -5,11 +5,13 @@ mod compare;
 mod config;
 pub mod experiment;
 mod explain;
+mod export;
 pub mod limits;
 pub mod logger;
 mod named_runs;
 mod plugin;
 mod published;
+mod python;
 mod report;
 mod runs;
 mod told;
@@ -21,8 +23,10 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 pub use board::Board;
 pub use compare::Compare;
 pub use config::Config;
+pub use export::Export;
 pub use named_runs::only_runs;
 pub use plugin::{Plugin, named};
+pub use python::Python;
 pub use report::Report;
 pub use runs::Runs;
 pub use told::Told;
@@ -44,6 +48,10 @@ enum Command {
     Compare(Compare),
     /// Write a page on a run: results, curves, config, builds
     Report(Report),
+    /// Write the metrics of runs as one table: CSV or Parquet
+    Export(Export),
+    /// Print the Python file that reads runs, and hands them to Trackio, MLflow and W&B: `infomax python > infomax_read.py`
+    Python(Python),
     /// List what has been trained, and what is being
     Runs(Runs),
     /// Show runs and studies in a browser while they train
@@ -61,7 +69,7 @@ pub fn serves(line: &[OsString]) -> bool {
     let mut words = line.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-'));
     match words.next() {
         None => line.iter().any(|word| word == "--version" || word == "-V"),
-        Some("board" | "compare" | "report" | "runs") => true,
+        Some("board" | "compare" | "export" | "python" | "report" | "runs") => true,
         // What `--amp` means depends on the device.
         Some("config") => words.next().is_some_and(Config::has_subcommand) && line.iter().all(|word| word != "--amp"),
         Some("plugin") => words.next().is_some_and(Plugin::has_subcommand),
@@ -79,6 +87,8 @@ pub fn main() -> ExitCode {
     let result = limits::prepare().and_then(|()| match arguments.command {
         Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
+        Command::Export(export) => export.run(),
+        Command::Python(python) => python.run(),
         Command::Runs(runs) => runs.run(),
         Command::Board(board) => board.run(),
         Command::Config(config) => config.run(),
@@ -124,6 +134,8 @@ mod tests {
             "-v plugin inspect x.so",
             "compare a b",
             "report --out x run",
+            "export a b --long",
+            "python",
             "runs --state done",
             "board --port 0",
             "plugin new --help",

@@ -28,6 +28,9 @@ pub struct Part {
     /// Updates planned, those of earlier parts among them; none where the budget is in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_step: Option<u64>,
+    /// The command line that began or resumed it, word by word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// The most that the process held, rank 0's of several; none where it could not tell any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
@@ -86,15 +89,16 @@ impl History {
         self.parts.first().map_or_else(now, |part| part.began)
     }
 
-    /// Notes that a process trains from here on, `until` a step where that is known.
+    /// Notes that a process trains from here on, `until` a step where that is known, started by a command line.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn begin(&mut self, run: &Path, step: u64, until: Option<u64>) -> Result<()> {
+    pub fn begin(&mut self, run: &Path, step: u64, until: Option<u64>, command: &[String]) -> Result<()> {
         self.parts.push(Part {
             began: now(),
             from_step: step,
             until_step: until,
+            command: command.to_vec(),
             memory: None,
             graphs: None,
             end: None,
@@ -189,7 +193,7 @@ mod tests {
         History::end(run, 0, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap(), History::default(), "it had not begun");
         let mut history = History::default();
-        history.begin(run, 0, Some(5)).unwrap();
+        history.begin(run, 0, Some(5), &[]).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None);
         History::end(run, u64::MAX, &diverged).unwrap();
         assert_eq!(History::read(run).unwrap().parts[0].end, None, "it is another process's");
@@ -198,7 +202,7 @@ mod tests {
         let end = History::read(run).unwrap().parts[0].end.clone().unwrap();
         assert_eq!((end.how, end.told.as_deref()), (Ending::Diverged, Some("too large (step 3)")));
         let mut history = History::read(run).unwrap();
-        history.begin(run, 2, None).unwrap();
+        history.begin(run, 2, None, &["infomax".to_owned()]).unwrap();
         let memory = Memory { process_bytes: 7, device_bytes: None };
         History::note_memory(run, u64::MAX, Memory { process_bytes: 9, ..memory }).unwrap();
         History::note_memory(run, 0, memory).unwrap();
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!(History::read(run).unwrap().memory(), Some(memory), "another's and one told too late don't count");
         let parts = History::read(run).unwrap().parts;
         assert_eq!(parts.len(), 2);
+        assert_eq!((parts[0].command.len(), parts[1].command.len()), (0, 1));
         assert_eq!((parts[1].from_step, parts[1].end.as_ref().unwrap().how), (2, Ending::Finished));
     }
 }

@@ -1,5 +1,6 @@
 //! `run.json`: which builds, data and machine a run's numbers come from; a resumed run must have the same builds and data.
 
+use super::provenance::Provenance;
 use crate::{
     config::Products,
     error::{Error, Fault, Result},
@@ -49,6 +50,9 @@ pub struct Identity {
     /// Which labels are used, where not all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelIdentity>,
+    /// How the run was started; runs of infomax 0.1.0 don't all say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// Which labels were chosen.

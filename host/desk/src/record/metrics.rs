@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{BufRead, BufReader, Read, Take, Write},
     path::{Path, PathBuf},
 };
 
@@ -175,6 +175,62 @@ pub fn read_metrics_to_damage(path: &Path) -> Result<(Vec<Row>, Option<RecordErr
     Ok((rows, None))
 }
 
+/// The whole lines of a metrics file one by one, so that a file of any length needs little memory. It ends after a line that is not one
+/// of metrics.
+#[derive(Debug)]
+pub struct MetricsReader {
+    path: PathBuf,
+    /// None once it has ended.
+    lines: Option<BufReader<Take<File>>>,
+    line: Vec<u8>,
+    number: usize,
+    bytes: u64,
+}
+
+impl MetricsReader {
+    /// Reads the file, but no further than its first `most` bytes.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    pub fn open(path: &Path, most: u64) -> Result<Self, RecordError> {
+        let file = File::open(path).map_err(RecordError::file("read", path))?;
+        let lines = Some(BufReader::new(file.take(most)));
+        Ok(Self { path: path.to_path_buf(), lines, line: Vec::new(), number: 0, bytes: 0 })
+    }
+
+    /// The length of the lines so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Iterator for MetricsReader {
+    type Item = Result<Row, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let lines = self.lines.as_mut()?;
+        self.line.clear();
+        let read = lines.read_until(b'\n', &mut self.line);
+        self.number += 1;
+        let row = match read {
+            Err(error) => Err(RecordError::file("read", &self.path)(error)),
+            Ok(_) if self.line.last() != Some(&b'\n') => {
+                self.lines = None; // the end, or a line that is not whole
+                return None;
+            }
+            Ok(length) => {
+                self.bytes += length as u64;
+                let damage = || RecordError::Metrics { path: self.path.clone(), line: self.number };
+                Row::from_line(&self.line).ok_or_else(damage)
+            }
+        };
+        if row.is_err() {
+            self.lines = None;
+        }
+        Some(row)
+    }
+}
+
 fn whole_lines(text: &[u8]) -> &[u8] {
     &text[..text.iter().rposition(|&b| b == b'\n').map_or(0, |position| position + 1)]
 }
@@ -217,6 +273,9 @@ mod tests {
             fs::write(&path, &whole[..length]).unwrap();
             let lines = whole[..length].iter().filter(|&&b| b == b'\n').count();
             assert_eq!(read_metrics(&path).unwrap().len(), lines);
+            let mut one_by_one = MetricsReader::open(&path, u64::MAX).unwrap();
+            assert_eq!(one_by_one.by_ref().map(Result::unwrap).count(), lines);
+            assert_eq!(one_by_one.bytes() as usize, whole_lines(&whole[..length]).len());
             let mut file = MetricsFile::open(&path).unwrap();
             file.truncate_after(1).unwrap();
             let next = read_metrics(&path).unwrap().len() as u64;
@@ -231,5 +290,7 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         fs::write(&path, "{\"step\": 1}\nnonsense\n{\"step\": 2}\n").unwrap();
         assert!(matches!(read_metrics(&path), Err(RecordError::Metrics { line: 2, .. })));
+        let one_by_one: Vec<_> = MetricsReader::open(&path, u64::MAX).unwrap().collect();
+        assert!(matches!(one_by_one[..], [Ok(_), Err(RecordError::Metrics { line: 2, .. })]));
     }
 }

@@ -13,6 +13,7 @@ mod markup;
 mod page;
 mod results;
 mod settings;
+mod started;
 mod state;
 mod text;
 mod thin;

@@ -9,6 +9,7 @@ use super::{
     markup::{base64, breakable, document, prose, sentence},
     results::Outcome,
     settings::{Setting, Table},
+    started,
     state::State,
     text::{grouped, is_accuracy, number, result, size},
 };
@@ -301,6 +302,7 @@ fn builds(facts: &Facts) -> Markup {
                 dt { "libtorch" } dd { (libtorch) }
                 dt { "device" } dd { (device.to_lowercase()) ", " (threads) " threads in an operation" }
                 dt { "config, as begun" } dd { (hash(config)) }
+                @if let Some(provenance) = &identity.provenance { (started::rows(provenance)) }
             }
             div.wide {
                 table {
