@@ -13,7 +13,7 @@ use crate::{
     rows::csv_line,
 };
 use clap::Args;
-use infomax_desk::evaluation;
+use infomax_desk::{cli::only_runs, evaluation};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -101,7 +101,7 @@ impl Evaluate {
     pub fn run(self) -> Result<()> {
         let head = csv_line(&IMAGES.map(str::to_owned));
         let (mut rows, mut images, mut written) = (Vec::new(), head.clone(), Vec::new());
-        for run in &self.runs {
+        for run in &only_runs(&self.runs, 1) {
             let (mut own_rows, mut own_images) = (Vec::new(), String::new());
             self.measure(run.clone(), &mut own_rows, &mut own_images)?;
             if self.out.is_none() {

@@ -1,10 +1,9 @@
 //! `infomax export`.
 
-use super::say;
+use super::{named_runs::only_measured, say};
 use crate::{
     error::Result,
     export::{Form, Shape, Table, print, write},
-    record::METRICS,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -33,15 +32,7 @@ impl Export {
         if let Some(out) = &self.out {
             Form::of(out)?;
         }
-        // A pattern such as `runs/*` takes in folders of cells and of studies.
-        let is_run = |run: &&PathBuf| run.join(METRICS).is_file();
-        let (found, others): (Vec<&PathBuf>, Vec<&PathBuf>) = self.runs.iter().partition(is_run);
-        let runs: Vec<PathBuf> =
-            if found.is_empty() { self.runs.clone() } else { found.into_iter().cloned().collect() };
-        if runs.len() < self.runs.len() {
-            let names = others.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
-            eprintln!("passed over, since they hold no metrics: {names}");
-        }
+        let runs = only_measured(&self.runs);
         let table = Table::of(&runs, if self.long { Shape::Long } else { Shape::Wide })?;
         let Some(out) = &self.out else { return print(&table) };
         let rows = write(&table, out)?;
