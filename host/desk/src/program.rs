@@ -33,6 +33,10 @@ const COMPUTING: [&str; 5] = ["train", "evaluate", "embed", "ablate", "selfcheck
 /// The system's.
 pub fn program() -> io::Result<PathBuf> {
     let own = env::current_exe()?;
+    // What the kernel says of a program whose file is not there any more.
+    if own.as_os_str().as_bytes().ends_with(b" (deleted)") && !own.exists() {
+        return Err(io::Error::other("its file was replaced or removed while it ran: start the command again"));
+    }
     Ok(if own.file_name() == Some(OsStr::new(ENGINE)) { own.with_file_name(PROGRAM) } else { own })
 }
 

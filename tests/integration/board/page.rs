@@ -101,7 +101,7 @@ impl Written {
         let values =
             [("loss", 100.0 / step as f64), ("lr", 0.1), ("images_per_second", 200.0), ("waiting_for_data", 0.1)];
         self.append(step, &values);
-        if step.is_multiple_of(10) {
+        if step % 10 == 0 {
             self.append(step, &[("linear_top1", 30.0 + step as f64 / 10.0)]);
         }
     }

@@ -67,7 +67,7 @@ impl Gate {
         if given.get("token").is_some_and(|given| is_same(given, token)) {
             return Passage::Sent { cookie: format!("{}={token}; HttpOnly; SameSite=Strict; Path=/", self.cookie) };
         }
-        let in_cookie = self.from_cookie(headers).is_some_and(|given| is_same(given, token));
+        let in_cookie = self.cookie_of(headers).is_some_and(|given| is_same(given, token));
         let bearer = text(headers, &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         if in_cookie || bearer.is_some_and(|given| is_same(given, token)) {
             return Passage::Open;
@@ -75,7 +75,7 @@ impl Gate {
         Passage::Refused(StatusCode::UNAUTHORIZED, "open the address that `infomax board` has printed, with its token")
     }
 
-    fn from_cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+    fn cookie_of<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let cookies = text(headers, &COOKIE)?.split(';').filter_map(|cookie| cookie.trim().split_once('='));
         cookies.into_iter().find(|(name, _)| *name == self.cookie).map(|(_, value)| value)
     }

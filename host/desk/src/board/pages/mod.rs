@@ -12,6 +12,9 @@ use super::query::link;
 use crate::{hash::sha256, listing::Summary};
 use maud::{DOCTYPE, Markup, html};
 
+/// What makes a page of its parts.
+type Frame<'a> = dyn FnOnce(&[(String, Markup)]) -> Markup + 'a;
+
 /// A page. Its parts are made only where somebody wants them.
 pub struct Page<'a> {
     pub title: String,
@@ -20,7 +23,7 @@ pub struct Page<'a> {
     /// The names of the parts that rows are, where some may have gone.
     pub order: Option<Vec<String>>,
     /// What stays as it is: controls, and the places of the parts.
-    pub frame: Box<dyn FnOnce(&[(String, Markup)]) -> Markup + 'a>,
+    pub frame: Box<Frame<'a>>,
     /// By name; of a page that a browser has, those that may have changed.
     pub make: Box<dyn FnOnce() -> Vec<(String, Markup)> + 'a>,
 }

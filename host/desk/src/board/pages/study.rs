@@ -79,19 +79,22 @@ fn seconds_left(study: &StudySummary, cells: &BTreeMap<&str, &Summary>) -> Optio
     Some(done.iter().sum::<f64>() / done.len() as f64 * left as f64 / counts.training as f64)
 }
 
+/// The values, the rung, the title of its first cell, and the cells by seed.
+type Row<'a> = (&'a [Value], Option<usize>, &'a str, BTreeMap<Option<u64>, &'a LedgerCell>);
+
 /// Each point a row, each seed a column; of a search each rung a row of its own.
 fn grid(ledger: &Ledger, cells: &BTreeMap<&str, &Summary>) -> Markup {
     let shown = &ledger.cells[..ledger.cells.len().min(CELLS)];
     let mut seeds: Vec<Option<u64>> = shown.iter().map(|cell| cell.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
-    let mut rows: Vec<(Vec<Value>, Option<usize>, &str, BTreeMap<Option<u64>, &LedgerCell>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for cell in shown {
         let is_known = !cell.values.is_empty() || ledger.axes.is_empty() && cell.seed.is_some();
         let found = rows.iter_mut().find(|(values, rung, ..)| is_known && *values == cell.values && *rung == cell.rung);
         match found {
             Some((.., own)) => drop(own.insert(cell.seed, cell)),
-            None => rows.push((cell.values.clone(), cell.rung, &cell.title, BTreeMap::from([(cell.seed, cell)]))),
+            None => rows.push((cell.values.as_slice(), cell.rung, &cell.title, BTreeMap::from([(cell.seed, cell)]))),
         }
     }
     let has_values = rows.iter().any(|(values, ..)| !values.is_empty());
@@ -108,7 +111,7 @@ fn grid(ledger: &Ledger, cells: &BTreeMap<&str, &Summary>) -> Markup {
                     tbody {
                         @for (values, rung, title, own) in &rows {
                             tr {
-                                @if has_values { @for value in values { th scope="row" { (cell(Some(value))) } } }
+                                @if has_values { @for value in *values { th scope="row" { (cell(Some(value))) } } }
                                 @else { th scope="row" { (breakable(title)) } }
                                 @if ledger.rungs > 0 { td { @if let Some(rung) = rung { (rung) } } }
                                 @for seed in &seeds { (square(ledger, own.get(seed).copied(), cells)) }
