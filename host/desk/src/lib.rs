@@ -13,6 +13,7 @@ pub mod export;
 pub mod fault_point;
 pub mod hash;
 pub mod listing;
+pub mod plain;
 pub mod plugin;
 pub mod program;
 pub mod record;

@@ -12,6 +12,8 @@ use crate::{
 };
 use tch::{TchError, Tensor};
 
+/// In the place of a class that an image has not.
+const UNLABELLED: &str = "unlabelled";
 /// Rows of a sheet where no images are asked for.
 const ROWS: usize = 20;
 /// Of each class, where there are few.
@@ -135,11 +137,11 @@ impl Gallery {
     /// `horse`; `unlabelled` where it has no label.
     fn class(&self, row: usize) -> &str {
         let name = self.names.class(self.names.images[row].label);
-        if name.is_empty() { "unlabelled" } else { name }
+        if name.is_empty() { UNLABELLED } else { name }
     }
 }
 
-/// The columns of [`to_csv`].
+/// The columns of [`neighbours_to_csv`].
 const COLUMNS: [&str; 10] =
     ["split", "index", "path", "class", "rank", "near_split", "near_index", "near_path", "near_class", "distance"];
 
@@ -180,7 +182,7 @@ pub fn neighbours_to_png(opened: &Opened, bank: &Gallery, queries: &Gallery, all
         let neighbour = |(&(row, distance), pixels)| Captioned {
             picture: borrowed(pixels),
             caption: [bank.class(row).to_owned(), format!("{distance:.3} · {}", bank.names.images[row].index)],
-            is_alike: bank.class(row) == class,
+            is_alike: class != UNLABELLED && bank.class(row) == class,
         };
         rows.push(NeighbourRow { query, near: near.iter().zip(others).map(neighbour).collect() });
     }

@@ -129,18 +129,20 @@ fn whatever_runs_are_called_and_say_stays_text() {
     ];
     let pages: Vec<String> = pages.into_iter().chain(studies).collect();
     assert_eq!(pages.len(), 5, "{pages:?}");
+    let mut leaks = Vec::new();
     for page in &pages {
         for address in [page.clone(), format!("{page}{}live=0", if page.contains('?') { '&' } else { '?' })] {
             let answer = board.get(&address);
-            for tag in ["<img src=x", "<b>bold", "</script>\"'", "\u{1b}"] {
-                assert!(!answer.body.contains(tag), "{address}: {tag} in {}", answer.body);
-            }
+            let tags = ["<img src=x", "<b>bold", "</script>\"'", "\u{1b}"];
+            leaks.extend(tags.iter().filter(|tag| answer.body.contains(**tag)).map(|tag| format!("{address}: {tag}")));
             let policy = answer.head.to_lowercase();
             assert!(policy.contains("default-src 'none'; script-src 'self'") && policy.contains("nosniff"), "{policy}");
         }
     }
     assert!(board.get(&own).body.contains("&lt;img src=x"));
-    figure("board", "pages on hostile names and values that stay text", pages.len(), pages.len());
+    let good = pages.iter().filter(|page| !leaks.iter().any(|leak| leak.starts_with(*page))).count();
+    figure("board", "pages on hostile names and values that stay text", good, pages.len());
+    assert!(leaks.is_empty(), "{leaks:?}");
 }
 
 #[test]
@@ -160,12 +162,13 @@ fn other_sites_and_other_machines_are_not_answered() {
         format!("Host: 127.0.0.1:{port}\r\nSec-Fetch-Site: same-site\r\nSec-Fetch-Mode: websocket\r\n"),
         String::new(),
     ];
-    for lines in &foreign {
+    let is_refused = |lines: &&String| {
         let answer = ask(lines);
-        assert!(matches!(answer.status, 400 | 403), "{lines}: {}", answer.status);
-        assert!(!answer.body.contains("runs/good"), "{lines}");
-    }
-    figure("board", "requests of other sites that are refused", foreign.len(), foreign.len());
+        matches!(answer.status, 400 | 403) && !answer.body.contains("runs/good")
+    };
+    let answered: Vec<&String> = foreign.iter().filter(|lines| !is_refused(lines)).collect();
+    figure("board", "requests of other sites that are refused", foreign.len() - answered.len(), foreign.len());
+    assert!(answered.is_empty(), "{answered:?}");
     assert_eq!(ask(&format!("Host: localhost:{port}\r\n")).status, 200);
     assert!(!board.get("/").head.to_lowercase().contains("access-control-allow-origin"));
 
@@ -210,8 +213,14 @@ fn a_crowd_and_nonsense_keep_nobody_waiting() {
         })
         .collect();
     let began = Instant::now();
-    assert_eq!(board.get("/").status, 200);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let is_served = board.get("/").status == 200 && began.elapsed() < Duration::from_secs(20);
+    figure(
+        "board",
+        "connections at once, beside which a page comes",
+        if is_served { crowd.len() } else { 0 },
+        crowd.len(),
+    );
+    assert!(is_served, "{:?}", began.elapsed());
     for stream in &mut crowd {
         let _ = stream.write_all(b"X");
     }
@@ -228,11 +237,16 @@ fn a_crowd_and_nonsense_keep_nobody_waiting() {
         "\r\n\r\n\r\n".to_owned(),
         "GET".to_owned(),
     ];
-    let answered: Vec<u16> = nonsense[..6].iter().map(|request| board.ask(request).status).collect();
+    let answered: Vec<u16> = nonsense.iter().map(|request| board.ask(request).status).collect();
     assert_eq!(answered[2..5], [405, 405, 200], "{answered:?}");
+    // Too long for any page, or cut off: refused in words, or hung up on.
+    let is_refused = |status: u16| matches!(status, 0 | 400 | 414 | 431);
+    assert!(
+        answered[..2].iter().chain(&answered[5..]).all(|status| is_refused(*status) || *status == 200),
+        "{answered:?}"
+    );
     drop(crowd);
     assert_eq!(board.get("/").status, 200);
-    figure("board", "connections at once, beside which a page comes within 5 s", 200, 200);
 }
 
 #[test]
@@ -283,6 +297,17 @@ fn runs_of_any_damage_are_shown_as_far_as_they_go() {
         assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
     }
     cases += 1;
+    // A cell whose lease is a pipe, whose failure is a link, and a study that names a cell outside.
+    let cell = written(folder.path(), "cells/0123/run", "", 12);
+    cell.history("");
+    let lease = std::ffi::CString::new(runs.join("cells/0123/lease-1").to_str().unwrap()).unwrap();
+    // SAFETY: the path is a C string.
+    assert_eq!(unsafe { libc::mkfifo(lease.as_ptr(), 0o600) }, 0);
+    symlink("/dev/zero", runs.join("cells/0123/failure.json")).unwrap();
+    fs::create_dir_all(runs.join("studies")).unwrap();
+    let ledger = serde_json::json!({"axes": [], "cells": [
+        {"number": 1, "title": "a", "id": "0123", "seed": 1}, {"number": 2, "title": "b", "id": "../../outside", "seed": 2}]});
+    fs::write(runs.join("studies/out.json"), ledger.to_string()).unwrap();
     let before = contents(&runs);
     let board = shown(folder.path(), &[]);
     let list = board.get("/").body;
@@ -292,7 +317,7 @@ fn runs_of_any_damage_are_shown_as_far_as_they_go() {
         .map(|(path, ..)| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     let mut good = 0;
-    for name in names.iter().filter(|name| *name != "good") {
+    for name in names.iter().filter(|name| !["good", "cells", "studies"].contains(&name.as_str())) {
         assert!(
             list.contains(&format!("runs/<wbr>{name}")) || list.contains(&format!("value=\"runs/{name}\"")),
             "{name} is not listed"
@@ -308,6 +333,9 @@ fn runs_of_any_damage_are_shown_as_far_as_they_go() {
     }
     figure("board", "damaged runs that are shown as far as they go", good, cases);
     assert_eq!(good, cases);
+    assert_eq!(board.get("/run?name=runs/cells/0123").status, 200);
+    let study = board.get("/study?name=runs/studies/out");
+    assert!(study.body.contains("no cell is called"), "{}", study.body);
     assert_eq!(contents(&runs), before, "nothing is written");
     assert!(is_alive(&board));
 }

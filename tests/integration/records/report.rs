@@ -35,8 +35,7 @@ fn finished_run_has_a_page_with_everything() {
     insta::assert_snapshot!(without_figures(&text(&page, "History")));
 
     let head = text(&page, "");
-    for part in
-        ["run · finished", "dataset shapes → augmentation amdim → encoder amdim → loss amdim", "updates of 14 | 14"]
+    for part in ["run · done", "dataset shapes → augmentation amdim → encoder amdim → loss amdim", "updates of 14 | 14"]
     {
         assert!(head.contains(part), "{part}:\n{head}");
     }
@@ -155,7 +154,7 @@ fn page_is_not_written_where_it_is_not_wanted() {
     assert!(folder.path().join("elsewhere.html").exists() && !path.join("report.html").exists());
     let output = run(folder.path(), &["report", "runs/run"]);
     assert_ok(&output);
-    assert!(text(&page(&path), "").contains("run · finished"));
+    assert!(text(&page(&path), "").contains("run · done"));
 }
 
 #[test]
@@ -215,7 +214,7 @@ fn page_follows_a_run_through_its_life() {
     };
     // Under way.
     let mut child = start(&arguments("run", &more));
-    assert!(told().contains("run · running at step "), "{}", told());
+    assert!(told().contains("run · training at step "), "{}", told());
     // Interrupted: the page is written without asking.
     fs::remove_file(path.join("report.html")).unwrap();
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -237,10 +236,10 @@ fn page_follows_a_run_through_its_life() {
     let more = ["--set".to_owned(), steps.clone(), "--set".to_owned(), warm];
     assert_ok(&run(folder.path(), &[go_on.as_slice(), &more].concat()));
     let page = page(&path);
-    assert!(text(&page, "").contains("run · finished"), "{}", text(&page, ""));
+    assert!(text(&page, "").contains("run · done"), "{}", text(&page, ""));
     let history = text(&page, "History");
     let ways: Vec<&str> = history.lines().skip(1).map(|line| line.rsplit(" | ").next().unwrap()).collect();
-    assert_eq!(ways, ["interrupted", "ended without a word", "finished"], "{history}");
+    assert_eq!(ways, ["interrupted", "ended without a word", "done"], "{history}");
     let settings = text(&page, "Settings");
     let expected =
         format!("steps | {step} | --set {steps}, on resuming · instead of 100000 (--set train.steps=100000)");
@@ -267,7 +266,7 @@ fn refused_resume_does_not_change_how_a_run_ended() {
     fs::write(path.join("run.json"), "{}").unwrap();
     let output = run(folder.path(), &["train", "--resume", "runs/run"]);
     assert_eq!(output.status.code(), Some(5), "{}", errors(&output, folder.path()));
-    assert!(text(&page(&path), "").contains("run · finished"));
+    assert!(text(&page(&path), "").contains("run · done"));
 }
 
 #[test]
@@ -277,7 +276,7 @@ fn several_processes_leave_one_page() {
     list.extend(["--nproc".to_owned(), "2".to_owned()]);
     assert_ok(&run(folder.path(), &list));
     let page = page(&folder.path().join("runs/run"));
-    assert!(text(&page, "").contains("run · finished") && page.contains("data:image/png"));
+    assert!(text(&page, "").contains("run · done") && page.contains("data:image/png"));
     let settings = text(&page, "Settings");
     assert!(settings.contains("nproc | 2 | --set distributed.nproc=2"), "{settings}");
     assert_eq!(fs::read_dir(folder.path().join("runs/run/tensorboard")).unwrap().count(), 1);

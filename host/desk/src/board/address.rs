@@ -1,13 +1,16 @@
 //! Where the board listens.
 
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    record::host_name,
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
 };
 
 /// The first port that is tried where none is asked for.
-pub const DEFAULT_PORT: u16 = 7117;
+const DEFAULT_PORT: u16 = 7117;
 /// How many are tried then.
 const TRIED: u16 = 20;
 
@@ -24,10 +27,9 @@ impl Listening {
     /// # Errors
     /// A port that is taken, an address that is not this machine's.
     pub fn at(address: IpAddr, port: Option<u16>) -> Result<Self> {
-        let ports = port.map_or(DEFAULT_PORT..DEFAULT_PORT + TRIED, |port| port..port.saturating_add(1));
-        let ports = if port == Some(u16::MAX) { u16::MAX..u16::MAX } else { ports };
+        let ports = port.map_or(DEFAULT_PORT..=DEFAULT_PORT + TRIED - 1, |port| port..=port);
         let mut last = None;
-        for port in ports.chain((port == Some(u16::MAX)).then_some(u16::MAX)) {
+        for port in ports {
             match TcpListener::bind((address, port)).and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((address, socket)) => return Ok(Self { socket, address }),
                 Err(error) => last = Some((port, error)),
@@ -40,7 +42,12 @@ impl Listening {
     /// What a person opens.
     pub fn url(&self, token: Option<&str>) -> String {
         let token = token.map(|token| format!("?token={token}")).unwrap_or_default();
-        format!("http://{}/{token}", self.address)
+        // Of an address that means all of this machine's, the machine's name is what others can open.
+        let host = match self.address.ip().is_unspecified() {
+            true => format!("{}:{}", host_name(), self.address.port()),
+            false => self.address.to_string(),
+        };
+        format!("http://{host}/{token}")
     }
 }
 

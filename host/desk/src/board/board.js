@@ -11,6 +11,7 @@ const known = new Map(); // the parts as they came last, by name
 let stamp = document.body.dataset.stamp;
 let clock = 0; // seconds that the board's clock is ahead of this one
 let asked; // the question under way
+let timer; // until the next one
 
 // ---- What has changed ------------------------------------------------------------------------------------------------------------
 
@@ -72,22 +73,30 @@ const address = (fields) => {
   return `${location.pathname}?${query}`;
 };
 
+const refusals = {
+  401: "The board was started anew: open the address that it printed.",
+  404: "This is not there any more.",
+};
+
 const ask = async () => {
   asked?.abort();
+  clearTimeout(timer);
   const own = (asked = new AbortController());
   const began = performance.now();
   const late = setTimeout(() => own.abort("late"), 30000);
   try {
     const answer = await fetch(address({ live: stamp || "0" }), { signal: own.signal });
     if (answer.status === 200) take(await answer.json());
-    tell(answer.status === 404 ? "This is not there any more." : answer.status === 401 ? "The board was started anew: open the address that it printed." : "");
-  } catch {
-    if (own === asked) tell("The board does not answer; trying again.");
+    else if (answer.status !== 204) throw new Error(refusals[answer.status] ?? `The board answers with ${answer.status}.`);
+    tell("");
+  } catch (error) {
+    const told = error instanceof Error && error.name === "Error" ? error.message : "The board does not answer; trying again.";
+    if (own === asked) tell(told);
   } finally {
     clearTimeout(late);
   }
   // A page that takes long to make is asked for less often.
-  if (own === asked) setTimeout(next, Math.max(LEAST, 8 * (performance.now() - began)));
+  if (own === asked) timer = setTimeout(next, Math.max(LEAST, 8 * (performance.now() - began)));
 };
 const next = () => (document.hidden ? document.addEventListener("visibilitychange", next, { once: true }) : ask());
 const tell = (text) => {
@@ -127,8 +136,8 @@ const arrange = () => {
   const order = (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
-    const by = number ? x - y : x.localeCompare(y, undefined, { numeric: true });
-    return (by || a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true })) * (state.up ? 1 : -1);
+    const by = (number ? x - y : x.localeCompare(y, undefined, { numeric: true })) * (state.up ? 1 : -1);
+    return by || a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true });
   };
   const sorted = [...all].sort(order);
   if (sorted.some((row, index) => row !== all[index])) {
@@ -305,4 +314,4 @@ document.addEventListener("keydown", (event) => {
 });
 
 arrange();
-setTimeout(next, LEAST);
+timer = setTimeout(next, LEAST);

@@ -3,6 +3,7 @@
 use crate::{
     comparison::{Column, Figures, on_all_cores, read_figures},
     error::Result,
+    hash::sha256,
     listing::{Found, Named, Place, StudySummary, Summary, columns_of, find},
 };
 use std::{
@@ -10,15 +11,15 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1500);
 /// How long reading long metrics through may take in one look.
 const READING: Duration = Duration::from_millis(300);
-/// Figures of runs that are kept for studies and for runs laid over one another.
-const KEPT: usize = 2000;
+/// Points of curves that are kept for studies and for runs laid over one another: of 16 bytes each.
+const KEPT: usize = 8 << 20;
 
 /// A run in brief, and since which version it is so.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Followed {
 pub struct Seen {
     /// Newer where anything has changed.
     pub version: u64,
+    /// Another one in each process: versions begin anew with it.
+    pub word: u64,
     /// By name.
     pub runs: BTreeMap<String, Followed>,
     pub studies: Vec<StudySummary>,
@@ -43,7 +46,14 @@ pub struct Seen {
     /// Of the last run that went away.
     pub gone_version: u64,
     /// Runs whose metrics are still to be read through.
-    pub sampled: usize,
+    pub partial: usize,
+}
+
+/// What runs came to, by their folders, with the versions of which that is true.
+#[derive(Debug, Default)]
+struct Kept {
+    figures: HashMap<PathBuf, (u64, Arc<Figures>)>,
+    points: usize,
 }
 
 /// The folders and what was seen of them.
@@ -51,13 +61,14 @@ pub struct Seen {
 pub struct Following {
     folders: Vec<Named>,
     seen: RwLock<Arc<Seen>>,
-    figures: Mutex<HashMap<PathBuf, (u64, Arc<Figures>)>>,
+    figures: Mutex<Kept>,
 }
 
 impl Following {
     /// Looks at folders for the first time.
     pub fn new(folders: Vec<Named>) -> Self {
-        let mut seen = Seen::default();
+        let word = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let mut seen = Seen { word, ..Seen::default() };
         look(&mut seen, find(&folders));
         Self { folders, seen: RwLock::new(Arc::new(seen)), figures: Mutex::default() }
     }
@@ -91,30 +102,39 @@ impl Following {
         Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What a run came to so far, read again only where the run has changed.
+    /// What a run of this version came to so far, read again only where another version is kept.
     ///
     /// # Errors
     /// A folder that holds no run any more.
-    pub fn figures(&self, run: &Path) -> Result<Figures> {
-        let seen = self.seen();
-        let version = seen.runs.values().find(|followed| followed.run.place.path == run).map_or(0, |run| run.version);
+    pub fn figures(&self, run: &Path, version: u64) -> Result<Arc<Figures>> {
         let kept = || self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((own, figures)) = kept().get(run)
+        if let Some((own, figures)) = kept().figures.get(run)
             && *own == version
         {
-            return Ok(Figures::clone(figures));
+            return Ok(Arc::clone(figures));
         }
-        let figures = read_figures(run)?;
+        let figures = Arc::new(read_figures(run)?);
+        let points = |figures: &Figures| figures.metrics.values().map(|metric| metric.curve.len()).sum::<usize>();
         let mut all = kept();
-        if all.len() >= KEPT {
-            all.clear();
+        all.points += points(&figures);
+        if all.points > KEPT {
+            *all = Kept { points: points(&figures), ..Kept::default() };
         }
-        all.insert(run.to_owned(), (version, Arc::new(figures.clone())));
+        if let Some((_, former)) = all.figures.insert(run.to_owned(), (version, Arc::clone(&figures))) {
+            all.points = all.points.saturating_sub(points(&former));
+        }
         Ok(figures)
     }
 }
 
 impl Seen {
+    /// What a page has that shows the runs of these versions, and something else besides.
+    pub fn stamp(&self, runs: impl Iterator<Item = (impl AsRef<str>, u64)>, besides: &str) -> String {
+        let mut text = format!("{} {besides}", self.word);
+        runs.for_each(|(name, version)| text += &format!(" {} {version}", name.as_ref()));
+        sha256(text)[..20].to_owned()
+    }
+
     /// A run by its name.
     pub fn run(&self, name: &str) -> Option<&Followed> {
         self.runs.get(name)
@@ -159,7 +179,8 @@ fn look(seen: &mut Seen, found: Found) {
             (seen.columns, seen.columns_version) = (columns, next);
         }
     }
-    let mut studies: Vec<StudySummary> = found.studies.iter().map(StudySummary::read).collect();
+    let mut studies: Vec<StudySummary> =
+        found.studies.iter().map(|place| StudySummary::read(place, &seen.studies)).collect();
     studies.iter_mut().for_each(|study| study.count(seen.runs.values().map(|followed| followed.run.as_ref())));
     if studies != seen.studies || found.notes != seen.notes {
         (seen.studies, seen.notes) = (studies, found.notes);
@@ -174,11 +195,15 @@ fn look(seen: &mut Seen, found: Found) {
 fn complete(seen: &mut Seen, next: u64) -> bool {
     let began = Instant::now();
     let mut is_new = false;
-    seen.sampled = 0;
+    seen.partial = 0;
     let is_first = seen.version == 0;
-    for followed in seen.runs.values_mut().filter(|followed| followed.run.digest.is_sampled) {
+    let mut partial: Vec<&mut Followed> =
+        seen.runs.values_mut().filter(|followed| followed.run.digest.is_partial).collect();
+    // The newest are on top of the list.
+    partial.sort_by_key(|followed| std::cmp::Reverse(followed.run.began));
+    for followed in partial {
         if is_first || began.elapsed() > READING {
-            seen.sampled += 1;
+            seen.partial += 1;
             continue;
         }
         let mut run = Summary::clone(&followed.run);
@@ -220,7 +245,7 @@ mod tests {
         let third = following.seen();
         let followed = third.run(&name).unwrap();
         assert_eq!((followed.version, followed.run.digest.step, followed.run.planned), (third.version, 3, Some(9)));
-        assert_eq!(following.figures(&followed.run.place.path).unwrap().steps, 3);
+        assert_eq!(following.figures(&followed.run.place.path, followed.version).unwrap().steps, 3);
         fs::remove_dir_all(&run).unwrap();
         following.look_again();
         assert!(following.seen().runs.is_empty() && following.seen().gone_version > third.version);

@@ -17,7 +17,8 @@ const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 #[derive(Clone, Debug)]
 pub struct Gate {
     token: Option<String>,
-    is_local: bool,
+    /// Names that lead to this machine alone; any where others can reach the board.
+    names: Option<Vec<String>>,
     cookie: String,
 }
 
@@ -39,9 +40,15 @@ impl Gate {
     /// The system's, where it gives no random numbers.
     pub fn new(address: SocketAddr, wants_token: bool) -> std::io::Result<Self> {
         let is_local = address.ip().is_loopback();
+        let own = SocketAddr::new(address.ip(), 0).to_string();
+        let names = LOCAL.iter().map(|name| (*name).to_owned()).chain([own.trim_end_matches(":0").to_owned()]);
         let token = if is_local && !wants_token { None } else { Some(random()?) };
         // Cookies don't tell ports apart.
-        Ok(Self { token, is_local, cookie: format!("infomax-board-{}", address.port()) })
+        Ok(Self {
+            token,
+            names: is_local.then(|| names.collect()),
+            cookie: format!("infomax-board-{}", address.port()),
+        })
     }
 
     /// What whoever asks must know.
@@ -56,7 +63,7 @@ impl Gate {
         }
         let headers = request.headers();
         // A name that leads here from elsewhere would make another site's page one of this machine's.
-        if self.is_local && !named_here(headers, request.uri()) {
+        if self.names.as_ref().is_some_and(|names| !is_named(names, headers, request.uri())) {
             return Passage::Refused(StatusCode::FORBIDDEN, "the board answers to localhost and 127.0.0.1 alone");
         }
         if is_foreign(headers) {
@@ -86,14 +93,14 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// Whether a request was sent to a name of this machine; the port may be another where it is forwarded.
-fn named_here(headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_named(names: &[String], headers: &HeaderMap, uri: &Uri) -> bool {
     let host = text(headers, &HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
     let Some(host) = host else { return false };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
         _ => host,
     };
-    LOCAL.iter().any(|local| name.eq_ignore_ascii_case(local))
+    names.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Whether a page of another site sent it. A person who follows a link from there is welcome.
@@ -155,6 +162,8 @@ mod tests {
         }
         assert_eq!(get(&[own, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")]), 403);
         assert_eq!(get(&[own, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]), 200);
+        let other = Gate::new("127.0.0.2:7117".parse().unwrap(), false).unwrap();
+        assert_eq!(asked(&other, "GET", "/", &[("host", "127.0.0.2:7117")]), Passage::Open);
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             assert_eq!(status(asked(&gate, method, "/", &[own])), 405);
         }

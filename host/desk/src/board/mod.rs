@@ -2,7 +2,7 @@
 //! and keeps every run in brief; `server` answers browsers from that, through `gate`, which says who may ask, and `route`, which says
 //! what for; `pages` has a file for each page. Pages are made here; `board.js` replaces the parts that have changed.
 //!
-//! It reads plain files within the folders, writes nothing, and takes no lock that a run waits for.
+//! It reads plain files within the folders, writes nothing, and takes no lock that a run would wait for longer than a moment.
 
 mod address;
 mod follow;
@@ -12,7 +12,7 @@ mod query;
 mod route;
 mod server;
 
-pub use address::{DEFAULT_PORT, Listening};
+pub use address::Listening;
 pub use follow::Following;
 pub use gate::Gate;
 pub use server::serve;

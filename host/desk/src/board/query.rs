@@ -38,8 +38,9 @@ impl Query {
             Some("linear") => Scale::Linear,
             _ => Scale::Fitting,
         };
+        // As the slider shows it: none where nobody asked for it.
         let smoothing = self.get("smooth").and_then(|text| text.parse::<f64>().ok()).filter(|share| share.is_finite());
-        Drawing { scale, smoothing: smoothing.map(|share| share.clamp(0.0, 0.999)) }
+        Drawing { scale, smoothing: Some(smoothing.unwrap_or(0.0).clamp(0.0, 0.999)), has_legends: true }
     }
 
     /// The address without this field.
@@ -70,10 +71,13 @@ mod tests {
         let uri: Uri = "/run?name=a%2Fb+c%26&run=1&run=2&scale=log&smooth=7".parse().unwrap();
         let query = Query::of(&uri);
         assert_eq!((query.get("name"), query.all("run").count(), query.get("none")), (Some("a/b c&"), 2, None));
-        assert_eq!(query.drawing(), Drawing { scale: Scale::Logarithmic, smoothing: Some(0.999) });
+        assert_eq!(query.drawing(), Drawing { scale: Scale::Logarithmic, smoothing: Some(0.999), has_legends: true });
         assert_eq!(query.without("name"), "run=1&run=2&scale=log&smooth=7");
         let again: Uri = link("/run", &[("name", "a/b c&\u{e9}")]).parse().unwrap();
         assert_eq!(Query::of(&again).get("name"), Some("a/b c&\u{e9}"));
-        assert_eq!(Query::of(&"/?smooth=nan&scale=%ff".parse().unwrap()).drawing(), Drawing::default());
+        assert_eq!(
+            Query::of(&"/?smooth=nan&scale=%ff".parse().unwrap()).drawing(),
+            Drawing { smoothing: Some(0.0), ..Drawing::default() }
+        );
     }
 }

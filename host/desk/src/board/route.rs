@@ -5,13 +5,15 @@ use super::{
     pages::{Page, list, missing, overlay, run, study},
     query::Query,
 };
-use crate::listing::is_plain;
+use crate::plain;
 use hyper::Uri;
 use serde_json::json;
-use std::{fs, path::Path};
+use std::path::Path;
 
 const SCRIPT: &str = include_str!("board.js");
 const STYLE: &str = include_str!("board.css");
+/// The pages that there are.
+pub const PATHS: [&str; 4] = ["/", "/run", "/overlay", "/study"];
 /// The longest picture that is handed out.
 const PICTURE: u64 = 64 << 20;
 
@@ -64,8 +66,7 @@ fn picture(query: &Query, seen: &Seen) -> Answer {
         let run = seen.run(query.get("name")?)?;
         let file = query.get("file")?;
         let is_name = Path::new(file).file_name().is_some_and(|own| own == file) && file.ends_with(".png");
-        let path = run.run.place.path.join(file);
-        (is_name && path.exists() && is_plain(&path, PICTURE)).then(|| fs::read(path).ok())?
+        if is_name { plain::read(&run.run.place.path.join(file), PICTURE).ok() } else { None }
     };
     found().map_or_else(|| Answer::Missing(missing("there is no such picture")), Answer::Picture)
 }

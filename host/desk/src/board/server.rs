@@ -4,7 +4,7 @@ use super::{
     follow::Following,
     gate::{Gate, Passage},
     query::Query,
-    route::{Answer, answer},
+    route::{Answer, PATHS, answer},
 };
 use crate::error::{Error, Result};
 use http_body_util::Full;
@@ -26,10 +26,10 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 const CONNECTIONS: usize = 512;
 /// How long a browser may take to say what it wants.
 const ASKING: Duration = Duration::from_secs(15);
-/// Pages that are made at once.
+/// Pages that are made at once; for others their browsers wait, and nothing is made for one that has gone.
 const PAGES: usize = 3;
 /// Whatever a run or a class is called, a browser fetches and runs nothing but the board's own.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers until the process is ended.
@@ -44,6 +44,7 @@ pub fn serve(socket: TcpListener, gate: Gate, following: Arc<Following>) -> Resu
     runtime.block_on(async move {
         let socket = tokio::net::TcpListener::from_std(socket).map_err(failed)?;
         let (gate, free) = (Arc::new(gate), Arc::new(Semaphore::new(CONNECTIONS)));
+        let pages = Arc::new(Semaphore::new(PAGES));
         loop {
             let place = Arc::clone(&free).acquire_owned().await.expect("it is never closed");
             let stream = match socket.accept().await {
@@ -55,10 +56,12 @@ pub fn serve(socket: TcpListener, gate: Gate, following: Arc<Following>) -> Resu
                     continue;
                 }
             };
-            let (gate, following) = (Arc::clone(&gate), Arc::clone(&following));
+            let (gate, following, pages) = (Arc::clone(&gate), Arc::clone(&following), Arc::clone(&pages));
             let connection = async move {
                 let _place = place;
-                let service = service_fn(move |request| served(request, Arc::clone(&gate), Arc::clone(&following)));
+                let service = service_fn(move |request| {
+                    served(request, Arc::clone(&gate), Arc::clone(&following), Arc::clone(&pages))
+                });
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(ASKING).max_buf_size(64 << 10);
                 // A browser that goes away is no fault.
@@ -73,22 +76,23 @@ async fn served(
     request: Request<Incoming>,
     gate: Arc<Gate>,
     following: Arc<Following>,
+    pages: Arc<Semaphore>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_head = request.method() == Method::HEAD;
     let mut response = match gate.passage(&request) {
         Passage::Refused(status, told) => plain(status, told),
         Passage::Sent { cookie } => {
             let rest = Query::of(request.uri()).without("token");
-            let path = request.uri().path();
-            // A path of two slashes would be another machine's name.
-            let path = format!("/{}", path.trim_start_matches('/'));
-            let place = if rest.is_empty() { path } else { format!("{path}?{rest}") };
+            // Whatever else stands there may be another machine's name.
+            let path = Some(request.uri().path()).filter(|path| PATHS.contains(path)).unwrap_or("/");
+            let place = if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
             let mut response = plain(StatusCode::SEE_OTHER, "");
             set(&mut response, LOCATION, &place);
             set(&mut response, SET_COOKIE, &cookie);
             response
         }
         Passage::Open => {
+            let _free = pages.acquire().await;
             let uri = request.uri().clone();
             let made = spawn_blocking(move || answer(&uri, &following)).await;
             made.map_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made"), respond)

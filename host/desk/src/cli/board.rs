@@ -44,11 +44,15 @@ impl Board {
         following.start().map_err(Error::io("start a thread for", "the board"))?;
         let seen = following.seen();
         say(&format!(
-            "{} runs and {} studies: {} (Ctrl-C ends it)",
-            seen.runs.len(),
-            seen.studies.len(),
+            "{}, {}: {} (Ctrl-C ends it)",
+            counted(seen.listed(false).count(), "run", "runs"),
+            counted(seen.studies.len(), "study", "studies"),
             listening.url(gate.token())
         ));
         serve(listening.socket, gate, following)
     }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

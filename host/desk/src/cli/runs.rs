@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    comparison::on_all_cores,
+    comparison::{on_all_cores, printable},
     error::Result,
     listing::{Condition, Order, Place, Selection, StudySummary, Summary, find, given, to_csv, to_json, to_text},
 };
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  infomax runs\n  infomax runs --state failed,interrupted\n  \
     infomax runs --where loss=amdim --where 'lr<0.001' --sort linear_top1 --reverse\n\n\
     A key is that of a setting (`loss.config.temperature`, or its end where that is unique), a result, or one of: name, state, \
-    step, began, changed, seconds, images_per_second.")]
+    step, began and changed (in seconds since 1970), seconds, images_per_second.")]
 pub struct Runs {
     /// Folders that runs lie in; `runs` where none is named
     folders: Vec<PathBuf>,
@@ -25,7 +25,7 @@ pub struct Runs {
     /// Only runs of which this holds; more than one may be given: `loss=amdim`, `lr<0.01`, `name=*cifar*`
     #[arg(long = "where", value_name = "KEY=VALUE")]
     conditions: Vec<Condition>,
-    /// The result that is shown; the linear classifier's where there is one
+    /// The result that the table shows; the linear classifier's where there is one
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
     /// What they are sorted by, smallest first; by name where not given
@@ -62,7 +62,7 @@ impl Runs {
             run.complete();
             run
         });
-        let mut studies: Vec<StudySummary> = found.studies.iter().map(StudySummary::read).collect();
+        let mut studies: Vec<StudySummary> = found.studies.iter().map(|place| StudySummary::read(place, &[])).collect();
         studies.iter_mut().for_each(|study| study.count(all.iter()));
         let cells = all.iter().filter(|run| run.place.cell.is_some()).count();
         if !self.cells {
@@ -72,17 +72,21 @@ impl Runs {
         let order = order.or_else(|| self.reverse.then(|| Order { key: "name".to_owned(), is_reversed: true }));
         let selection = Selection { states: self.state, conditions: self.conditions, order };
         let chosen = selection.of(&all)?;
+        if !selection.states.is_empty() || !selection.conditions.is_empty() {
+            studies.clear();
+        }
         match self.format {
             Format::Json => say(&to_json(&chosen, &studies)),
             Format::Csv => say(to_csv(&chosen).trim_end()),
             Format::Table => {
-                let text = to_text(&chosen, &studies, self.metric.as_deref());
+                let metric = self.metric.as_deref().map(|metric| selection.key(metric, &all)).transpose()?;
+                let text = to_text(&chosen, &studies, metric.as_deref());
                 if !text.is_empty() {
                     say(&text);
                 }
             }
         }
-        found.notes.iter().for_each(|note| eprintln!("passed over: {note}"));
+        found.notes.iter().for_each(|note| eprintln!("passed over: {}", printable(note)));
         let hidden = if self.cells { 0 } else { cells };
         if chosen.is_empty() && all.is_empty() && hidden == 0 {
             eprintln!("no run lies here yet");

@@ -1,7 +1,7 @@
 //! Which settings tell the groups of a comparison apart: only keys that differ become columns, and of a component that differs only
 //! its name and what varies under one name.
 
-use crate::config::{is_within, shown};
+use crate::config::{KINDS, is_within, shown};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +52,10 @@ fn follows_from_name(key: &str, groups: &[Settings]) -> bool {
     let Some((table, _)) = key.split_once('.') else { return false };
     let name = format!("{table}.name");
     if key == name || groups.iter().all(|group| group.get(&name) == groups[0].get(&name)) {
+        return false;
+    }
+    // A rate is one whatever the optimizer is called; only what one of them alone has goes with its name.
+    if !KINDS.contains(&table) && groups.iter().all(|group| group.contains_key(key)) {
         return false;
     }
     let mut known: BTreeMap<String, Option<&Value>> = BTreeMap::new();
@@ -153,6 +157,16 @@ mod tests {
         assert_eq!(label(&found, &groups[1]), "amdim, clip 10");
         assert_eq!(label(&found, &groups[2]), "nt-xent");
         assert_eq!(cell(groups[2].get("loss.config.clip")), "–");
+    }
+
+    #[test]
+    fn a_rate_is_a_column_though_the_optimizer_is_another() {
+        let row = |name: &str, lr: f64, own: &str| {
+            group(&[("optimizer.name", json!(name)), ("optimizer.lr", json!(lr)), (own, json!(1))])
+        };
+        let (found, follow) = columns(&[row("adam", 0.1, "optimizer.betas"), row("sgd", 1.0, "optimizer.momentum")]);
+        assert_eq!(found.iter().map(|column| column.short.as_str()).collect::<Vec<_>>(), ["optimizer", "lr"]);
+        assert_eq!(follow, ["optimizer.betas", "optimizer.momentum"]);
     }
 
     #[test]

@@ -45,11 +45,6 @@ impl Curve {
         points.extend(self.last.filter(|last| points.last() != Some(last)));
         points
     }
-
-    /// The last point.
-    pub fn last(&self) -> Option<Point> {
-        self.last
-    }
 }
 
 #[cfg(test)]

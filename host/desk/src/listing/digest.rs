@@ -1,8 +1,9 @@
-//! The metrics of a run in brief, read as they grow: what was said last, the results, two short curves. A long file is sampled first,
-//! so that a thousand of them are told at once, and read through later.
+//! The metrics of a run in brief, read as they grow: what was said last, the results, two short curves. Of a long file the
+//! beginning and the end are read first, so that a thousand of them are told at once, and the rest later.
 
-use super::{curve::Curve, plain::open};
+use super::curve::Curve;
 use crate::{
+    plain::open,
     record::Row,
     report::{Outcome, add_results, is_accuracy, is_training},
 };
@@ -17,10 +18,8 @@ use std::{
 const SHORT: u64 = 256 << 10;
 /// What is read of a longer one at first: its end, which holds the last results of a run that is over.
 const END: u64 = 48 << 10;
-/// Places at which a longer one is looked into.
-const SAMPLES: u64 = 40;
-/// What is read at such a place; a row is shorter.
-const SAMPLE: u64 = 4 << 10;
+/// And its beginning, which holds the first.
+const BEGINNING: u64 = 8 << 10;
 /// What is read at once of a long file.
 const BLOCK: usize = 1 << 20;
 /// A longer line is not one of metrics.
@@ -43,8 +42,8 @@ pub struct Digest {
     pub accuracy: Option<(String, Curve)>,
     /// A whole line that is none of metrics.
     pub is_damaged: bool,
-    /// Whether only samples of a long file were read: the best result may be missing.
-    pub is_sampled: bool,
+    /// Whether only the ends of a long file were read: there are no curves, and the best result may be missing.
+    pub is_partial: bool,
     /// Bytes that were read.
     offset: u64,
     /// The last line, which tells whether the file was shortened and written on.
@@ -67,7 +66,8 @@ impl Digest {
         if !is_same {
             *self = Self::default();
             if length > SHORT {
-                self.sample(&mut file, length)?;
+                file.rewind()?;
+                self.read_ends(&mut file, length)?;
                 return Ok(true);
             }
         }
@@ -75,7 +75,7 @@ impl Digest {
         Ok(true)
     }
 
-    /// Reads a file through that was only sampled.
+    /// Reads a file through of which only the ends were.
     ///
     /// # Errors
     /// The system's.
@@ -94,28 +94,25 @@ impl Digest {
         Ok(line == self.line)
     }
 
-    fn sample(&mut self, file: &mut File, length: u64) -> io::Result<()> {
-        self.is_sampled = true;
+    /// Reads the first rows and the last ones; between them nothing is known.
+    fn read_ends(&mut self, file: &mut File, length: u64) -> io::Result<()> {
         let mut block = Vec::new();
-        for place in 0..SAMPLES {
-            let from = (length - END) / SAMPLES * place;
-            file.seek(SeekFrom::Start(from))?;
-            block.clear();
-            file.by_ref().take(SAMPLE).read_to_end(&mut block)?;
-            // The untrained encoder's results are in the first row.
-            let skipped = if from == 0 { 0 } else { memchr(b'\n', &block).map_or(block.len(), |end| end + 1) };
-            let mut lines =
-                block[skipped..].split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
-            lines.by_ref().take(if from == 0 { 2 } else { 1 }).for_each(|line| self.line(line));
-        }
+        // The untrained encoder's results are in the first row.
+        file.by_ref().take(BEGINNING).read_to_end(&mut block)?;
+        block
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"))
+            .take(2)
+            .for_each(|line| self.line(line));
         file.seek(SeekFrom::Start(length - END))?;
         self.offset = length - END;
         block.clear();
         file.by_ref().take(END).read_to_end(&mut block)?;
         let skipped = memchr(b'\n', &block).map_or(block.len(), |end| end + 1);
         self.offset += skipped as u64;
-        self.is_damaged = false; // by a place within a line longer than a sample
         self.block(&block[skipped..], 1);
+        (self.loss, self.accuracy) = Default::default();
+        self.is_partial = true;
         Ok(())
     }
 
@@ -163,7 +160,8 @@ impl Digest {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(row) = Row::from_line(line) else {
+        // What follows damage is left out, as everywhere.
+        let Some(row) = Some(line).filter(|_| !self.is_damaged).and_then(Row::from_line) else {
             self.is_damaged = true;
             return;
         };
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_sampled_and_then_read_through() {
+    fn a_long_file_is_told_by_its_ends_and_then_read_through() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let mut text = String::from("{\"step\":0,\"epoch\":0,\"seconds\":0.0,\"untrained_linear_top1\":10.0}\n");
@@ -269,14 +267,14 @@ mod tests {
         fs::write(&path, &text).unwrap();
         let mut digest = Digest::default();
         digest.update(&path).unwrap();
-        assert!(digest.is_sampled && !digest.is_damaged);
+        assert!(digest.is_partial && !digest.is_damaged);
         let result = digest.outcome("linear_top1").unwrap();
         assert_eq!((digest.step, result.untrained, result.last), (20_000, Some(10.0), Some((20_000, 50.0))));
         digest.complete(&path).unwrap();
-        assert!(!digest.is_sampled);
+        assert!(!digest.is_partial);
         assert_eq!(digest.outcome("linear_top1").unwrap().best, Some((4000, 90.0)));
         assert_eq!(digest.accuracy.as_ref().unwrap().1.points().len(), 20);
-        assert_eq!(digest.loss.last().unwrap().0, 20_000.0);
+        assert_eq!(digest.loss.points().last().unwrap().0, 20_000.0);
         assert!(!digest.update(&path).unwrap());
         fs::write(&path, text + "{\"step\":20001,\"seconds\":1.0,\"lr\":0.1,\"loss\":1.0}\n{\"step\":20").unwrap();
         assert!(digest.update(&path).unwrap());

@@ -3,10 +3,11 @@
 use crate::{
     error::{Error, Fault, Result},
     report::is_run,
-    study::{CELLS, LEDGERS, RUN, Store},
+    study::{CELLS, LEASE_SECONDS, LEDGERS, RUN, Store},
 };
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -120,13 +121,13 @@ impl Walk<'_> {
         };
         for entry in entries.flatten() {
             let own = entry.file_name();
-            let own = own.to_string_lossy();
+            let own = told(&own);
             if own.starts_with('.') {
                 continue;
             }
-            let below = if name.is_empty() || name == "." { own.to_string() } else { format!("{name}/{own}") };
+            let below = if name.is_empty() || name == "." { own.clone() } else { format!("{name}/{own}") };
             let Some(inside) = self.inside(&below, &entry) else { continue };
-            match &*own {
+            match own.as_str() {
                 CELLS => self.cells(&below, &inside, path),
                 LEDGERS => self.studies(&below, &inside),
                 _ if depth < DEPTH => self.folder(&below, &inside, depth + 1),
@@ -156,7 +157,7 @@ impl Walk<'_> {
 
     fn cells(&mut self, name: &str, path: &Path, runs: &Path) {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            let id = entry.file_name().to_string_lossy().into_owned();
+            let id = told(&entry.file_name());
             let run = entry.path().join(RUN);
             let is_plain = |path: &Path| fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir());
             if is_plain(&entry.path()) && is_plain(&run) && is_run(&run) && self.seen.insert(run.clone()) {
@@ -171,11 +172,16 @@ impl Walk<'_> {
             let file = entry.path();
             let is_ledger = file.extension().is_some_and(|extension| extension == "json");
             if is_ledger && entry.file_type().is_ok_and(|kind| kind.is_file()) && self.seen.insert(file.clone()) {
-                let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let name = told(file.file_stem().unwrap_or_default());
                 self.found.studies.push(StudyPlace { id: format!("{below}/{name}"), name, path: file });
             }
         }
     }
+}
+
+/// A name as a text; what is none of UTF-8 is escaped, so that no two names become one.
+fn told(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
 impl Place {
@@ -186,8 +192,8 @@ impl Place {
     }
 }
 
-/// How old the lease of another machine may be, where no ledger says so.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(600);
+/// How old the lease of another machine may be: as drivers have it where nobody asks for another.
+const LEASE: std::time::Duration = std::time::Duration::from_secs(LEASE_SECONDS);
 
 #[cfg(test)]
 mod tests {

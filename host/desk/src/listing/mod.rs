@@ -7,7 +7,6 @@
 mod curve;
 mod digest;
 mod find;
-mod plain;
 mod select;
 mod standing;
 mod study;
@@ -17,9 +16,8 @@ mod table;
 pub use curve::Curve;
 pub use digest::Digest;
 pub use find::{Found, Named, Place, StudyPlace, find, given};
-pub use plain::{is_plain, whole};
 pub use select::{Condition, Order, Selection, columns_of};
 pub use standing::{Phase, Standing};
 pub use study::StudySummary;
-pub use summary::{Summary, TOLD_RESULT};
+pub use summary::Summary;
 pub use table::{steps, to_csv, to_json, to_text};

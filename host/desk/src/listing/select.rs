@@ -75,11 +75,11 @@ impl std::str::FromStr for Condition {
             .filter(|(at, ..)| *at > 0)
             .ok_or_else(|| format!("`{text}` is no condition: write `KEY=VALUE`, or `!=`, `<`, `<=`, `>`, `>=`"))?;
         let value = text[at + sign.len()..].trim().to_owned();
-        let is_order = !matches!(operator, Operator::Is | Operator::IsNot);
-        if is_order && value.parse::<f64>().is_err() {
-            return Err(format!("`{value}` is no number, which `{sign}` compares with"));
+        let condition = Self { key: text[..at].trim().to_owned(), operator, value };
+        if condition.is_order() && condition.value.parse::<f64>().is_err() {
+            return Err(format!("`{}` is no number, which `{sign}` compares with", condition.value));
         }
-        Ok(Self { key: text[..at].trim().to_owned(), operator, value })
+        Ok(condition)
     }
 }
 
@@ -99,8 +99,17 @@ impl Condition {
         }
     }
 
+    /// Whether it compares by size.
+    fn is_order(&self) -> bool {
+        !matches!(self.operator, Operator::Is | Operator::IsNot)
+    }
+
     fn is(&self, told: &Told) -> bool {
         match told {
+            // The folder's own name is enough.
+            Told::Text(own) if self.key == "name" => {
+                matches(&self.value, own) || own.rsplit('/').next().is_some_and(|last| matches(&self.value, last))
+            }
             Told::Number(own) => self.value.parse::<f64>().is_ok_and(|value| value == *own),
             Told::Text(own) => matches(&self.value, own),
         }
@@ -122,13 +131,21 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 impl Selection {
+    /// The whole name of what a person means among these runs.
+    ///
+    /// # Errors
+    /// A key that no run has.
+    pub fn key(&self, key: &str, runs: &[Summary]) -> Result<String> {
+        known(key, runs, true)
+    }
+
     /// The runs that are asked for, in order.
     ///
     /// # Errors
     /// A key that no run has.
     pub fn of<'a>(&self, runs: &'a [Summary]) -> Result<Vec<&'a Summary>> {
         let conditions: Vec<(String, &Condition)> =
-            self.conditions.iter().map(|c| Ok((known(&c.key, runs)?, c))).collect::<Result<_>>()?;
+            self.conditions.iter().map(|c| Ok((known(&c.key, runs, c.is_order())?, c))).collect::<Result<_>>()?;
         let is_wanted = |run: &&Summary| {
             let is_in_state =
                 self.states.is_empty() || self.states.iter().any(|state| is_in(run.standing.phase, state));
@@ -136,7 +153,7 @@ impl Selection {
         };
         let mut chosen: Vec<&Summary> = runs.iter().filter(is_wanted).collect();
         if let Some(order) = &self.order {
-            let key = known(&order.key, runs)?;
+            let key = known(&order.key, runs, true)?;
             // Runs that don't have it come last either way.
             chosen.sort_by(|a, b| match (told(a, &key), told(b, &key)) {
                 (Some(a), Some(b)) if order.is_reversed => compared(&b, &a),
@@ -163,8 +180,9 @@ fn compared(a: &Told, b: &Told) -> Ordering {
 }
 
 /// The whole key that a person means: of a setting its end is enough where no other ends alike.
-fn known(key: &str, runs: &[Summary]) -> Result<String> {
-    if OWN.contains(&key) || runs.is_empty() {
+fn known(key: &str, runs: &[Summary], wants_number: bool) -> Result<String> {
+    let is_told = wants_number && runs.iter().any(|run| run.digest.latest(key).is_some());
+    if OWN.contains(&key) || runs.is_empty() || (is_told && !runs.iter().any(|run| has_end(run, key))) {
         return Ok(key.to_owned());
     }
     let settings: BTreeSet<&str> = runs.iter().flat_map(|run| run.settings.keys().map(String::as_str)).collect();
@@ -173,6 +191,11 @@ fn known(key: &str, runs: &[Summary]) -> Result<String> {
     let component = format!("{key}.name");
     if let Some(key) = [key, &component].into_iter().find(|key| settings.contains(key) || results.contains(key)) {
         return Ok(key.to_owned());
+    }
+    // As the table calls it.
+    let shown = columns_of(&runs.iter().collect::<Vec<_>>());
+    if let [column] = shown.iter().filter(|column| column.short == key).collect::<Vec<_>>()[..] {
+        return Ok(column.key.clone());
     }
     let end = format!(".{key}");
     let ends: Vec<&str> = settings.iter().copied().filter(|other| other.ends_with(&end)).collect();
@@ -200,12 +223,17 @@ fn known(key: &str, runs: &[Summary]) -> Result<String> {
     }
 }
 
+/// Whether a run has a setting whose key ends so: `lr` is that of the optimizer, not the one that each row tells.
+fn has_end(run: &Summary, key: &str) -> bool {
+    run.settings.keys().any(|other| other == key || other.strip_suffix(key).is_some_and(|table| table.ends_with('.')))
+}
+
 fn told(run: &Summary, key: &str) -> Option<Told> {
     let number = |value: u64| Told::Number(value as f64);
     match key {
         "name" => Some(Told::Text(run.place.name.clone())),
         "state" => Some(Told::Text(run.standing.phase.word().to_owned())),
-        "step" => Some(number(run.digest.step)),
+        "step" => Some(number(run.step)),
         "began" => run.began.map(number),
         "changed" => run.changed.map(number),
         "seconds" => run.seconds().map(Told::Number),

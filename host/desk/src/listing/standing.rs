@@ -1,8 +1,8 @@
 //! How a run stands, and why where it is not well.
 
-use super::plain::{SMALL, is_plain};
 use crate::{
-    record::{ENCODER, Ending, History, LOCK_FILE, without_home},
+    plain::{SMALL, is_plain},
+    record::{Ending, History, LOCK_FILE, without_home},
     report::{State, state},
     study::{CellState, Failure, Store},
 };
@@ -83,7 +83,6 @@ impl Standing {
                 let told = "its process ended without a word: it was killed, or its machine went down";
                 return Self { phase: Phase::Lost, told: Some(told.to_owned()) };
             }
-            State::Unknown if run.join(ENCODER).exists() => Phase::Done,
             State::Unknown => Phase::Waiting,
         };
         Self { phase, told: None }

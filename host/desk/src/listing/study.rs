@@ -1,15 +1,17 @@
 //! A study in brief: how many of its cells stand how.
 
-use super::{find::StudyPlace, plain::is_plain, standing::Phase, summary::Summary};
+use super::{
+    find::StudyPlace,
+    standing::Phase,
+    summary::{Stamp, Summary, stamp},
+};
 use crate::study::Ledger;
 use serde::Serialize;
+use std::sync::Arc;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-
-/// The longest ledger that is read: of 100,000 cells.
-const LEDGER: u64 = 256 << 20;
 
 /// A study in brief.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +20,8 @@ pub struct StudySummary {
     /// The folder of runs that its cells lie in.
     pub folder: PathBuf,
     /// What is known of it, or why nothing is.
-    pub ledger: Result<Ledger, String>,
+    pub ledger: Result<Arc<Ledger>, String>,
+    stamp: Stamp,
     pub counts: StudyCounts,
 }
 
@@ -38,14 +41,20 @@ pub struct StudyCounts {
 }
 
 impl StudySummary {
-    /// A study by its ledger.
-    pub fn read(place: &StudyPlace) -> Self {
+    /// A study by its ledger; as it was before, where that has not changed.
+    pub fn read(place: &StudyPlace, before: &[Self]) -> Self {
+        let stamp = stamp(&place.path);
+        if let Some(same) = before.iter().find(|study| study.place == *place && study.stamp == stamp) {
+            return same.clone();
+        }
         let folder = place.path.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
-        let ledger = match is_plain(&place.path, LEDGER) {
-            true => Ledger::read(&place.path),
-            false => Err("its ledger is no plain file".to_owned()),
-        };
-        Self { place: place.clone(), folder, ledger, counts: StudyCounts::default() }
+        let ledger = Ledger::read(&place.path).map(Arc::new);
+        Self { place: place.clone(), folder, ledger, counts: StudyCounts::default(), stamp }
+    }
+
+    /// Changes with the ledger and with how the cells stand.
+    pub fn version(&self) -> String {
+        format!("{:?} {}", self.stamp, self.counts.told())
     }
 
     /// Its name among all studies that were found.

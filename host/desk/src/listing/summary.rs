@@ -3,31 +3,24 @@
 use super::{
     digest::Digest,
     find::Place,
-    plain::{SMALL, is_plain},
     standing::{Phase, Standing},
 };
 use crate::{
     config::leaves,
-    record::{History, METRICS, Memory},
+    plain,
+    record::{History, METRICS},
     report::is_accuracy,
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.json";
 /// The result that is told where nobody asks for another.
-pub const TOLD_RESULT: &str = "linear_top1";
+const TOLD_RESULT: &str = "linear_top1";
 
 /// By which a file is known to be as it was: its length, its time, its place on the disk.
-type Stamp = Option<(u64, i64, i64, u64)>;
+pub type Stamp = Option<(u64, i64, i64, u64)>;
 
 /// One run in brief.
 #[derive(Clone, Debug)]
@@ -41,11 +34,12 @@ pub struct Summary {
     pub began: Option<u64>,
     /// When it last gave a sign, in seconds since 1970.
     pub changed: Option<u64>,
+    /// Updates done.
+    pub step: u64,
     /// Updates planned; none where that is not known.
     pub planned: Option<u64>,
-    pub memory: Option<Memory>,
-    /// What could not be read.
-    pub notices: Vec<String>,
+    /// What could not be read, for each of the files.
+    unread: [Option<String>; 2],
     history: Result<History, String>,
     stamps: [Stamp; 3],
 }
@@ -60,9 +54,9 @@ impl Summary {
             settings: Arc::default(),
             began: None,
             changed: None,
+            step: 0,
             planned: None,
-            memory: None,
-            notices: Vec::new(),
+            unread: [None, None],
             history: Ok(History::default()),
             stamps: [None; 3],
         };
@@ -77,9 +71,6 @@ impl Summary {
         let [config, history, metrics] = [0, 1, 2].map(|n| stamps[n] != self.stamps[n]);
         let before = (self.standing.clone(), self.changed);
         self.stamps = stamps;
-        if config || history || metrics {
-            self.notices.clear();
-        }
         if config {
             self.read_config(&run);
         }
@@ -89,6 +80,7 @@ impl Summary {
         if metrics {
             self.read_metrics(&run);
         }
+        self.step = self.digest.step.max(self.history.as_ref().map_or(0, History::step));
         self.planned = self.planned_by_history().or_else(|| self.number("train.steps"));
         self.standing = match self.place.store() {
             Some((store, id)) => Standing::of_cell(&store, id, &self.history),
@@ -96,50 +88,45 @@ impl Summary {
         };
         let times = self.stamps.iter().flatten().map(|(_, seconds, _, _)| *seconds);
         self.changed = times.max().and_then(|seconds| u64::try_from(seconds).ok());
-        if self.digest.is_damaged {
-            let notice = format!("`{METRICS}` holds lines that are none of metrics");
-            self.notices.retain(|other| *other != notice);
-            self.notices.push(notice);
-        }
         config || history || metrics || before != (self.standing.clone(), self.changed)
     }
 
-    /// Reads metrics through that were only sampled, so that best results are known.
+    /// What could not be read.
+    pub fn notices(&self) -> Vec<String> {
+        let damage = || format!("`{METRICS}` holds lines that are none of metrics");
+        self.unread.iter().flatten().cloned().chain(self.digest.is_damaged.then(damage)).collect()
+    }
+
+    /// Reads metrics through of which only the ends were, so that best results are known.
     pub fn complete(&mut self) {
-        if self.digest.is_sampled && self.digest.complete(&self.place.path.join(METRICS)).is_err() {
-            self.digest.is_sampled = false;
+        if self.digest.is_partial && self.digest.complete(&self.place.path.join(METRICS)).is_err() {
+            self.digest.is_partial = false;
         }
     }
 
     fn read_config(&mut self, run: &Path) {
-        let path = run.join(CONFIG);
-        if !is_plain(&path, SMALL) {
-            self.notices.push(format!("`{CONFIG}` is no plain file"));
-            return;
-        }
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        self.unread[0] = None;
+        let text = plain::read(&run.join(CONFIG), plain::SMALL).map_err(|error| error.to_string());
+        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned()));
         match text.and_then(|text| toml::from_str::<Value>(&text).map_err(|error| error.message().to_owned())) {
             Ok(config) => self.settings = Arc::new(leaves(&config)),
-            Err(reason) => self.notices.push(format!("`{CONFIG}` can't be read: {reason}")),
+            Err(reason) => self.unread[0] = Some(format!("`{CONFIG}` can't be read: {reason}")),
         }
     }
 
     fn read_history(&mut self, run: &Path) {
-        self.history = match is_plain(&run.join(HISTORY), SMALL) {
-            true => History::read(run),
-            false => Err(format!("`{HISTORY}` is no plain file")),
-        };
+        self.history = History::read(run);
         let Ok(history) = &self.history else { return };
         self.began = history.parts.first().map(|part| part.began);
-        self.memory = history.memory();
     }
 
     fn read_metrics(&mut self, run: &Path) {
         let path = run.join(METRICS);
+        self.unread[1] = None;
         if self.stamps[2].is_none() {
             self.digest = Digest::default();
         } else if let Err(error) = self.digest.update(&path) {
-            self.notices.push(format!("`{METRICS}` can't be read: {error}"));
+            self.unread[1] = Some(format!("`{METRICS}` can't be read: {error}"));
         }
     }
 
@@ -168,22 +155,20 @@ impl Summary {
 
     /// How long the rest will take at the present pace.
     pub fn seconds_left(&self) -> Option<f64> {
-        let (planned, done) = (self.planned?, self.digest.step);
+        let (planned, done) = (self.planned?, self.step);
         if self.standing.phase != Phase::Training || done == 0 || planned <= done {
             return None;
         }
         Some(self.digest.seconds? / done as f64 * (planned - done) as f64)
     }
 
-    /// How long ago it gave a sign.
-    pub fn silence(&self) -> Option<Duration> {
-        let then = UNIX_EPOCH + Duration::from_secs(self.changed?);
-        SystemTime::now().duration_since(then).ok()
-    }
-
-    /// The result that is told where nobody asks for another: the linear classifier's, or the first accuracy, or the first result.
+    /// The result that is told where nobody asks for another: the one that checkpoints are kept by, the linear classifier's, or the first accuracy, or the first result.
     pub fn result(&self) -> Option<&str> {
         let names = || self.digest.outcomes.iter().map(|outcome| outcome.name.as_str());
+        let chosen = self.setting("checkpoint.best_metric").and_then(Value::as_str).filter(|_| self.is_held_out());
+        if let Some(name) = names().find(|name| Some(*name) == chosen) {
+            return Some(name);
+        }
         names()
             .find(|name| *name == TOLD_RESULT)
             .or_else(|| names().find(|name| is_accuracy(name)))
@@ -202,7 +187,8 @@ impl Summary {
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
+/// As it is now.
+pub fn stamp(path: &Path) -> Stamp {
     let facts = fs::symlink_metadata(path).ok()?;
     Some((facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino()))
 }

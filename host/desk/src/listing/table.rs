@@ -24,7 +24,7 @@ pub fn to_text(runs: &[&Summary], studies: &[StudySummary], metric: Option<&str>
     }
     let lines = studies.iter().map(|study| match &study.ledger {
         Ok(_) => format!("study {}: {}", printable(study.name()), study.counts.told()),
-        Err(reason) => format!("study {}: {}", printable(study.name()), without_home(reason)),
+        Err(reason) => format!("study {}: {}", printable(study.name()), printable(&without_home(reason))),
     });
     let lines: Vec<String> = lines.collect();
     if !lines.is_empty() {
@@ -68,7 +68,7 @@ fn table(runs: &[&Summary], metric: Option<&str>) -> String {
 
 /// `1,200/50,000`.
 pub fn steps(run: &Summary) -> String {
-    let done = grouped(run.digest.step);
+    let done = grouped(run.step);
     run.planned.map_or_else(|| done.clone(), |planned| format!("{done}/{}", grouped(planned)))
 }
 
@@ -85,8 +85,8 @@ fn shortened(text: &str) -> String {
 }
 
 fn cause(run: &Summary) -> Option<String> {
-    let told = run.standing.told.iter().chain(&run.notices);
-    let told: Vec<String> = told.map(|told| printable(told)).collect();
+    let told = run.standing.told.clone().into_iter().chain(run.notices());
+    let told: Vec<String> = told.map(|told| printable(&told)).collect();
     (!told.is_empty()).then(|| format!("{}: {}", printable(&run.place.name), told.join("; ")))
 }
 
@@ -103,11 +103,11 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
         });
         json!({
             "name": run.place.name,
-            "path": run.place.path,
+            "path": run.place.path.to_string_lossy(),
             "cell": run.place.cell.as_ref().map(|(id, _)| id),
             "state": run.standing.phase.word(),
             "told": run.standing.told,
-            "step": run.digest.step,
+            "step": run.step,
             "planned_steps": run.planned,
             "seconds": run.seconds(),
             "seconds_left": run.seconds_left(),
@@ -118,13 +118,13 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
             "held_out": run.is_held_out(),
             "results": results.collect::<Map<String, Value>>(),
             "differs": differs.collect::<Map<String, Value>>(),
-            "notices": run.notices,
+            "notices": run.notices(),
         })
     });
     let studies = studies.iter().map(|study| {
         let told = study.ledger.as_ref().err();
         let question = study.ledger.as_ref().ok().map(|ledger| &ledger.question);
-        json!({ "name": study.name(), "folder": study.folder, "question": question, "counts": study.counts, "told": told })
+        json!({ "name": study.name(), "folder": study.folder.to_string_lossy(), "question": question, "counts": study.counts, "told": told })
     });
     let all = json!({ "runs": runs.collect::<Vec<_>>(), "studies": studies.collect::<Vec<_>>() });
     serde_json::to_string_pretty(&all).expect("plain data")
@@ -149,7 +149,7 @@ pub fn to_csv(runs: &[&Summary]) -> String {
         let mut line = vec![
             run.place.name.clone(),
             run.standing.phase.word().to_owned(),
-            run.digest.step.to_string(),
+            run.step.to_string(),
             number(run.planned.map(|planned| planned as f64)),
             number(run.seconds()),
             run.began.map(utc).unwrap_or_default(),

@@ -1,10 +1,13 @@
 //! `history.json`: the parts in which a run was trained, one a process, and how each ended.
 
 use super::{memory::Memory, run_directory::utc, whole_file::write_whole};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    plain,
+};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, io,
+    io,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -49,6 +52,9 @@ pub struct End {
     pub at: u64,
     /// How.
     pub how: Ending,
+    /// Updates that are saved, where it was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
     /// What was told where it did not come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
@@ -77,7 +83,7 @@ impl History {
     /// # Errors
     /// What is wrong with the file.
     pub fn read(run: &Path) -> Result<Self, String> {
-        match fs::read(run.join(FILE)) {
+        match plain::read(&run.join(FILE), plain::SMALL) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("`{FILE}` can't be read: {error}")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(format!("`{FILE}` can't be read: {error}")),
@@ -104,6 +110,11 @@ impl History {
             end: None,
         });
         self.write(run)
+    }
+
+    /// Updates that are known to be done by what the last part told at its end.
+    pub fn step(&self) -> u64 {
+        self.parts.last().and_then(|part| part.end.as_ref()?.step).unwrap_or(0)
     }
 
     /// The most memory that any part of the run has held; none where no part told.
@@ -154,7 +165,11 @@ impl History {
             let at = fault.at.map(|at| format!(" ({at})")).unwrap_or_default();
             (Some(fault.message + &at), fault.hint)
         });
-        part.end = Some(End { at: now(), how, told, hint });
+        let step = match result {
+            Err(Error::Interrupted { step, .. }) => Some(*step),
+            _ => None,
+        };
+        part.end = Some(End { at: now(), how, step, told, hint });
         history.write(run)
     }
 

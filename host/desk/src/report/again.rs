@@ -26,7 +26,7 @@ pub fn commands(facts: &Facts) -> Vec<Command> {
             let line = format!("infomax train --resume {run} --set {key}={}", length.saturating_mul(2));
             list.push(Command { what: "Train twice as long", line });
         }
-    } else if facts.state != State::Ended(Ending::Diverged) {
+    } else if !matches!(facts.state, State::Ended(Ending::Diverged) | State::Running) {
         let what = if facts.checkpoints.is_empty() { "Begin again" } else { "Go on from the last checkpoint" };
         list.push(Command { what, line: format!("infomax train --resume {run}") });
     }

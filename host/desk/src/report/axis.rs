@@ -1,9 +1,12 @@
 //! An axis: its range, where its ticks stand, and what they say.
 
-use super::chart::Scale;
+use super::{chart::Scale, text::number};
 
 /// Positive values whose largest is this many times the smallest are drawn by their logarithm.
 const LOGARITHMIC_FROM: f64 = 1000.0;
+
+/// Values within this ratio have ticks between the powers of ten.
+const CLOSE: f64 = 100.0;
 
 /// A range with ticks.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,9 @@ impl Axis {
     }
 
     fn logarithmic(low: f64, high: f64) -> Self {
+        if high / low < CLOSE {
+            return Self::close(low, high);
+        }
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let every = ((last - first) / 5).max(1) as usize;
         let ticks = (first..=last).step_by(every).map(|power| {
@@ -77,6 +83,18 @@ impl Axis {
         });
         let ticks = ticks.filter(|&(y, _)| y > 0.0 && y <= high * (1.0 + 1e-9)).collect();
         Self { low: 10f64.powi(first).max(f64::MIN_POSITIVE), high, is_logarithmic: true, ticks }
+    }
+
+    /// Equal ratios within few powers of ten: the range is that of the values, and ticks stand at even values.
+    fn close(low: f64, high: f64) -> Self {
+        let room = (high / low).powf(0.08);
+        let (bottom, top) = (low / room, high * room);
+        let ticks = Self::linear(bottom, top).ticks.into_iter().filter(|&(y, _)| y > 0.0);
+        let powers = (bottom.log10().floor() as i32..=top.log10().ceil() as i32).map(|power| 10f64.powi(power));
+        let fine = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| (factor * power, number(factor * power))));
+        let fine: Vec<(f64, String)> = fine.filter(|(y, _)| (bottom..=top).contains(y)).collect();
+        let ticks = if fine.len() >= 4 { fine } else { ticks.collect() };
+        Self { low: bottom, high: top, is_logarithmic: true, ticks }
     }
 
     /// Whether equal distances are equal ratios.

@@ -13,7 +13,9 @@ const FRAME: Frame = Frame { width: 560.0, height: 260.0, left: 62.0, right: 14.
 const SMALL: Frame = Frame { width: 350.0, height: 180.0, ..FRAME };
 
 /// Colours that the style sheet has.
-pub const COLOURS: usize = 7;
+const COLOURS: usize = 7;
+/// Kinds of dashes that it has, the whole line among them.
+const DASHES: usize = 4;
 /// Stretches that a long curve is thinned to.
 const STRETCHES: usize = 180;
 /// Longer curves are drawn pale, with a running mean over them.
@@ -28,11 +30,19 @@ const MARKED: usize = 60;
 const PIECES: usize = 100;
 
 /// How a chart is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drawing {
     pub scale: Scale,
     /// How much of the mean so far each further point keeps, from 0 to below 1; a running mean over long curves where not given.
     pub smoothing: Option<f64>,
+    /// Whether curves are named below.
+    pub has_legends: bool,
+}
+
+impl Default for Drawing {
+    fn default() -> Self {
+        Self { scale: Scale::default(), smoothing: None, has_legends: true }
+    }
 }
 
 /// What equal heights mean.
@@ -94,7 +104,7 @@ impl Chart {
         let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
         let unit =
             [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-        let has_legend = self.series.len() > 1 || !self.levels.is_empty();
+        let has_legend = drawing.has_legends && (self.series.len() > 1 || !self.levels.is_empty());
         html! {
             figure.chart {
                 figcaption {
@@ -109,7 +119,7 @@ impl Chart {
                 @if has_legend {
                     ul.legend {
                         @for (index, series) in self.series.iter().enumerate() {
-                            li { span class=(format!("swatch c{}", index % COLOURS)) {} (series.name) }
+                            li { span class=(format!("swatch {}", look(index))) {} (series.name) }
                         }
                         @if !self.levels.is_empty() { li { span.swatch.dashed {} "untrained encoder" } }
                     }
@@ -131,7 +141,7 @@ impl Chart {
 }
 
 fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), smoothing: Option<f64>) -> Markup {
-    let colour = format!("c{}", index % COLOURS);
+    let colour = look(index);
     let pieces = pieces(&series.points);
     let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
     let missing: Vec<Point> = series.points.iter().copied().filter(|point| !point.1.is_finite()).collect();
@@ -153,7 +163,7 @@ fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), s
             @if is_smoothed {
                 path.line d=(frame.path(&mean, x, y)) { title { (series.name) ", smoothed" } }
             }
-            @for (step, value) in picked(&mean, SPEAKING) {
+            @for (step, value) in picked(&finite, SPEAKING) {
                 @let (cx, cy) = (format!("{:.1}", frame.at_x(x, step)), format!("{:.1}", frame.at_y(y, value)));
                 @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
                 circle.point cx=(cx) cy=(cy) r="7" {
@@ -167,6 +177,11 @@ fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), s
             }
         }
     }
+}
+
+/// The classes of a curve: its colour, and once all are taken its dashes.
+pub fn look(index: usize) -> String {
+    format!("c{} d{}", index % COLOURS, index / COLOURS % DASHES)
 }
 
 /// The stretches between values that are not finite.

@@ -24,7 +24,7 @@ pub fn section(rows: &[Evaluated]) -> Markup {
                 "By " code { "infomax evaluate" } " after step " (grouped(row.step)) ", on " (images) " test images of " (row.dataset)
                 "; classifiers of " (fitted) " labelled images. Nothing is chosen on test images."
             }
-            @if rows.len() > 1 { (shares(rows)) }
+            (shares(rows))
             @if row.classes.len() <= MATRIX && !row.confusion.linear.is_empty() { (matrix(row)) }
             (accuracies(row))
             (pairs(row))
@@ -185,7 +185,7 @@ mod tests {
         assert!(few.contains("images of class &lt;3&gt;, taken for class &lt;4&gt;") && !few.contains("class <"));
         let many = section(&[evaluated(1000)]).into_string();
         assert!(!many.contains("--heat:") && many.contains("The worst of 1000 classes"));
-        assert_eq!(many.matches("<tr>").count(), 1 + WORST + 1 + PAIRS);
+        assert_eq!(many.matches("<tr>").count(), 2 + 1 + WORST + 1 + PAIRS);
         assert!(many.len() < 12_000, "{} bytes", many.len());
         assert_eq!(section(&[]).into_string(), "");
     }

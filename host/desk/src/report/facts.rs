@@ -9,6 +9,7 @@ use crate::{
     checkpoint::CheckpointSet,
     evaluation::{self, Evaluated},
     record::{Hardware, History, Identity, METRICS, Part, Row, excerpt, read_metrics_to_damage, without_home},
+    study::{CELLS, RUN},
 };
 use std::{env, fs, path::Path};
 
@@ -103,7 +104,8 @@ impl Facts {
 
     /// Updates done.
     pub fn step(&self) -> u64 {
-        self.rows.iter().map(|row| row.step).max().unwrap_or(0)
+        let told = self.parts.last().and_then(|part| part.end.as_ref()?.step);
+        self.rows.iter().map(|row| row.step).chain(told).max().unwrap_or(0)
     }
 
     /// Time spent on training, tests included; none before the first row.
@@ -146,7 +148,17 @@ fn rows(run: &Path, notices: &mut Vec<String>) -> Vec<Row> {
 
 fn name(run: &Path) -> String {
     let whole = fs::canonicalize(run).unwrap_or_else(|_| run.to_owned());
+    if let Some(id) = cell_of(&whole) {
+        return format!("cell {id}");
+    }
     whole.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Of a run that is a cell of a study: the cell's name.
+fn cell_of(run: &Path) -> Option<String> {
+    let cell = run.parent().filter(|_| run.file_name().is_some_and(|name| name == RUN))?;
+    let is_among_cells = cell.parent()?.file_name().is_some_and(|name| name == CELLS);
+    is_among_cells.then(|| cell.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Seen from the working directory where it lies below it, or else only its name: the rest would say whose machine this is.

@@ -19,7 +19,7 @@ mod text;
 mod thin;
 
 pub use axis::Axis;
-pub use chart::{COLOURS, Chart, Drawing, Level, Scale, Series};
+pub use chart::{Chart, Drawing, Level, Scale, Series, look};
 pub use frame::Frame;
 pub use markup::{base64, breakable, document, prose, sentence};
 pub use page::STYLE;

@@ -67,7 +67,8 @@ fn head(facts: &Facts) -> Markup {
         .collect();
     let (word, class) = badge(&facts.state);
     let end = facts.parts.last().and_then(|part| part.end.as_ref());
-    let planned = facts.settings.get("train.steps").and_then(serde_json::Value::as_u64);
+    let planned = facts.parts.last().and_then(|part| part.until_step);
+    let planned = planned.or_else(|| facts.settings.get("train.steps").and_then(serde_json::Value::as_u64));
     let headline = headline(facts);
     let best = headline.and_then(|outcome| outcome.best).filter(|_| facts.is_held_out());
     let memory = facts.parts.iter().filter_map(|part| part.memory).reduce(Memory::max);
@@ -127,8 +128,8 @@ fn figure(value: &str, what: &str) -> Markup {
 
 fn badge(state: &State) -> (&'static str, &'static str) {
     match state {
-        State::Running => ("running", "fair"),
-        State::Ended(Ending::Finished) => ("finished", "good"),
+        State::Running => ("training", "fair"),
+        State::Ended(Ending::Finished) => ("done", "good"),
         State::Ended(Ending::Interrupted) => ("interrupted", "fair"),
         State::Ended(Ending::Diverged) => ("diverged", "poor"),
         State::Ended(Ending::Failed) => ("failed", "poor"),

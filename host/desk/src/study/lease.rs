@@ -6,6 +6,7 @@
 
 use crate::{
     error::{Error, Result},
+    plain,
     record::{host_name, now},
 };
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,7 @@ fn numbers(folder: &Path) -> Result<Vec<u64>> {
 
 /// Who holds this lease; none where it is free.
 fn holder_of(path: &Path, own: &LeaseHolder, lifetime: Duration) -> Result<Option<LeaseHolder>> {
-    let file = match File::open(path) {
+    let file = match plain::open(path) {
         Ok(file) => file,
         // Replaced this moment: whoever did that holds the next one.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(LeaseHolder::default())),
@@ -169,12 +170,12 @@ fn holder_of(path: &Path, own: &LeaseHolder, lifetime: Duration) -> Result<Optio
     };
     if file.try_lock_shared().is_err() {
         // Locked here, by a process that may be writing it now.
-        let holder = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let holder = plain::read(path, plain::SMALL).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         return Ok(Some(holder.unwrap_or_default()));
     }
     let modified = file.metadata().and_then(|facts| facts.modified()).map_err(Error::io("read", path))?;
     let is_young = modified.elapsed().is_ok_and(|age| age < lifetime);
-    let text = fs::read(path).map_err(Error::io("read", path))?;
+    let text = plain::read(path, plain::SMALL).map_err(Error::io("read", path))?;
     Ok(match serde_json::from_slice::<LeaseHolder>(&text) {
         Ok(holder) if holder.released || holder.is_on(own) => None, // nobody has it locked
         Ok(holder) => is_young.then_some(holder),

@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Error, Result},
+    plain,
     record::write_whole,
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,8 +12,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// The folder of ledgers, beside the cells'.
 pub const LEDGERS: &str = "studies";
+/// The longest ledger that is read: of 100,000 cells.
+const LONGEST: u64 = 256 << 20;
 /// How long the lease of another machine counts where a ledger does not tell, in seconds.
-const LEASE_SECONDS: u64 = 600;
+pub const LEASE_SECONDS: u64 = 600;
 
 /// A study as it last ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub struct LedgerCell {
     pub told: Option<String>,
 }
 
-/// Ledgers used to hold nothing but the cells' names by their titles.
+/// A list, or nothing but the cells' names by their titles.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Cells {
@@ -92,8 +95,16 @@ impl Ledger {
     /// # Errors
     /// What is wrong with the file.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = fs::read(path).map_err(|error| format!("`{}` can't be read: {error}", path.display()))?;
-        serde_json::from_slice(&text).map_err(|error| format!("`{}` is no ledger of a study: {error}", path.display()))
+        let shown = path.display();
+        let text = plain::read(path, LONGEST).map_err(|error| format!("`{shown}` can't be read: {error}"))?;
+        let ledger: Self =
+            serde_json::from_slice(&text).map_err(|error| format!("`{shown}` is no ledger of a study: {error}"))?;
+        // Names of folders: hashes, which lead nowhere else.
+        let is_name = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match ledger.cells.iter().filter_map(|cell| cell.id.as_ref()).find(|id| !is_name(id)) {
+            Some(id) => Err(format!("`{shown}` is no ledger of a study: no cell is called {id:?}")),
+            None => Ok(ledger),
+        }
     }
 
     /// Writes the ledger; the folder is made.

@@ -82,7 +82,9 @@ fn outcome(store: &Store, cell: &LedgerCell, read: &Reader<'_>) -> Result<Outcom
         CellState::Failed(failure) => {
             let exit_code = failure.exit_code.and_then(|code| u8::try_from(code).ok());
             let first = failure.told.lines().next().unwrap_or_default();
-            let told = format!("{} ({})", first.trim_start_matches("error: "), failure.how());
+            let how =
+                if exit_code.is_some() && failure.tries <= 1 { String::new() } else { format!(" ({})", failure.how()) };
+            let told = format!("{}{how}", first.trim_start_matches("error: "));
             Outcome::Failed { told, exit_code }
         }
         CellState::Running(_) => {

@@ -10,6 +10,6 @@ mod store;
 
 pub use identity::CellIdentity;
 pub use lease::{Asked, Lease, LeaseHolder};
-pub use ledger::{LEDGERS, Ledger, LedgerCell};
+pub use ledger::{LEASE_SECONDS, LEDGERS, Ledger, LedgerCell};
 pub use members::{Reader, compare, compare_with};
 pub use store::{CELLS, CellState, Cost, Failure, OUTPUT, RUN, Store};

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     comparison::{memory_bytes, read_figures},
     error::{Error, Result},
+    plain,
     record::{End, Ending, History, METRICS, free_path, read_metrics, write_whole},
 };
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,7 @@ impl Store {
     /// A file that can't be read.
     pub fn failure(&self, id: &str) -> Result<Option<Failure>> {
         let path = self.folder(id).join(FAILURE);
-        match fs::read(&path) {
+        match plain::read(&path, plain::SMALL) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text).unwrap_or_default())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),

@@ -23,11 +23,16 @@ const PHASES: [Phase; 7] =
 /// None; as the other pages.
 pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
     let with_cells = query.has("cells");
-    let known = query.get("live").and_then(|stamp| stamp.parse::<u64>().ok()).unwrap_or(0);
+    // What a page has of a board that was there before is as good as nothing.
+    let stamp = query.get("live").and_then(|stamp| stamp.split_once('-'));
+    let known =
+        stamp.filter(|(word, _)| *word == seen.word.to_string()).and_then(|(_, version)| version.parse::<u64>().ok());
+    let is_live = query.get("live").is_some();
+    let known = known.unwrap_or(0);
     let mut runs: Vec<&Followed> = seen.listed(with_cells).collect();
     runs.sort_by(|a, b| b.run.began.cmp(&a.run.began).then_with(|| a.run.place.cmp(&b.run.place)));
-    let order =
-        (known > 0 && seen.gone_version > known).then(|| runs.iter().map(|followed| id(&followed.run)).collect());
+    let order = (is_live && (known == 0 || seen.gone_version > known))
+        .then(|| runs.iter().map(|followed| id(&followed.run)).collect());
     let make = move || {
         let all = known == 0 || seen.columns_version > known;
         let rows = runs.iter().filter(|followed| all || followed.version > known);
@@ -41,9 +46,9 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
         html! {
             (in_a_row(&parts[..2]))
             form.controls #filter role="search" {
-                label { "Filter " input type="search" name="text" placeholder="name, setting, state" autocomplete="off"; }
+                label { "Filter " input type="search" name="text" placeholder="name, what differs, state" autocomplete="off"; }
                 label { input type="checkbox" name="cells" checked[with_cells]; " cells of studies" }
-                button #overlay type="button" disabled { "Lay over one another" }
+                button #overlay type="button" disabled { "Overlay" }
                 span #chosen.quiet {}
             }
             div.wide {
@@ -58,7 +63,7 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
                         (heading("result", "last result", "number"))
                         (heading("best", "best", "number"))
                         (heading("seconds", "time", "number"))
-                        (heading("changed", "last sign", "number"))
+                        (heading("changed", "last update", "number"))
                         (heading("began", "began (UTC)", "number"))
                     } }
                     tbody #rows { (in_a_row(&parts[2..])) }
@@ -69,7 +74,7 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
     };
     Ok(Page {
         title: "Runs".to_owned(),
-        stamp: seen.version.to_string(),
+        stamp: format!("{}-{}", seen.word, seen.version),
         order,
         frame: Box::new(frame),
         make: Box::new(make),
@@ -101,7 +106,7 @@ fn head(seen: &Seen, with_cells: bool) -> Markup {
             }
             @if runs.is_empty() { p.quiet { "No run lies here yet. This page shows one as soon as it begins." } }
             @for note in &seen.notes { p.quiet { "Passed over: " (prose(&sentence(note))) } }
-            @if seen.sampled > 0 { p.quiet { "Of " (seen.sampled) " long runs the best results are still being read." } }
+            @if seen.partial > 0 { p.quiet { "Of " (seen.partial) " long runs the best results are still being read." } }
         }
     }
 }
@@ -143,19 +148,19 @@ fn row(run: &Summary, seen: &Seen) -> Markup {
     let sortable = |value: Option<f64>| value.filter(|value| value.is_finite()).map(|value| value.to_string());
     let accuracy = run.digest.accuracy.as_ref().map(|(name, curve)| (name, curve.points()));
     html! {
-        tr id=(id(run)) data-name=(name) data-state=(run.standing.phase.word()) data-step=(run.digest.step)
+        tr id=(id(run)) data-name=(name) data-state=(run.standing.phase.word()) data-step=(run.step)
             data-result=[sortable(last)] data-best=[sortable(best)] data-seconds=[sortable(run.seconds())]
             data-changed=[run.changed] data-began=[run.began] data-text=(format!("{name} {differs}").to_lowercase()) {
             td.pick { input type="checkbox" value=(name) aria-label=(format!("choose {name}")); }
             th scope="row" {
                 a href=(of_run(name)) { (breakable(&printable(name))) }
                 @if !differs.is_empty() { span.differs { (differs) } }
-                @for told in run.standing.told.iter().chain(&run.notices) { span.cause { (told) } }
+                @for told in run.standing.told.clone().into_iter().chain(run.notices()) { span.cause { (told) } }
             }
             td { (badge(run)) }
             td.number data-what="step" {
                 (steps(run))
-                @if let Some(planned) = run.planned { progress max=(planned.max(1)) value=(run.digest.step) aria-label="Updates done" {} }
+                @if let Some(planned) = run.planned { progress max=(planned.max(1)) value=(run.step) aria-label="Updates done" {} }
                 @if let Some(left) = run.seconds_left() { span.quiet { (duration(left)) " left" } }
             }
             td data-what="loss" {
@@ -168,7 +173,7 @@ fn row(run: &Summary, seen: &Seen) -> Markup {
             td.number.strong.empty[last.is_none()] data-what="last result" title=(metric) { (told(last)) }
             td.number.empty[best.is_none()] data-what="best" { (told(best)) }
             td.number data-what="time" { (run.seconds().map_or_else(|| "–".to_owned(), duration)) }
-            td.number data-what="last sign" { time data-at=[run.changed] { (run.changed.map_or_else(|| "–".to_owned(), utc)) } }
+            td.number data-what="last update" { time data-at=[run.changed] { (run.changed.map_or_else(|| "–".to_owned(), utc)) } }
             td.number data-what="began" { (run.began.map_or_else(|| "–".to_owned(), |began| utc(began)[..16].replace('T', " "))) }
         }
     }

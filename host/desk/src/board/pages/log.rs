@@ -1,9 +1,8 @@
 //! The end of a log.
 
-use crate::listing::is_plain;
+use crate::plain::open;
 use maud::{Markup, html};
 use std::{
-    fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
 };
@@ -28,10 +27,7 @@ pub fn log(path: &Path, title: &str) -> Markup {
 }
 
 fn last_lines(path: &Path) -> Option<String> {
-    if !is_plain(path, u64::MAX) {
-        return None;
-    }
-    let mut file = File::open(path).ok()?;
+    let mut file = open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(BYTES))).ok()?;
     let mut bytes = Vec::new();

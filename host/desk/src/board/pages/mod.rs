@@ -118,7 +118,7 @@ fn controls() -> Markup {
         form.controls #drawing {
             label { "Scale "
                 select name="scale" {
-                    option value="" { "fitting" }
+                    option value="" { "automatic" }
                     option value="linear" { "linear" }
                     option value="log" { "logarithmic" }
                 }

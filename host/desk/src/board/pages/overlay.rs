@@ -6,16 +6,20 @@ use crate::{
         follow::{Following, Seen},
         query::Query,
     },
-    comparison::{Figures, cell, label, printable},
-    listing::{Summary, columns_of, steps, whole},
-    record::duration,
-    report::{COLOURS, Chart, Drawing, Series, breakable, is_accuracy, result},
+    comparison::{Figures, cell, printable},
+    error::Error,
+    listing::{Summary, columns_of, steps},
+    plain::whole,
+    record::{duration, without_home},
+    report::{Chart, Drawing, Series, breakable, is_accuracy, look, result},
 };
 use maud::{Markup, html};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Runs that are laid over one another at most.
 const MOST: usize = 40;
+/// Runs that are named below each chart at most.
+const NAMED: usize = 10;
 /// Charts that are drawn at most.
 const CHARTS: usize = 60;
 
@@ -25,27 +29,41 @@ const CHARTS: usize = 60;
 /// No run that is there.
 pub fn page<'a>(query: &'a Query, seen: &'a Seen, following: &'a Following) -> Result<Page<'a>, String> {
     let named: Vec<&str> = query.all("run").collect();
-    let followed: Vec<_> = named.iter().filter_map(|name| seen.run(name)).take(MOST).collect();
+    let there: Vec<_> = named.iter().filter_map(|name| seen.run(name)).collect();
+    let followed = &there[..there.len().min(MOST)];
     if followed.is_empty() {
         return Err("none of these runs lies in the folders: choose some in the list".to_owned());
     }
-    let stamp = followed.iter().map(|followed| followed.version).max().unwrap_or(0);
-    let lacking = named.len() - followed.len();
+    let versions = followed.iter().map(|followed| (&followed.run.place.name, followed.version));
+    let stamp = seen.stamp(versions, "");
+    let lacking = (named.len() - there.len(), there.len() - followed.len());
     let runs: Vec<&Summary> = followed.iter().map(|followed| followed.run.as_ref()).collect();
+    let versions: Vec<u64> = followed.iter().map(|followed| followed.version).collect();
     let drawing = query.drawing();
     let make = move || {
-        let mut parts = vec![part("p-table", &table(&runs, lacking))];
-        parts.extend(charts(&runs, following, &drawing));
+        let read = |(run, version): (&&Summary, &u64)| match whole(&run.place.path) {
+            Some(reason) => Err(reason),
+            None => following.figures(&run.place.path, *version).map_err(|error| first(&error)),
+        };
+        let figures: Vec<Result<Arc<Figures>, String>> = runs.iter().zip(&versions).map(read).collect();
+        let reasons: Vec<Option<&str>> = figures.iter().map(|read| read.as_ref().err().map(String::as_str)).collect();
+        let mut parts = vec![part("p-table", &table(&runs, &reasons, lacking))];
+        let figures: Vec<Arc<Figures>> = figures.into_iter().map(Result::unwrap_or_default).collect();
+        parts.extend(charts(&runs, &figures, &drawing));
         parts
     };
     let frame = |parts: &[(String, Markup)]| {
         html! { (in_a_row(&parts[..1])) (controls()) div.charts #rows { (in_a_row(&parts[1..])) } }
     };
     let title = format!("{} runs", followed.len());
-    Ok(Page { title, stamp: stamp.to_string(), order: None, frame: Box::new(frame), make: Box::new(make) })
+    Ok(Page { title, stamp, order: None, frame: Box::new(frame), make: Box::new(make) })
 }
 
-fn table(runs: &[&Summary], lacking: usize) -> Markup {
+fn first(error: &Error) -> String {
+    error.faults().into_iter().next().map_or_else(|| error.to_string(), |fault| fault.message)
+}
+
+fn table(runs: &[&Summary], reasons: &[Option<&str>], (gone, further): (usize, usize)) -> Markup {
     let columns = columns_of(runs);
     let mut results: Vec<&str> = Vec::new();
     for outcome in runs.iter().flat_map(|run| &run.digest.outcomes) {
@@ -55,8 +73,9 @@ fn table(runs: &[&Summary], lacking: usize) -> Markup {
     }
     let told = |name: &str, value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| result(name, value));
     html! {
-        header { h1 { (runs.len()) " runs over one another" } }
-        @if lacking > 0 { p.quiet { (lacking) " of those that were asked for are not there, or too many." } }
+        header { h1 { (runs.len()) " runs overlaid" } }
+        @if gone > 0 { p.quiet { (gone) " of those that were asked for are not there any more." } }
+        @if further > 0 { p.quiet { "The first " (runs.len()) "; " (further) " more were asked for." } }
         @if columns.is_empty() && runs.len() > 1 { p.quiet { "Their settings don't differ." } }
         div.wide {
             table.numbers {
@@ -70,8 +89,9 @@ fn table(runs: &[&Summary], lacking: usize) -> Markup {
                     @for (index, run) in runs.iter().enumerate() {
                         tr {
                             th scope="row" {
-                                span class=(format!("key c{}", index % COLOURS)) {}
+                                span class=(format!("swatch {}", look(index))) {}
                                 a href=(of_run(&run.place.name)) { (breakable(&printable(&run.place.name))) }
+                                @if let Some(reason) = reasons[index] { span.cause { (without_home(reason)) } }
                             }
                             td.word { (badge(run)) }
                             td { (steps(run)) }
@@ -86,21 +106,11 @@ fn table(runs: &[&Summary], lacking: usize) -> Markup {
     }
 }
 
-fn charts(runs: &[&Summary], following: &Following, drawing: &Drawing) -> Vec<(String, Markup)> {
-    let columns = columns_of(runs);
-    let read = |run: &Summary| match whole(&run.place.path) {
-        Some(_) => Figures::default(),
-        None => following.figures(&run.place.path).unwrap_or_default(),
-    };
-    let figures: Vec<Figures> = runs.iter().map(|run| read(run)).collect();
-    let names: Vec<String> = runs
-        .iter()
-        .map(|run| {
-            let differs = label(&columns, &run.settings);
-            let own = run.place.name.rsplit('/').next().unwrap_or_default();
-            printable(if differs.is_empty() || runs.len() == 1 { own } else { &differs })
-        })
-        .collect();
+fn charts(runs: &[&Summary], figures: &[Arc<Figures>], drawing: &Drawing) -> Vec<(String, Markup)> {
+    let own = |run: &&Summary| printable(run.place.name.rsplit('/').next().unwrap_or_default());
+    let names: Vec<String> = runs.iter().map(own).collect();
+    // The table above has the same colours.
+    let drawing = &Drawing { has_legends: runs.len() <= NAMED, ..*drawing };
     // Results first, then the loss, then the rest.
     let mut metrics: BTreeMap<(bool, bool, bool, &str), ()> = BTreeMap::new();
     for (name, metric) in figures.iter().flat_map(|figures| &figures.metrics) {

@@ -6,7 +6,9 @@ use crate::{
         follow::Seen,
         query::{Query, link},
     },
-    listing::{Summary, whole},
+    comparison::printable,
+    listing::{StudySummary, Summary},
+    plain::whole,
     report::{self, prose, sentence},
     study::OUTPUT,
 };
@@ -14,10 +16,7 @@ use maud::{Markup, html};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 /// Pictures that runs and commands leave in a run directory, and what they show.
-const PICTURES: [(&str, &str); 2] = [
-    ("views.png", "Images and the views of them that training sees"),
-    ("curves.png", "Curves, as the run has drawn them"),
-];
+const PICTURES: [(&str, &str); 1] = [("views.png", "Images and the views of them that training sees")];
 /// Pictures that are shown at most.
 const SHOWN: usize = 24;
 
@@ -42,6 +41,8 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
             .map(|(name, body)| part(&format!("p-{name}"), &body))
             .collect();
         let at = parts.iter().position(|(name, _)| name == "p-again").unwrap_or(parts.len());
+        parts.insert(0, part("p-cell", &cell(run, seen)));
+        let at = at + 1;
         parts.insert(at, part("p-pictures", &pictures(name, path)));
         parts.insert(at + 1, part("p-log", &logs(run)));
         parts
@@ -52,11 +53,17 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
         html! { (in_a_row(before)) @if !after.is_empty() { (controls()) } (in_a_row(after)) }
     };
     let title = name.rsplit('/').next().unwrap_or(name).to_owned();
-    Ok(Page { title, stamp: stamp(run, followed.version), order: None, frame: Box::new(frame), make: Box::new(make) })
+    Ok(Page {
+        title,
+        stamp: stamp(run, followed.version, seen),
+        order: None,
+        frame: Box::new(frame),
+        make: Box::new(make),
+    })
 }
 
 /// Changes with the files that the page shows.
-fn stamp(run: &Summary, version: u64) -> String {
+fn stamp(run: &Summary, version: u64, seen: &Seen) -> String {
     const FILES: [&str; 8] = [
         "infomax.log",
         "checkpoints",
@@ -71,12 +78,27 @@ fn stamp(run: &Summary, version: u64) -> String {
     let facts = facts.filter_map(|path| fs::symlink_metadata(path).ok());
     let text: String =
         facts.map(|facts| format!(" {} {} {}", facts.len(), facts.mtime(), facts.mtime_nsec())).collect();
-    crate::hash::sha256(format!("{version}{text}"))[..16].to_owned()
+    seen.stamp([(&run.place.name, version)].into_iter(), &text)
 }
 
 /// What a cell's process says, beside its run.
 fn output(run: &Summary) -> std::path::PathBuf {
     run.place.path.with_file_name(OUTPUT)
+}
+
+/// Which studies a cell belongs to, and as what.
+fn cell(run: &Summary, seen: &Seen) -> Markup {
+    let Some((id, folder)) = &run.place.cell else { return html! {} };
+    let of = |study: &StudySummary| {
+        let ledger = study.ledger.as_ref().ok().filter(|_| study.folder == *folder)?;
+        let own = ledger.cells.iter().find(|cell| cell.id.as_ref() == Some(id))?;
+        Some((study.id().to_owned(), study.name().to_owned(), own.number, own.title.clone()))
+    };
+    html! {
+        @for (study, name, number, title) in seen.studies.iter().filter_map(of) {
+            p.flow { "Cell " (number) " of the study " a href=(link("/study", &[("name", &study)])) { (printable(&name)) } ": " (title) }
+        }
+    }
 }
 
 fn logs(run: &Summary) -> Markup {

@@ -6,15 +6,21 @@ use crate::{
         follow::{Following, Seen},
         query::Query,
     },
-    comparison::{cell, fragments, printable},
-    listing::{Phase, StudySummary, Summary, whole},
-    record::duration,
+    comparison::{Figures, cell, fragments, printable},
+    error::{Error, Fault, Result},
+    listing::{Phase, StudySummary, Summary, steps},
+    plain::whole,
+    record::{duration, without_home},
     report::{breakable, prose, result, sentence},
-    study::{Ledger, LedgerCell, Store, compare_with},
+    study::{Ledger, LedgerCell, Reader, Store, compare_with},
 };
 use maud::{Markup, html};
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    time::Duration,
+};
 
 /// Cells that are shown one by one at most.
 const CELLS: usize = 5000;
@@ -29,25 +35,24 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen, following: &'a Following) -> R
     let name = query.get("name").unwrap_or_default();
     let found = seen.studies.iter().find(|study| study.id() == name);
     let study = found.ok_or_else(|| format!("no study `{name}` lies in the folders"))?;
-    let ledger = study.ledger.as_ref().map_err(Clone::clone)?;
-    let cells: BTreeMap<&str, &Summary> = seen
-        .runs
-        .values()
-        .filter_map(|followed| {
-            let (id, folder) = followed.run.place.cell.as_ref()?;
-            (*folder == study.folder).then_some((id.as_str(), followed.run.as_ref()))
-        })
-        .collect();
-    let versions = ledger.cells.iter().filter_map(|cell| cells.get(cell.id.as_deref()?));
-    let versions = versions.filter_map(|run| seen.run(&run.place.name)).map(|followed| followed.version);
-    let stamp = format!("{}-{}-{}", versions.max().unwrap_or(0), ledger.cells.len(), study.counts.told());
+    let ledger = study.ledger.as_deref().map_err(|reason| without_home(reason))?;
+    let own: BTreeSet<&str> = ledger.cells.iter().filter_map(|cell| cell.id.as_deref()).collect();
+    let followed = seen.runs.values().filter_map(|followed| {
+        let (id, folder) = followed.run.place.cell.as_ref()?;
+        (*folder == study.folder && own.contains(id.as_str())).then_some((id.as_str(), followed))
+    });
+    let followed: Vec<_> = followed.collect();
+    let stamp = seen.stamp(followed.iter().map(|(id, followed)| (id, followed.version)), &study.version());
+    let cells: BTreeMap<&str, &Summary> = followed.iter().map(|(id, followed)| (*id, followed.run.as_ref())).collect();
+    let versions: HashMap<&Path, u64> =
+        followed.iter().map(|(_, followed)| (followed.run.place.path.as_path(), followed.version)).collect();
     let make = move || {
         let mut parts = vec![
             part("p-head", &head(study, ledger, &cells)),
             part("p-cells", &grid(ledger, &cells)),
             part("p-failures", &failures(ledger, &cells)),
         ];
-        parts.extend(comparison(study, ledger, &cells, following));
+        parts.extend(comparison(study, ledger, &cells, &|run| figures(following, &versions, run)));
         parts
     };
     let frame = |parts: &[(String, Markup)]| in_a_row(parts);
@@ -62,6 +67,7 @@ fn head(study: &StudySummary, ledger: &Ledger, cells: &BTreeMap<&str, &Summary>)
             div.title { h1 { (printable(study.name())) } span class=(format!("badge {class}")) { (word) } }
             @if !ledger.question.is_empty() { p.flow { (ledger.question) } }
             p { (counts.told()) @if let Some(left) = seconds_left(study, cells) { ", about " (duration(left)) " left" } }
+            @if word == "not running" { p.quiet { code { "infomax ablate run" } " with its file goes on from here." } }
             progress.broad max=(counts.cells.max(1)) value=(counts.done) aria-label="Cells done" {}
         }
     }
@@ -136,10 +142,9 @@ fn square(ledger: &Ledger, own: Option<&LedgerCell>, cells: &BTreeMap<&str, &Sum
     let phase = run.standing.phase;
     let metric = if ledger.metric.is_empty() { run.result().unwrap_or_default() } else { &ledger.metric };
     let last = run.digest.outcome(metric).and_then(|outcome| outcome.last).map(|(_, value)| result(metric, value));
-    let share = run.planned.filter(|planned| *planned > 0).map(|planned| run.digest.step * 100 / planned);
     let text = match phase {
         Phase::Done => last.unwrap_or_else(|| "done".to_owned()),
-        Phase::Training => share.map_or_else(|| "training".to_owned(), |share| format!("{share} %")),
+        Phase::Training => format!("step {}", steps(run)),
         _ => phase.word().to_owned(),
     };
     let told = run.standing.told.as_deref().unwrap_or(&own.title);
@@ -176,21 +181,27 @@ fn failures(ledger: &Ledger, cells: &BTreeMap<&str, &Summary>) -> Markup {
     }
 }
 
+/// What a cell's run came to, where it lies in the folders and can be shown.
+fn figures(following: &Following, versions: &HashMap<&Path, u64>, run: &Path) -> Result<Figures> {
+    let refused = |reason: String| Error::config(Fault::new(reason));
+    let version = versions.get(run).ok_or_else(|| refused("it is not there".to_owned()))?;
+    match whole(run) {
+        Some(reason) => Err(refused(reason)),
+        None => following.figures(run, *version).map(|figures| Figures::clone(&figures)),
+    }
+}
+
 fn comparison(
     study: &StudySummary,
     ledger: &Ledger,
     cells: &BTreeMap<&str, &Summary>,
-    following: &Following,
+    figures: &Reader<'_>,
 ) -> Vec<(String, Markup)> {
-    if cells.values().all(|run| run.digest.step == 0) {
+    if cells.values().all(|run| run.step == 0) {
         return Vec::new();
     }
     let store = Store::new(&study.folder, Duration::from_secs(ledger.lease_seconds));
-    let figures = |run: &std::path::Path| match whole(run) {
-        Some(reason) => Err(crate::error::Error::config(crate::error::Fault::new(reason))),
-        None => following.figures(run),
-    };
-    match compare_with(study.name(), ledger, &store, (None, None), &figures) {
+    match compare_with(study.name(), ledger, &store, (None, None), figures) {
         Ok(comparison) => {
             fragments(&comparison).into_iter().map(|(name, body)| part(&format!("p-{name}"), &body)).collect()
         }

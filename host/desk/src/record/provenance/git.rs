@@ -120,7 +120,7 @@ fn has_untracked(folder: &Path, files: &[PathBuf], current: &Current) -> Result<
     Ok(!output(top, &arguments, current)?.is_empty())
 }
 
-/// What git prints; it takes no lock, asks nobody, and starts no program that the repository names.
+/// What git prints; it takes no lock and asks nobody.
 fn output(folder: &Path, arguments: &[&str], current: &Current) -> Result<String, String> {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]).args(arguments);

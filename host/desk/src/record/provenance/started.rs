@@ -31,7 +31,8 @@ impl Started {
 
     /// The value of [`STARTED_BY`] for processes that this one starts.
     pub fn to_variable(&self) -> OsString {
-        serde_json::to_string(self).expect("a command is plain data").into()
+        // Paths that are no UTF-8 can't be told so: then the process that is started tells its own command.
+        serde_json::to_string(self).unwrap_or_default().into()
     }
 
     /// The words as they are written down.

@@ -2,13 +2,15 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 /// The most that is read of a small file, such as `config.toml`.
 pub const SMALL: u64 = 32 << 20;
+/// The longest metrics that are read as a whole.
+const METRICS_MOST: u64 = 1 << 30;
 /// The most entries of a run directory that are looked at.
 const ENTRIES: usize = 100_000;
 /// How deep a run directory's folders go: `checkpoints/step-…/shards/…`.
@@ -20,6 +22,16 @@ pub fn is_plain(path: &Path, most: u64) -> bool {
         Ok(facts) => facts.is_file() && facts.len() <= most,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
+}
+
+/// The bytes of a plain file of at most so many bytes.
+///
+/// # Errors
+/// The system's; a path that is something else, or longer.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(io::Error::other(format!("it is longer than {most} bytes"))) } else { Ok(bytes) }
 }
 
 /// Opens a plain file.
@@ -46,7 +58,11 @@ pub fn whole(run: &Path) -> Option<String> {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && depth < DEPTH => folders.push((entry.path(), depth + 1)),
                 Ok(kind) if kind.is_dir() => return Some(format!("its folders go deeper than a run's: `{}`", name())),
-                Ok(kind) if kind.is_file() => {}
+                Ok(kind) if kind.is_file() => {
+                    if is_too_long(&entry.path()) {
+                        return Some(format!("`{}` is too long to be shown", name()));
+                    }
+                }
                 Ok(kind) if kind.is_symlink() => return Some(format!("`{}` is a link, which is not followed", name())),
                 _ => return Some(format!("`{}` is no plain file", name())),
             }
@@ -56,6 +72,16 @@ pub fn whole(run: &Path) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether a file is longer than what is read of it as a whole: texts are, weights and pictures are not.
+fn is_too_long(path: &Path) -> bool {
+    let most = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json" | "toml" | "csv") => SMALL,
+        Some("jsonl") => METRICS_MOST,
+        _ => return false,
+    };
+    fs::symlink_metadata(path).is_ok_and(|facts| facts.len() > most)
 }
 
 fn below(run: &Path, path: &Path) -> String {
