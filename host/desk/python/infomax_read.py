@@ -24,6 +24,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 try:
@@ -38,13 +39,15 @@ except ImportError:  # before Python 3.11
 METRICS = "metrics.jsonl"
 PROJECT = "infomax"
 CLOCK = ("step", "epoch", "seconds")
+ALIVE = 60  # seconds that another machine's process counts as alive without a sign of life
 HELD_PARAMETER = 6000  # characters of a parameter's value that MLflow keeps
 
 
 def runs(folder="runs"):
     """All runs below a folder, by path: also those of studies' cells."""
     found = (Path(path) for path, _, files in os.walk(folder) if "config.toml" in files and (METRICS in files or "run.json" in files))
-    return [Run(path) for path in sorted(found)]
+    # What failed of a cell is put aside, and is none of its results.
+    return [Run(path) for path in sorted(found) if not (path.name.startswith("run-failed") and path.parent.parent.name == "cells")]
 
 
 def study(name, folder="runs"):
@@ -114,10 +117,13 @@ class Run:
     def state(self):
         """`finished`, `interrupted`, `diverged`, `failed`, `running`, `lost` (its process ended without a word) or `unknown`."""
         parts = self.history
-        if parts and parts[-1].get("end"):
-            return parts[-1]["end"]["how"]
-        if self._is_held():
+        end = parts[-1].get("end") if parts else None
+        if end and end["how"] == "finished":
+            return "finished"
+        if self._is_held():  # also one that goes on, and has yet to load what it needs
             return "running"
+        if end:
+            return end["how"]
         if parts:
             return "lost"
         return "finished" if (self.path / "encoder.safetensors").exists() else "unknown"
@@ -153,7 +159,13 @@ class Run:
 
     def curve(self, name):
         """The steps and the values of one metric, where it was measured."""
-        points = [(row["step"], row[name]) for row in self.each_row() if name in row]
+        points, known = [], {}
+        for row in self.each_row():
+            known.update(row)
+            if name in row:
+                points.append((row["step"], row[name]))
+        if known and name not in known:
+            raise KeyError(f"{self.name} has no metric {name!r}; it has {', '.join(sorted(set(known) - set(CLOCK)))}")
         return [step for step, _ in points], [value for _, value in points]
 
     def frame(self):
@@ -254,7 +266,13 @@ class Run:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
-        return False
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            try:
+                host = json.loads(lock.read())["host"]
+            except (ValueError, KeyError, TypeError):
+                return False
+            # The lock may not reach from another machine to this one: its signs of life count.
+            return host != os.uname().nodename and time.time() - os.fstat(lock.fileno()).st_mtime < ALIVE
 
 
 class Study:
@@ -275,14 +293,17 @@ class Study:
         """The cells in order, a dict each: `number`, `title`, `id` (the name of its folder below `cells`; None where it can't be trained,
         `told` says why), `values` (by axis), `seed`."""
         listed = self.ledger["cells"]
-        if isinstance(listed, dict):  # ledgers used to hold nothing else
+        if isinstance(listed, dict):  # names alone
             return [{"number": n, "title": title, "id": name, "values": {}} for n, (title, name) in enumerate(listed.items(), 1)]
         axes = self.ledger.get("axes", [])
         return [{**cell, "values": dict(zip(axes, cell.get("values", [])))} for cell in listed]
 
     def run(self, number):
         """The run of a cell, by its number from 1 as tables count; None where it has not begun."""
-        return self._run(next(cell for cell in self.cells if cell["number"] == number))
+        cells = {cell["number"]: cell for cell in self.cells}
+        if number not in cells:
+            raise KeyError(f"the study {self.name} has no cell {number}; it has {len(cells)}")
+        return self._run(cells[number])
 
     def table(self):
         """A dict for each cell: its number, title and name, its values by axis, its seed, its state, and its results."""
@@ -410,7 +431,7 @@ def _is_to_be_written(run, had, has, replace):
     """Whether a run takes the place of what another tool has of it."""
     if replace or had == has:
         return replace
-    raise Refused(f"{run.name}: it had {had} rows when it was handed over, and has {has} now: `replace` puts it in the place of that")
+    raise Refused(f"{run.name}: it had {had} rows when it was handed over, and has {has} now: --replace (replace=True) puts it in the place of that")
 
 
 def _about(run):
@@ -474,12 +495,18 @@ def main():
         print(_shown([{"run": str(run.path), "state": run.state, **run.results} for run in runs(given.folder)]))
         return 0
     if given.command == "study":
-        print(_shown(study(given.name, given.folder).table()))
+        try:
+            print(_shown(study(given.name, given.folder).table()))
+        except FileNotFoundError as error:
+            sys.exit(str(error))
         return 0
     if given.command == "trackio" and given.store:
         os.environ["TRACKIO_DIR"] = given.store  # read when Trackio is imported
     to = {"trackio": to_trackio, "mlflow": to_mlflow, "wandb": to_wandb}[given.command]
     store = {"store": given.store} if given.store and given.command != "trackio" else {}
+    gone = [path for path in given.runs if not Path(path).exists()]
+    if gone:
+        sys.exit(f"not there: {', '.join(gone)}")
     found = [run for path in given.runs for run in ([Run(path)] if (Path(path) / "config.toml").exists() else runs(path))]
     if not found:
         sys.exit("no run is there")
@@ -491,7 +518,7 @@ def main():
             refused += 1
             print(reason, file=sys.stderr)
         except ImportError as error:
-            sys.exit(f"{given.command} can't be imported by {sys.executable}: {error}")
+            sys.exit(f"{given.command} is not to be had in {sys.executable}: {error}")
     return min(refused, 1)
 
 

@@ -59,7 +59,7 @@ pub struct Embed {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// A picture of the features in a plane, whose coordinates go into the files too: `map` (N × 2, f32), and columns `x` and `y`
-    #[arg(long, value_name = "PNG")]
+    #[arg(long, value_name = "PNG", value_parser = png)]
     map: Option<PathBuf>,
     /// How the plane is found; without `--map` for the coordinates alone [default: pca]
     #[arg(long, value_name = "WAY")]
@@ -68,7 +68,7 @@ pub struct Embed {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(2..=1000))]
     perplexity: Option<u64>,
     /// A picture of some images, each beside those nearest to it by cosine; a `.csv` of the same name lists them
-    #[arg(long, value_name = "PNG")]
+    #[arg(long, value_name = "PNG", value_parser = png)]
     neighbours: Option<PathBuf>,
     /// An image of `--split` for `--neighbours`, by its index or its path; more than one may be given, some of each class where none
     #[arg(long, value_name = "INDEX|PATH", requires = "neighbours")]
@@ -79,6 +79,13 @@ pub struct Embed {
     /// How many neighbours are shown
     #[arg(long, value_name = "COUNT", default_value_t = 8, requires = "neighbours", value_parser = clap::value_parser!(u64).range(1..=30))]
     nearest: u64,
+}
+
+/// A file by whose name others take it for what it is.
+fn png(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    if is_png { Ok(path) } else { Err("pictures are written as PNG: give a name that ends in `.png`".to_owned()) }
 }
 
 impl Split {

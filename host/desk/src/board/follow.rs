@@ -42,6 +42,8 @@ pub struct Seen {
     pub notes: Vec<String>,
     /// The settings in which runs differ, cells aside, and since which version they are so.
     pub columns: Vec<Column>,
+    /// The same with cells.
+    pub columns_with_cells: Vec<Column>,
     pub columns_version: u64,
     /// Of the last run that went away.
     pub gone_version: u64,
@@ -173,10 +175,13 @@ fn look(seen: &mut Seen, found: Found) {
     is_new |= has_other_settings;
     is_new |= complete(seen, next);
     if has_other_settings {
-        let runs: Vec<Arc<Summary>> = seen.listed(false).map(|followed| Arc::clone(&followed.run)).collect();
-        let columns = columns_of(&runs.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        if columns != seen.columns {
-            (seen.columns, seen.columns_version) = (columns, next);
+        let of = |with_cells: bool| {
+            let runs: Vec<&Summary> = seen.listed(with_cells).map(|followed| followed.run.as_ref()).collect();
+            columns_of(&runs)
+        };
+        let (columns, all) = (of(false), of(true));
+        if columns != seen.columns || all != seen.columns_with_cells {
+            (seen.columns, seen.columns_with_cells, seen.columns_version) = (columns, all, next);
         }
     }
     let mut studies: Vec<StudySummary> =

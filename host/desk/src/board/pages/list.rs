@@ -6,7 +6,7 @@ use crate::{
         follow::{Followed, Seen},
         query::{Query, link},
     },
-    comparison::{label, printable},
+    comparison::{Column, label, printable},
     listing::{Phase, StudySummary, Summary, steps},
     record::{duration, utc, without_home},
     report::{breakable, grouped, number, prose, result, sentence},
@@ -34,9 +34,10 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
     let order = (is_live && (known == 0 || seen.gone_version > known))
         .then(|| runs.iter().map(|followed| id(&followed.run)).collect());
     let make = move || {
+        let columns = if with_cells { &seen.columns_with_cells } else { &seen.columns };
         let all = known == 0 || seen.columns_version > known;
         let rows = runs.iter().filter(|followed| all || followed.version > known);
-        let rows = rows.map(|followed| (id(&followed.run), row(&followed.run, seen)));
+        let rows = rows.map(|followed| (id(&followed.run), row(&followed.run, columns)));
         [("head".to_owned(), head(seen, with_cells)), ("studies".to_owned(), studies(seen))]
             .into_iter()
             .chain(rows)
@@ -138,12 +139,12 @@ fn card(study: &StudySummary) -> Markup {
     }
 }
 
-fn row(run: &Summary, seen: &Seen) -> Markup {
+fn row(run: &Summary, columns: &[Column]) -> Markup {
     let name = &run.place.name;
     let metric = run.result().unwrap_or_default().to_owned();
     let last = run.last(&metric).filter(|_| !metric.is_empty());
     let best = run.best(&metric).map(|(_, value)| value);
-    let differs = label(&seen.columns, &run.settings);
+    let differs = label(columns, &run.settings);
     let told = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| result(&metric, value));
     let sortable = |value: Option<f64>| value.filter(|value| value.is_finite()).map(|value| value.to_string());
     let accuracy = run.digest.accuracy.as_ref().map(|(name, curve)| (name, curve.points()));
