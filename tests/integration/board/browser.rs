@@ -114,7 +114,7 @@ impl Browser {
         let began = Instant::now();
         while self.eval(&format!("!!({script})")) != true {
             let page = self.eval("document.body.innerText.slice(0, 1500)");
-            assert!(began.elapsed() < Duration::from_secs(12), "`{script}` does not come true: {page}");
+            assert!(began.elapsed() < Duration::from_secs(30), "`{script}` does not come true: {page}");
             thread::sleep(Duration::from_millis(50));
         }
     }

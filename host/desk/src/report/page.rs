@@ -96,6 +96,7 @@ fn head(facts: &Facts) -> Markup {
                 @let of = planned.map(|planned| format!("updates of {}", grouped(planned)));
                 (figure(&grouped(facts.step()), &of.unwrap_or_else(|| "updates".to_owned())))
                 @if let Some(seconds) = facts.seconds() { (figure(&duration(seconds), "wall time")) }
+                @if let Some(left) = seconds_left(facts, planned) { (figure(&duration(left), "left at this pace")) }
                 @if let Some(pace) = facts.images_per_second() {
                     (figure(&pace_text(pace), "images/s, median"))
                 }
@@ -109,6 +110,13 @@ fn head(facts: &Facts) -> Markup {
             }
         }
     }
+}
+
+/// Of a run that goes on.
+fn seconds_left(facts: &Facts, planned: Option<u64>) -> Option<f64> {
+    let (done, planned) = (facts.step(), planned?);
+    let goes_on = facts.state == State::Running && done > 0 && planned > done;
+    goes_on.then(|| Some(facts.seconds()? / done as f64 * (planned - done) as f64))?
 }
 
 /// The accuracy that stands for the run: the one that checkpoints are kept by, or else the first.
