@@ -80,7 +80,11 @@ fn a_person_finds_opens_and_compares_runs() {
     page.until("document.querySelector('.line.pale') && document.querySelector('output').value === '0.20'");
     page.hover("figure.chart svg");
     page.until("document.querySelector('.readout')?.innerText.includes('at step')");
-    page.eval("document.activeElement.blur()");
+    page.eval(
+        "document.activeElement.blur(); document.querySelector('select[name=over]').value = 'time'; \
+        document.querySelector('#drawing').dispatchEvent(new Event('input'))",
+    );
+    page.until("document.querySelector('figure.chart svg').textContent.includes('minutes') || document.querySelector('figure.chart svg').textContent.includes('seconds')");
     page.key("r");
     page.until("location.pathname === '/'");
 

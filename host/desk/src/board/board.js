@@ -257,6 +257,7 @@ const drawing = $("#drawing");
 if (drawing) {
   const query = new URLSearchParams(location.search);
   drawing.elements.scale.value = query.get("scale") ?? "";
+  drawing.elements.over.value = query.get("over") ?? "";
   drawing.elements.smooth.value = query.get("smooth") ?? "0";
   const share = () => {
     const value = Number(drawing.elements.smooth.value);
@@ -267,7 +268,7 @@ if (drawing) {
   drawing.addEventListener("input", () => {
     share();
     const smooth = drawing.elements.smooth.value;
-    history.replaceState(null, "", address({ scale: drawing.elements.scale.value, smooth: smooth === "0" ? "" : smooth }));
+    history.replaceState(null, "", address({ scale: drawing.elements.scale.value, over: drawing.elements.over.value, smooth: smooth === "0" ? "" : smooth }));
     stamp = "0";
     ask();
   });

@@ -116,7 +116,9 @@ impl Following {
             return Ok(Arc::clone(figures));
         }
         let figures = Arc::new(read_figures(run)?);
-        let points = |figures: &Figures| figures.metrics.values().map(|metric| metric.curve.len()).sum::<usize>();
+        let points = |figures: &Figures| {
+            figures.clock.len() + figures.metrics.values().map(|metric| metric.curve.len()).sum::<usize>()
+        };
         let mut all = kept();
         all.points += points(&figures);
         if all.points > KEPT {

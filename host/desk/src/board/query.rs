@@ -1,6 +1,6 @@
 //! What a page's address asks for.
 
-use crate::report::{Drawing, Scale};
+use crate::report::{Across, Drawing, Scale};
 use hyper::Uri;
 
 /// The fields after `?`, in order.
@@ -38,9 +38,10 @@ impl Query {
             Some("linear") => Scale::Linear,
             _ => Scale::Fitting,
         };
+        let across = if self.get("over") == Some("time") { Across::Time } else { Across::Steps };
         // As the slider shows it: none where nobody asked for it.
         let smoothing = self.get("smooth").and_then(|text| text.parse::<f64>().ok()).filter(|share| share.is_finite());
-        Drawing { scale, smoothing: Some(smoothing.unwrap_or(0.0).clamp(0.0, 0.999)), has_legends: true }
+        Drawing { scale, smoothing: Some(smoothing.unwrap_or(0.0).clamp(0.0, 0.999)), has_legends: true, across }
     }
 
     /// The address without this field.
@@ -68,11 +69,14 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read_whatever_stands_there() {
-        let uri: Uri = "/run?name=a%2Fb+c%26&run=1&run=2&scale=log&smooth=7".parse().unwrap();
+        let uri: Uri = "/run?name=a%2Fb+c%26&run=1&run=2&scale=log&smooth=7&over=time".parse().unwrap();
         let query = Query::of(&uri);
         assert_eq!((query.get("name"), query.all("run").count(), query.get("none")), (Some("a/b c&"), 2, None));
-        assert_eq!(query.drawing(), Drawing { scale: Scale::Logarithmic, smoothing: Some(0.999), has_legends: true });
-        assert_eq!(query.without("name"), "run=1&run=2&scale=log&smooth=7");
+        assert_eq!(
+            query.drawing(),
+            Drawing { scale: Scale::Logarithmic, smoothing: Some(0.999), across: Across::Time, ..Drawing::default() }
+        );
+        assert_eq!(query.without("name"), "run=1&run=2&scale=log&smooth=7&over=time");
         let again: Uri = link("/run", &[("name", "a/b c&\u{e9}")]).parse().unwrap();
         assert_eq!(Query::of(&again).get("name"), Some("a/b c&\u{e9}"));
         assert_eq!(

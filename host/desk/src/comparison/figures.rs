@@ -34,6 +34,8 @@ pub struct Figures {
     pub images_per_second: Option<f64>,
     /// The most that any part of the run has held.
     pub memory: Option<Memory>,
+    /// For each row its step, and the time spent on training until then, in seconds.
+    pub clock: Vec<(u64, f64)>,
     /// By name, as in `linear_top1`, `loss`.
     pub metrics: BTreeMap<String, Metric>,
     /// Whether tests are on images held out from training instead of the test split.
@@ -155,6 +157,7 @@ impl Figures {
         Self {
             run: run.to_owned(),
             steps: rows.iter().map(|row| row.step).max().unwrap_or(0),
+            clock: rows.iter().map(|row| (row.step, row.seconds)).collect(),
             wall_seconds: seconds(&rows),
             images_per_second: pace(&rows),
             memory: history.as_ref().ok().and_then(History::memory),
@@ -165,6 +168,12 @@ impl Figures {
             fingerprint,
             notices,
         }
+    }
+
+    /// The time spent on training until a step, in seconds; none before the first row.
+    pub fn seconds_at(&self, step: u64) -> Option<f64> {
+        let after = self.clock.partition_point(|(own, _)| *own <= step);
+        self.clock[..after].last().map(|(_, seconds)| *seconds).filter(|seconds| seconds.is_finite())
     }
 
     /// The last value of a metric, where it is a number.

@@ -30,6 +30,16 @@ impl Axis {
         Self { low: 0.0, high, is_logarithmic: false, ticks }
     }
 
+    /// Seconds from 0 to the last, with ticks at whole seconds, minutes or hours, and what those are.
+    pub fn of_time(last: u64, letters: usize) -> (Self, &'static str) {
+        const UNITS: [(u64, &str); 3] = [(3600, "hours"), (60, "minutes"), (1, "seconds")];
+        // At least five of a unit, or its ticks would say little.
+        let (unit, name) = UNITS.into_iter().find(|(unit, _)| last >= 5 * unit).unwrap_or(UNITS[2]);
+        let whole = Self::of_steps(last / unit, letters);
+        let ticks = whole.ticks.into_iter().map(|(value, say)| (value * unit as f64, say)).collect();
+        (Self { low: 0.0, high: last.max(1) as f64, is_logarithmic: false, ticks }, name)
+    }
+
     /// Around values, all finite, by the scale that is asked for.
     pub fn scaled(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
@@ -149,6 +159,19 @@ mod tests {
 
     fn said(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|(_, say)| say.as_str()).collect()
+    }
+
+    #[test]
+    fn times_have_ticks_at_whole_units() {
+        let told = |last: u64| {
+            let (axis, name) = Axis::of_time(last, 60);
+            let ticks = axis.ticks.iter().map(|(at, say)| format!("{say}={at}")).collect::<Vec<_>>().join(" ");
+            format!("{name} {ticks}")
+        };
+        assert_eq!(told(0), "seconds 0=0 1=1");
+        assert_eq!(told(50), "seconds 0=0 10=10 20=20 30=30 40=40 50=50");
+        assert_eq!(told(610), "minutes 0=0 2=120 4=240 6=360 8=480 10=600");
+        assert!(told(40_000).starts_with("hours 0=0 5=18000"), "{}", told(40_000));
     }
 
     #[test]

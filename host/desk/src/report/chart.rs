@@ -1,6 +1,7 @@
 //! A chart as inline SVG: lines over steps, ticks, and a title on each point that a pointer meets. No script, no style of its own.
 
 use super::{
+    across::Across,
     axis::Axis,
     frame::Frame,
     text::number,
@@ -37,11 +38,13 @@ pub struct Drawing {
     pub smoothing: Option<f64>,
     /// Whether curves are named below.
     pub has_legends: bool,
+    /// What the points of the curves are given over.
+    pub across: Across,
 }
 
 impl Default for Drawing {
     fn default() -> Self {
-        Self { scale: Scale::default(), smoothing: None, has_legends: true }
+        Self { scale: Scale::default(), smoothing: None, has_legends: true, across: Across::default() }
     }
 }
 
@@ -65,7 +68,7 @@ pub struct Chart {
     pub series: Vec<Series>,
     /// Dashed lines.
     pub levels: Vec<Level>,
-    /// The last step, alike in all charts.
+    /// The last step, or what else the chart is drawn over, alike in all charts.
     pub last: u64,
 }
 
@@ -73,7 +76,7 @@ pub struct Chart {
 #[derive(Clone, Debug)]
 pub struct Series {
     pub name: String,
-    /// By step; values need not be finite.
+    /// By step, or by what else the chart is drawn over; values need not be finite.
     pub points: Vec<Point>,
 }
 
@@ -100,7 +103,7 @@ impl Chart {
         let levels = self.levels.iter().map(|level| level.value);
         let y = Axis::scaled(drawing.scale, finite.chain(levels).filter(|y| y.is_finite()));
         let frame = frame.fitting(&y);
-        let x = Axis::of_steps(self.last, frame.letters());
+        let (x, name) = drawing.across.axis(self.last, frame.letters());
         let scale = if y.is_logarithmic() { "logarithmic" } else { "" };
         let unit =
             [self.unit.as_str(), scale].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
@@ -111,10 +114,10 @@ impl Chart {
                     span.what { (self.title) }
                     span.unit { (unit) }
                 }
-                svg viewBox=(frame.view_box()) role="img" aria-label=(format!("{} by step", self.title)) {
-                    (frame.grid(&x, &y, "step"))
+                svg viewBox=(frame.view_box()) role="img" aria-label=(format!("{} {}", self.title, drawing.across.word())) {
+                    (frame.grid(&x, &y, name))
                     @for level in &self.levels { (self.level(level, &y, &frame)) }
-                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, ([&x, &y], &frame), drawing.smoothing)) }
+                    @for (index, series) in self.series.iter().enumerate() { (curve(series, index, ([&x, &y], &frame), drawing)) }
                 }
                 @if has_legend {
                     ul.legend {
@@ -140,7 +143,8 @@ impl Chart {
     }
 }
 
-fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), smoothing: Option<f64>) -> Markup {
+fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), drawing: &Drawing) -> Markup {
+    let Drawing { smoothing, across, .. } = *drawing;
     let colour = look(index);
     let pieces = pieces(&series.points);
     let finite: Vec<Point> = series.points.iter().copied().filter(|point| point.1.is_finite()).collect();
@@ -167,12 +171,12 @@ fn curve(series: &Series, index: usize, ([x, y], frame): ([&Axis; 2], &Frame), s
                 @let (cx, cy) = (format!("{:.1}", frame.at_x(x, step)), format!("{:.1}", frame.at_y(y, value)));
                 @if radius != "0" { circle.dot cx=(cx) cy=(cy) r=(radius) {} }
                 circle.point cx=(cx) cy=(cy) r="7" {
-                    title { (series.name) " " (number(value)) " at step " (step) }
+                    title { (series.name) " " (number(value)) " " (across.told(step)) }
                 }
             }
             @for (step, _) in picked(&missing, MARKED) {
                 path.bad d=(format!("M{:.1} {}v-10", frame.at_x(x, step), frame.floor())) {
-                    title { (series.name) " is not finite at step " (step) }
+                    title { (series.name) " is not finite " (across.told(step)) }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Which numbers of a run are drawn beside one another.
 
 use super::{
+    across::Across,
     chart::{Chart, Level, Series},
     facts::Facts,
     results::{UNTRAINED, is_training},
@@ -12,21 +13,21 @@ use std::collections::BTreeMap;
 const TERM: &str = "loss/";
 
 /// The terms of the loss, each on a scale of its own.
-pub fn terms(facts: &Facts) -> Vec<Chart> {
+pub fn terms(facts: &Facts, across: Across) -> Vec<Chart> {
     let chart = |series: Series| Chart {
         title: series.name[TERM.len()..].to_owned(),
         unit: String::new(),
         series: vec![series],
         levels: Vec::new(),
-        last: facts.step(),
+        last: last(facts, across),
     };
-    series(facts).into_iter().filter(|series| series.name.starts_with(TERM)).map(chart).collect()
+    series(facts, across).into_iter().filter(|series| series.name.starts_with(TERM)).map(chart).collect()
 }
 
 /// The charts of a run, in the order of the page, but for those of [`terms`].
-pub fn charts(facts: &Facts) -> Vec<Chart> {
-    let last = facts.step();
-    let mut all = series(facts);
+pub fn charts(facts: &Facts, across: Across) -> Vec<Chart> {
+    let last = last(facts, across);
+    let mut all = series(facts, across);
     let mut take = |wanted: &dyn Fn(&str) -> bool| -> Vec<Series> {
         let (taken, rest) = std::mem::take(&mut all).into_iter().partition(|series: &Series| wanted(&series.name));
         all = rest;
@@ -81,6 +82,13 @@ pub fn charts(facts: &Facts) -> Vec<Chart> {
     charts
 }
 
+fn last(facts: &Facts, across: Across) -> u64 {
+    match across {
+        Across::Steps => facts.step(),
+        Across::Time => facts.seconds().unwrap_or(0.0).ceil() as u64,
+    }
+}
+
 fn in_percent(share: Series) -> Series {
     let points = share.points.iter().map(|&(step, y)| (step, 100.0 * y)).collect();
     Series { points, ..share }
@@ -97,7 +105,7 @@ fn varies(series: &Series) -> bool {
 }
 
 /// Every number by name, in the order of its first appearance; the untrained encoder's are none.
-fn series(facts: &Facts) -> Vec<Series> {
+fn series(facts: &Facts, across: Across) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     // What tests gave comes first among the charts that nobody named.
@@ -108,7 +116,7 @@ fn series(facts: &Facts) -> Vec<Series> {
                 all.push(Series { name: name.clone(), points: Vec::new() });
                 all.len() - 1
             });
-            all[place].points.push((row.step as f64, *value));
+            all[place].points.push((across.place(row), *value));
         }
     }
     all

@@ -2,6 +2,7 @@
 //! `results`, `settings`), `page` lays it out with `classes`, `curves` chooses what is drawn, `chart` draws it, with `frame`, `axis` and `thin`;
 //! `text` and `markup` word it. `comparison` draws several runs with the same parts.
 
+mod across;
 mod again;
 mod axis;
 mod chart;
@@ -18,6 +19,7 @@ mod state;
 mod text;
 mod thin;
 
+pub use across::Across;
 pub use axis::Axis;
 pub use chart::{Chart, Drawing, Level, Scale, Series, look};
 pub use frame::Frame;

@@ -217,7 +217,7 @@ fn meaning(name: &str) -> Option<&'static str> {
 }
 
 fn curves(facts: &Facts, drawing: &Drawing) -> Markup {
-    let (charts, terms) = (charts(facts), terms(facts));
+    let (charts, terms) = (charts(facts, drawing.across), terms(facts, drawing.across));
     html! {
         @if !charts.is_empty() {
             section {

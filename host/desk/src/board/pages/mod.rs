@@ -123,6 +123,12 @@ fn controls() -> Markup {
                     option value="log" { "logarithmic" }
                 }
             }
+            label { "Over "
+                select name="over" {
+                    option value="" { "steps" }
+                    option value="time" { "time" }
+                }
+            }
             label { "Smoothing "
                 input type="range" name="smooth" min="0" max="0.99" step="0.01" value="0";
                 output name="share" { "off" }

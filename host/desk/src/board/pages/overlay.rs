@@ -11,7 +11,7 @@ use crate::{
     listing::{Summary, columns_of, steps},
     plain::whole,
     record::{duration, without_home},
-    report::{Chart, Drawing, Series, breakable, is_accuracy, look, result},
+    report::{Across, Chart, Drawing, Series, breakable, is_accuracy, look, result},
 };
 use maud::{Markup, html};
 use std::{collections::BTreeMap, sync::Arc};
@@ -116,7 +116,15 @@ fn charts(runs: &[&Summary], figures: &[Arc<Figures>], drawing: &Drawing) -> Vec
     for (name, metric) in figures.iter().flat_map(|figures| &figures.metrics) {
         metrics.insert((!metric.is_tested, !is_accuracy(name), name != "loss", name), ());
     }
-    let last = figures.iter().map(|figures| figures.steps).max().unwrap_or(0);
+    let last = |figures: &Arc<Figures>| match drawing.across {
+        Across::Steps => figures.steps,
+        Across::Time => figures.wall_seconds.unwrap_or(0.0).ceil() as u64,
+    };
+    let last = figures.iter().map(last).max().unwrap_or(0);
+    let place = |figures: &Figures, step: u64| match drawing.across {
+        Across::Steps => step as f64,
+        Across::Time => figures.seconds_at(step).unwrap_or(0.0),
+    };
     let chart = |name: &str| Chart {
         title: name.to_owned(),
         unit: if is_accuracy(name) { "top-1 in %".to_owned() } else { String::new() },
@@ -127,7 +135,7 @@ fn charts(runs: &[&Summary], figures: &[Arc<Figures>], drawing: &Drawing) -> Vec
                 let curve = figures.metrics.get(name).map_or(&[][..], |metric| &metric.curve);
                 Series {
                     name: label.clone(),
-                    points: curve.iter().map(|&(step, value)| (step as f64, value)).collect(),
+                    points: curve.iter().map(|&(step, value)| (place(figures, step), value)).collect(),
                 }
             })
             .collect(),
