@@ -179,7 +179,7 @@ fn other_sites_and_other_machines_are_not_answered() {
     let token = open.url.split("token=").nth(1).unwrap().to_owned();
     let sent = open.get(&format!("//evil.example/x?token={token}&scale=log"));
     assert_eq!(sent.status, 303);
-    assert!(sent.head.contains("location: /evil.example/x?scale=log"), "{}", sent.head);
+    assert!(sent.head.contains("location: /?scale=log"), "{}", sent.head);
     let cookie = sent
         .head
         .lines()

@@ -42,7 +42,9 @@ pub fn shown(folder: &Path, arguments: &[&str]) -> Shown {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("it says where it is").to_owned();
-    let address = url.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
+    // Of all addresses of the machine it tells the machine's name.
+    let port = url.split('/').nth(2).and_then(|host| host.rsplit(':').next()).unwrap().parse().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
     Shown { child, address, url }
 }
 
