@@ -99,12 +99,15 @@ impl Split {
 }
 
 /// The images of a split that have features.
-fn gallery(opened: &mut Opened, split: Split, fresh: bool) -> Result<Gallery> {
+/// `option`: which one names the split.
+fn gallery(opened: &mut Opened, split: Split, option: &str, fresh: bool) -> Result<Gallery> {
     let gallery = Gallery::of(opened, split.name(), fresh)?;
     if gallery.names.images.is_empty() {
         let (dataset, split) = (&opened.experiment.dataset.name, split.name());
         let fault = Fault::new(format!("the dataset `{dataset}` has no labelled {split} images"));
-        return Err(Error::Dataset { fault: fault.hint("`pretrain` takes images without labels too") });
+        return Err(Error::Dataset {
+            fault: fault.hint(format!("`{option} pretrain` takes images without labels too")),
+        });
     }
     Ok(gallery)
 }
@@ -120,7 +123,7 @@ impl Embed {
             return Err(Error::config(fault.hint("add `--by tsne`, or leave it out")));
         }
         let mut opened = Opened::open(&self.run, self.which.checkpoint, &self.dataset, &self.set, self.trust.lock()?)?;
-        let gallery = gallery(&mut opened, self.split, self.fresh)?;
+        let gallery = gallery(&mut opened, self.split, "--split", self.fresh)?;
         // What is asked for wrongly is told before what takes long.
         let rows = if self.image.is_empty() { gallery.some_of_each() } else { gallery.rows(&self.image)? };
         let map = self.lay_out(&gallery)?;
@@ -182,7 +185,7 @@ impl Embed {
         let bank = if self.among == self.split {
             gallery
         } else {
-            other = self::gallery(opened, self.among, self.fresh)?;
+            other = self::gallery(opened, self.among, "--among", self.fresh)?;
             &other
         };
         let found = bank.nearest(gallery, rows, self.nearest as usize)?;
