@@ -197,7 +197,7 @@ fn images_without_labels_are_found_by_themselves_and_train_an_encoder() {
     let all = infomax(&tree.path(""), &["embed", "runs/run", "--split", "pretrain", "--map", "map.png"]);
     assert!(all.code == 0 && all.out.contains("4 features of"), "{}", all.seen());
     let table = fs::read_to_string(tree.path("runs/run/embedding-pretrain.csv")).unwrap();
-    assert!(table.contains("0,train,0,1.jpg,-1,\r\n"), "{table}");
+    assert!(table.contains("0,train,0,1.jpg,-1,,"), "{table}");
 }
 
 #[test]

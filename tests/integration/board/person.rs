@@ -72,7 +72,7 @@ fn a_person_finds_opens_and_compares_runs() {
     page.key("Escape");
     page.key("j");
     page.key("Enter");
-    page.until("location.pathname === '/run' && document.querySelectorAll('figure.chart').length >= 4");
+    page.until("document.readyState === 'complete' && location.pathname === '/run' && document.querySelectorAll('figure.chart').length >= 4");
     page.key("l");
     page.until("document.querySelector('.chart .unit').innerText.includes('logarithmic') && location.search.includes('scale=log')");
     page.eval("document.querySelector('input[name=smooth]').focus()");
@@ -86,7 +86,7 @@ fn a_person_finds_opens_and_compares_runs() {
     );
     page.until("document.querySelector('figure.chart svg').textContent.includes('minutes') || document.querySelector('figure.chart svg').textContent.includes('seconds')");
     page.key("r");
-    page.until("location.pathname === '/'");
+    page.until("document.readyState === 'complete' && location.pathname === '/'");
 
     // Two runs over one another: only what differs.
     page.open(&board.url);
@@ -95,7 +95,7 @@ fn a_person_finds_opens_and_compares_runs() {
     page.until("document.querySelector('#chosen').innerText === '2 chosen'");
     page.eval("document.activeElement.blur()");
     page.key("o");
-    page.until("location.pathname === '/overlay' && document.querySelectorAll('figure.chart').length >= 2");
+    page.until("document.readyState === 'complete' && location.pathname === '/overlay' && document.querySelectorAll('figure.chart').length >= 2");
     let heads = page.eval("[...document.querySelectorAll('thead th')].map((th) => th.innerText).join()");
     assert_eq!(heads, "run,state,step,linear_top1,time,loss,lr");
     assert_eq!(page.eval("document.querySelector('figure.chart').querySelectorAll('path.line').length"), 2);
@@ -213,7 +213,9 @@ fn hostile_names_run_nothing() {
     let board = shown(folder.path(), &[]);
     page.open(&board.url);
     page.click("#rows th a");
-    page.until("location.pathname === '/run' && document.querySelector('figure.chart')");
+    page.until(
+        "document.readyState === 'complete' && location.pathname === '/run' && document.querySelector('figure.chart')",
+    );
     run.append(15, &[(evil, 2.0), ("lr", 0.1), ("loss", 1.0)]);
     page.until("document.querySelector('header').innerText.includes('15')");
     page.hover("figure.chart svg");

@@ -52,7 +52,7 @@ fn goes_and_comes_back(module: &str, tool: &str, store: &str, script: &str) {
     let output = hand_over(&python, folder, tool, &both);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.code() == Some(1) && errors.contains("whole: it had ") && errors.contains("`replace`"),
+        output.status.code() == Some(1) && errors.contains("whole: it had ") && errors.contains("--replace"),
         "{errors}"
     );
     assert_ok(&hand_over(&python, folder, tool, &[&both[..], &["--replace"]].concat()));
