@@ -141,18 +141,24 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
     insta::assert_snapshot!(said);
 }
 
-/// A folder of photographs, of which a run knows nothing: another component, other sizes, other classes.
-#[test]
-fn an_encoder_is_judged_on_another_component() {
+/// A folder with `run`, and with photographs of which it knows nothing (another component, other sizes, other classes): `other.toml` names
+/// them, so many of which are to test on.
+fn run_beside_photographs(tests: usize) -> ImageTree {
     let tree = ImageTree::sound(24);
-    for image in 0..8 {
+    for image in 0..tests {
         let sound = fs::read(tree.at(ImageTree::name(image))).unwrap();
         tree.put(ImageTree::name(image).replace("train", "test"), &sound);
     }
-    let folder = tree.path("");
-    assert_ok(&train(&folder, "run", &SETTINGS));
+    assert_ok(&train(&tree.path(""), "run", &SETTINGS));
     let other = "[dataset]\nname = \"image-folder\"\nconfig = { root = \"tree\" }\n";
     fs::write(tree.path("other.toml"), other).unwrap();
+    tree
+}
+
+#[test]
+fn an_encoder_is_judged_on_another_component() {
+    let tree = run_beside_photographs(8);
+    let folder = tree.path("");
     assert_ok(&run(&folder, &["evaluate", "runs/run", "--dataset", "other.toml", "--label-fraction", "0.25"]));
     let rows = rows(&tree.path("runs/run"));
     let counts = |name: &str| rows.iter().map(|row| row[name].as_u64().unwrap()).collect::<Vec<_>>();
@@ -313,15 +319,8 @@ fn scikit_learn_agrees_on_confusions_and_classes() {
 #[test]
 fn python_joins_features_with_images_places_and_what_is_said_of_them() {
     let Some(python) = python_with("safetensors, numpy") else { return };
-    let tree = ImageTree::sound(24);
-    for image in 0..12 {
-        let sound = fs::read(tree.at(ImageTree::name(image))).unwrap();
-        tree.put(ImageTree::name(image).replace("train", "test"), &sound);
-    }
+    let tree = run_beside_photographs(12);
     let folder = tree.path("");
-    assert_ok(&train(&folder, "run", &SETTINGS));
-    let other = "[dataset]\nname = \"image-folder\"\nconfig = { root = \"tree\" }\n";
-    fs::write(tree.path("other.toml"), other).unwrap();
     let list = ["embed", "runs/run", "--dataset", "other.toml", "--out", "embedding.safetensors", "--map", "map.png"];
     let more = ["--by", "tsne", "--neighbours", "near.png", "--nearest", "3"];
     assert_ok(&run(&folder, &[&list[..], &more].concat()));

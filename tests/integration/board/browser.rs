@@ -113,8 +113,11 @@ impl Browser {
     pub fn until(&mut self, script: &str) {
         let began = Instant::now();
         while self.eval(&format!("!!({script})")) != true {
-            let page = self.eval("document.body.innerText.slice(0, 1500)");
-            assert!(began.elapsed() < Duration::from_secs(30), "`{script}` does not come true: {page}");
+            if began.elapsed() >= Duration::from_secs(30) {
+                // There is no body for a moment while a page is opened.
+                let page = self.eval("document.body?.innerText.slice(0, 1500)");
+                panic!("`{script}` does not come true: {page}");
+            }
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -153,7 +153,6 @@ impl Figures {
             let plugins = identity.plugins.into_iter().map(|(name, plugin)| (name, plugin.sha256)).collect();
             (plugins, Some(identity.dataset.fingerprint))
         });
-        let held_out = config.and_then(|config| config["evaluation"]["holdout_fraction"].as_f64());
         Self {
             run: run.to_owned(),
             steps: rows.iter().map(|row| row.step).max().unwrap_or(0),
@@ -162,7 +161,7 @@ impl Figures {
             images_per_second: pace(&rows),
             memory: history.as_ref().ok().and_then(History::memory),
             metrics,
-            is_held_out: held_out.is_some_and(|fraction| fraction > 0.0),
+            is_held_out: report::is_held_out(config.map(|config| &config["evaluation"]["holdout_fraction"])),
             machines: Hardware::read(run).unwrap_or_default().iter().map(machine).collect(),
             plugins,
             fingerprint,

@@ -8,10 +8,12 @@ mod table;
 
 pub use table::{Shape, Table};
 
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    record::fill_whole,
+};
 use cells::Sink;
 use std::{
-    fs::{self, File},
     io::{self, BufWriter, Write},
     path::Path,
 };
@@ -46,18 +48,15 @@ impl Form {
 /// Damaged metrics, or the system's, with the path.
 pub fn write(table: &Table, path: &Path) -> Result<u64> {
     let form = Form::of(path)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let file = File::create(&beside).map_err(Error::io("write", path))?;
-    let file = BufWriter::new(file);
-    let written = match form {
-        Form::Csv => fill(table, &mut csv::Csv::begin(file, table.columns()), path),
-        Form::Parquet => parquet::Parquet::begin(file, table.columns())
-            .map_err(|error| parquet::told(error, path))
-            .and_then(|mut sink| fill(table, &mut sink, path)),
-    };
-    let whole = written.and_then(|rows| fs::rename(&beside, path).map(|()| rows).map_err(Error::io("write", path)));
-    whole.inspect_err(|_| drop(fs::remove_file(&beside)))
+    fill_whole(path, |file| {
+        let file = BufWriter::new(file);
+        match form {
+            Form::Csv => fill(table, &mut csv::Csv::begin(file, table.columns()), path),
+            Form::Parquet => parquet::Parquet::begin(file, table.columns())
+                .map_err(|error| parquet::told(error, path))
+                .and_then(|mut sink| fill(table, &mut sink, path)),
+        }
+    })
 }
 
 /// Writes a table as CSV to standard output; nobody reading is no error.

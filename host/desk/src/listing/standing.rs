@@ -113,6 +113,5 @@ fn phase(failure: &Failure) -> Phase {
 }
 
 fn told(failure: &Failure) -> String {
-    let first = failure.told.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    without_home(&format!("{first} ({})", failure.how()))
+    without_home(&format!("{} ({})", failure.message(), failure.how()))
 }

@@ -9,7 +9,7 @@ use crate::{
     config::leaves,
     plain,
     record::{History, METRICS},
-    report::is_accuracy,
+    report::{is_accuracy, is_held_out},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
@@ -145,7 +145,7 @@ impl Summary {
 
     /// Whether tests are on images held out from training, so that the best of them may be told.
     pub fn is_held_out(&self) -> bool {
-        self.setting("evaluation.holdout_fraction").and_then(Value::as_f64).is_some_and(|share| share > 0.0)
+        is_held_out(self.setting("evaluation.holdout_fraction"))
     }
 
     /// How long it has been trained, or goes on being so.

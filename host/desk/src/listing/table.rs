@@ -3,7 +3,7 @@
 use super::{select::columns_of, study::StudySummary, summary::Summary};
 use crate::{
     comparison::{cell, label, printable},
-    record::{duration, utc, without_home},
+    record::{duration, minute, utc, without_home},
     report::{grouped, result},
     rows::{aligned, csv_line},
 };
@@ -58,7 +58,7 @@ fn table(runs: &[&Summary], metric: Option<&str>) -> String {
             line.push(best.map_or_else(nothing, |(_, value)| named(value)));
         }
         line.push(run.seconds().map_or_else(nothing, duration));
-        line.push(run.began.map_or_else(nothing, began));
+        line.push(run.began.map_or_else(nothing, minute));
         line.push(shortened(&label(&columns, &run.settings)));
         lines.push(line);
     }
@@ -70,11 +70,6 @@ fn table(runs: &[&Summary], metric: Option<&str>) -> String {
 pub fn steps(run: &Summary) -> String {
     let done = grouped(run.step);
     run.planned.map_or_else(|| done.clone(), |planned| format!("{done}/{}", grouped(planned)))
-}
-
-/// `2026-01-31 23:59`, in UTC.
-fn began(seconds: u64) -> String {
-    utc(seconds)[..16].replace('T', " ")
 }
 
 fn shortened(text: &str) -> String {

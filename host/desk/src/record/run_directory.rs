@@ -279,6 +279,11 @@ fn check_name(name: &str) -> Result<(), RecordError> {
     Err(RecordError::Name { name: name.to_owned() })
 }
 
+/// Seconds since 1970 to the minute, in UTC: `2026-01-31 23:59`.
+pub fn minute(seconds: u64) -> String {
+    utc(seconds).replace('T', " ").chars().take(16).collect()
+}
+
 /// Seconds since 1970 as a date, by Hinnant's days-to-civil algorithm.
 pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -17,15 +18,22 @@ static WRITTEN: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// The system's, with the path; nothing is left behind.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    fill_whole(path, |mut file| file.write_all(bytes).map_err(Error::io("write", path)))
+}
+
+/// The same where the bytes come one after the other; what filling the file gives.
+///
+/// # Errors
+/// What filling it says, or the system's, with the path; nothing is left behind.
+pub fn fill_whole<T>(path: &Path, fill: impl FnOnce(File) -> Result<T>) -> Result<T> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let beside = path.with_file_name(format!(".{name}.{}-{number}-{time}.part", std::process::id()));
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        Error::io("write", path)(error)
-    })
+    let failed = || Error::io("write", path);
+    let filled = File::create(&beside).map_err(failed()).and_then(fill);
+    let whole = filled.and_then(|made| fs::rename(&beside, path).map(|()| made).map_err(failed()));
+    whole.inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a run directory tells, however little of it is there; whatever can't be read becomes a notice.
 
 use super::{
-    results::{Outcome, outcomes, pace, seconds},
+    results::{Outcome, is_held_out, outcomes, pace, seconds},
     settings::{Settings, read_settings},
     state::{State, state},
 };
@@ -115,8 +115,7 @@ impl Facts {
 
     /// Whether tests are made on images that are kept from training, so that the best of them may be chosen.
     pub fn is_held_out(&self) -> bool {
-        let fraction = self.settings.get("evaluation.holdout_fraction").and_then(serde_json::Value::as_f64);
-        fraction.is_some_and(|fraction| fraction > 0.0)
+        is_held_out(self.settings.get("evaluation.holdout_fraction"))
     }
 
     /// The median pace of the rows.

@@ -25,7 +25,7 @@ pub use chart::{Chart, Drawing, Level, Scale, Series, look};
 pub use frame::Frame;
 pub use markup::{base64, breakable, document, prose, sentence};
 pub use page::STYLE;
-pub use results::{Outcome, UNTRAINED, add_results, is_training, outcomes, pace, seconds};
+pub use results::{Outcome, UNTRAINED, add_results, is_held_out, is_training, outcomes, pace, seconds};
 pub use state::{State, state};
 pub use text::{grouped, is_accuracy, number, result, size};
 pub use thin::{Point, picked, thinned};

@@ -13,7 +13,7 @@ use super::{
     state::State,
     text::{grouped, is_accuracy, number, result, size},
 };
-use crate::record::{End, Ending, Identity, Memory, Part, duration, utc, without_home};
+use crate::record::{End, Ending, Identity, Memory, Part, duration, minute, without_home};
 use infomax_sdk::DatasetFacts;
 use maud::{Markup, html};
 
@@ -474,10 +474,10 @@ fn part_row(facts: &Facts, index: usize, part: &Part) -> Markup {
     let is_last = index + 1 == facts.parts.len();
     html! {
         tr {
-            th scope="row" { (date(part.began)) }
+            th scope="row" { (minute(part.began)) }
             td { (grouped(part.from_step)) }
             @match &part.end {
-                Some(end) => { td.word { (date(end.at)) } td.word { (badge(&State::Ended(end.how)).0) } }
+                Some(end) => { td.word { (minute(end.at)) } td.word { (badge(&State::Ended(end.how)).0) } }
                 None => {
                     td.word { "–" }
                     td.word { (badge(if is_last { &facts.state } else { &State::Lost }).0) }
@@ -485,11 +485,6 @@ fn part_row(facts: &Facts, index: usize, part: &Part) -> Markup {
             }
         }
     }
-}
-
-/// `2026-01-31 23:59`.
-fn date(seconds: u64) -> String {
-    utc(seconds).replace('T', " ").chars().take(16).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::text::is_accuracy;
 use crate::record::Row;
+use serde_json::Value;
 
 /// A result: the untrained encoder's, the last, the best.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,12 @@ pub fn add_results(found: &mut Vec<Outcome>, row: &Row) {
             outcome.best = Some((row.step, *value));
         }
     }
+}
+
+/// Whether a run with this `evaluation.holdout_fraction` is tested on images that are held out from training, so that the best of its
+/// tests may be told.
+pub fn is_held_out(fraction: Option<&Value>) -> bool {
+    fraction.and_then(Value::as_f64).is_some_and(|fraction| fraction > 0.0)
 }
 
 /// Time spent on training, tests included; none before the first row.

@@ -81,10 +81,9 @@ fn outcome(store: &Store, cell: &LedgerCell, read: &Reader<'_>) -> Result<Outcom
         CellState::Done => Outcome::Done(figures()?),
         CellState::Failed(failure) => {
             let exit_code = failure.exit_code.and_then(|code| u8::try_from(code).ok());
-            let first = failure.told.lines().next().unwrap_or_default();
             let how =
                 if exit_code.is_some() && failure.tries <= 1 { String::new() } else { format!(" ({})", failure.how()) };
-            let told = format!("{}{how}", first.trim_start_matches("error: "));
+            let told = format!("{}{how}", failure.message());
             Outcome::Failed { told, exit_code }
         }
         CellState::Running(_) => {

@@ -82,6 +82,11 @@ impl Failure {
         matches!(self.exit_code, Some(75 | AT_ONCE)) || self.signal.is_some_and(|signal| asking.contains(&signal))
     }
 
+    /// What its process said first.
+    pub fn message(&self) -> &str {
+        self.told.lines().next().unwrap_or_default().trim_start_matches("error: ")
+    }
+
     /// In which way, in a few words.
     pub fn how(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };

@@ -8,7 +8,7 @@ use crate::{
     },
     comparison::{Column, label, printable},
     listing::{Phase, StudySummary, Summary, steps},
-    record::{duration, utc, without_home},
+    record::{duration, minute, utc, without_home},
     report::{breakable, grouped, number, prose, result, sentence},
 };
 use maud::{Markup, html};
@@ -175,7 +175,7 @@ fn row(run: &Summary, columns: &[Column]) -> Markup {
             td.number.empty[best.is_none()] data-what="best" { (told(best)) }
             td.number data-what="time" { (run.seconds().map_or_else(|| "–".to_owned(), duration)) }
             td.number data-what="last update" { time data-at=[run.changed] { (run.changed.map_or_else(|| "–".to_owned(), utc)) } }
-            td.number data-what="began" { (run.began.map_or_else(|| "–".to_owned(), |began| utc(began)[..16].replace('T', " "))) }
+            td.number data-what="began" { (run.began.map_or_else(|| "–".to_owned(), minute)) }
         }
     }
 }
