@@ -8,7 +8,7 @@ use std::{
 /// What is compiled together: reading libtorch's headers takes the compiler longer than everything else.
 const UNITS: [(&str, &[&str]); 2] = [
     ("distributed", &["collectives", "batch_norm", "nccl"]),
-    ("local", &["torch_extras", "precision", "operators", "upload", "download", "work", "products", "watch", "graphs"]),
+    ("local", &["torch_extras", "precision", "operators", "upload", "download", "work", "products", "watch", "graphs", "memory"]),
 ];
 
 fn main() {

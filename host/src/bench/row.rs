@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     native::{
+        memory::let_freed_memory_go,
         precision::device_memory,
         work::{Work, reset_peak},
     },
@@ -80,11 +81,7 @@ impl Held {
         let before = if device.is_cuda() {
             device_memory(device).map_err(Error::native("read the device's memory"))?.map(|memory| memory.allocated)
         } else {
-            #[cfg(target_env = "gnu")]
-            // SAFETY: asks the allocator.
-            unsafe {
-                libc::malloc_trim(0)
-            };
+            let_freed_memory_go();
             Self::forget_peak().then(peak_resident_bytes).flatten()
         };
         Ok(Self { device, before })
