@@ -7,8 +7,22 @@ use std::{
 
 /// What is compiled together: reading libtorch's headers takes the compiler longer than everything else.
 const UNITS: [(&str, &[&str]); 2] = [
-    ("distributed", &["collectives", "batch_norm", "nccl"]),
-    ("local", &["torch_extras", "precision", "operators", "upload", "download", "work", "products", "watch", "graphs", "memory"]),
+    ("distributed", &["collectives", "batch_norm", "norm_relu", "batch_norm_views", "nccl"]),
+    (
+        "local",
+        &[
+            "torch_extras",
+            "precision",
+            "operators",
+            "upload",
+            "download",
+            "work",
+            "products",
+            "watch",
+            "graphs",
+            "memory",
+        ],
+    ),
 ];
 
 fn main() {

@@ -10,8 +10,8 @@ pub struct Conv2d {
     pub weight: Parameter,
     /// O.
     pub bias: Option<Parameter>,
-    stride: i64,
-    padding: i64,
+    pub(super) stride: i64,
+    pub(super) padding: i64,
 }
 
 impl Conv2d {

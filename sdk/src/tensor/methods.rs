@@ -504,13 +504,15 @@ impl Tensor {
 
 /// Every operator behind a method, name and overload: what a host must have.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
-    const SEVERAL: [(&str, &str); 10] = [
+    const SEVERAL: [(&str, &str); 12] = [
         ("aten::where", "self"),
         ("aten::max", "dim"),
         ("aten::topk", ""),
         ("aten::linalg_cholesky_ex", ""),
         ("aten::_foreach_add_", "Scalar"),
         ("infomax::batch_norm_views", ""),
+        ("infomax::batch_norm_relu", ""),
+        ("infomax::batch_norm_relu_conv2d", ""),
         ("infomax::join", ""),
         ("aten::_foreach_lerp_", "Scalar"),
         ("aten::linalg_eigh", ""),

@@ -146,6 +146,7 @@ pub fn on_device(folder: &Path, arguments: &[impl AsRef<OsStr>], on: On) -> Comm
     fs::create_dir_all(folder).unwrap();
     let mut command = infomax(folder, arguments);
     command.env("OMP_NUM_THREADS", "1");
+    command.env("INFOMAX_FUSED", "0"); // the layers that a device has, on the CPU too
     if on != On::Cpu {
         command.env("LD_LIBRARY_PATH", standin().expect("asked before"));
         command.env("FAKECUDA_REPORT", folder.join("report.%p.json")).env("FAKECUDA_STACKS", "0");

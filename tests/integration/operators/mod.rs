@@ -1,6 +1,8 @@
 //! The operator table: every operator behind the SDK's methods is in the real libtorch, and tensors of the SDK give what tch
 //! gives, in this very process.
 
+mod norm;
+
 use infomax::plugin::services;
 use infomax_sdk::{
     Device, Error, Kind, MemoryFormat, Tensor, attempt, no_grad,

@@ -27,18 +27,17 @@ impl Block {
 
     /// Each view is normalised by its own statistics.
     pub fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
-        let mut y = x.clone();
-        for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            y = norm.forward_views(&conv.forward(&y), views, mode);
-            if i + 1 < self.layers.len() {
-                y = y.relu_();
-            }
-        }
         let shortcut = match &self.downsample {
             Some((conv, norm)) => norm.forward_views(&conv.forward(x), views, mode),
             None => x.clone(),
         };
-        y.add_(&shortcut).relu_()
+        let (mut before, rest) = self.layers.split_first().expect("two or three");
+        let mut y = before.0.forward(x);
+        for layer in rest {
+            y = before.1.forward_relu_conv(&y, &layer.0, views, mode);
+            before = layer;
+        }
+        before.1.forward_add_relu(&y, &shortcut, views, mode)
     }
 }
 

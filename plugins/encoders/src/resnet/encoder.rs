@@ -86,7 +86,7 @@ impl<const DEPTH: u32> Module for ResNet<DEPTH> {
 impl<const DEPTH: u32> ResNet<DEPTH> {
     /// `pool`, then the heads' maps, of views that lie one after the other.
     fn maps(&self, x: &Tensor, views: i64, mode: Mode) -> Vec<Tensor> {
-        let mut x = self.bn1.forward_views(&self.conv1.forward(x), views, mode).relu_();
+        let mut x = self.bn1.forward_relu(&self.conv1.forward(x), views, mode);
         if self.max_pool {
             let (width, stride, padding) = MAX_POOL;
             x = x.max_pool2d(width, stride, padding);

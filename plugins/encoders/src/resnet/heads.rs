@@ -113,11 +113,12 @@ impl Head {
     }
 
     fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
-        let mut hidden = self.conv1.forward(x);
-        if let Some(norm) = &self.bn_hid {
-            hidden = norm.forward_views(&hidden, views, mode);
-        }
-        let y = self.shortcut.forward(x).add_(self.conv2.forward(&hidden.relu_()));
+        let hidden = self.conv1.forward(x);
+        let deep = match &self.bn_hid {
+            Some(norm) => norm.forward_relu_conv(&hidden, &self.conv2, views, mode),
+            None => self.conv2.forward(&hidden.relu_()),
+        };
+        let y = self.shortcut.forward(x).add_(deep);
         self.bn_out.forward_views(&y, views, mode)
     }
 }

@@ -79,8 +79,8 @@ impl Plan {
         self.stages.iter().map(&mut after).collect()
     }
 
-    /// Numbers that the backward pass needs, of one image: the output of each convolution and of its normalisation, but for a
-    /// shortcut's, which is added to the block's and gone.
+    /// Numbers that the backward pass needs at most, of one image: the output of each convolution and of its normalisation, but
+    /// for a shortcut's, which is added to the block's and gone. A CPU keeps the normalised maps at the ends of blocks alone.
     pub fn activations(&self, image: [i64; 2]) -> i64 {
         let area = |[height, width]: [i64; 2]| height * width;
         let mut size = self.size_after_stem(image);

@@ -63,12 +63,13 @@ impl Block {
     }
 
     pub fn forward(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
-        let activated = self.bn1.forward_views(x, views, mode).relu_();
-        let hidden = self.bn2.forward_views(&self.conv1.forward(&activated), views, mode).relu_();
-        let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(&activated),
-            None => x.clone(),
+        let (hidden, shortcut) = match &self.shortcut {
+            Some(conv) => {
+                let activated = self.bn1.forward_relu(x, views, mode);
+                (self.conv1.forward(&activated), conv.forward(&activated))
+            }
+            None => (self.bn1.forward_relu_conv(x, &self.conv1, views, mode), x.clone()),
         };
-        self.conv2.forward(&hidden).add_(shortcut)
+        self.bn2.forward_relu_conv(&hidden, &self.conv2, views, mode).add_(shortcut)
     }
 }

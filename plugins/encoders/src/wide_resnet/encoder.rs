@@ -72,7 +72,7 @@ impl WideResNet {
     fn pool(&self, x: &Tensor, views: i64, mode: Mode) -> Tensor {
         let blocks = self.stages.iter().flatten();
         let x = blocks.fold(self.conv1.forward(x), |x, block| block.forward(&x, views, mode));
-        self.bn1.forward_views(&x, views, mode).relu_().adaptive_avg_pool2d(1)
+        self.bn1.forward_relu(&x, views, mode).adaptive_avg_pool2d(1)
     }
 }
 

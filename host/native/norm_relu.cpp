@@ -1,0 +1,237 @@
+// BatchNorm of each view by its own statistics, with the shortcut, the ReLU and the convolution that follow, as one step: on a CPU, of
+// f32 maps that lie channels-last. The activated map that the convolution reads is made again for the backward pass instead of kept.
+
+#include "norm_kernels.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+namespace {
+
+// A view's statistics and the numbers that they make of weight and bias, V × C each.
+struct Statistics {
+  Tensor mean_vc, inverse_vc, factor_vc, bias_c;
+
+  norm::Affine of(int64_t view) const {
+    const int64_t at = view * mean_vc.size(1);
+    return {mean_vc.const_data_ptr<float>() + at, factor_vc.const_data_ptr<float>() + at, bias_c.const_data_ptr<float>()};
+  }
+};
+
+struct Layout {
+  int64_t views, rows, channels;
+
+  Layout(const Tensor& x, int64_t views)
+      : views(views), rows(x.numel() / x.size(1) / views), channels(x.size(1)) {}
+
+  int64_t at(int64_t view) const { return view * rows * channels; }
+};
+
+// Statistics of each view; running ones move in the order of the views.
+Statistics measured(const Tensor& x, const Tensor& weight, const Tensor& bias, const OptionalTensor& running_mean,
+                    const OptionalTensor& running_var, int64_t views, double momentum, double eps) {
+  const Layout layout(x, views);
+  const int64_t channels = layout.channels;
+  const auto vector = [&] { return at::empty({views, channels}, weight.options()); };
+  Statistics statistics{vector(), vector(), vector(), bias};
+  std::vector<double> mean(channels), squares(channels);
+  const float* scale = weight.const_data_ptr<float>();
+  const double count = static_cast<double>(layout.rows);
+  for (int64_t view = 0; view < views; ++view) {
+    norm::moments(x.const_data_ptr<float>() + layout.at(view), layout.rows, channels, mean.data(), squares.data());
+    const int64_t at = view * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const double inverse = 1.0 / std::sqrt(squares[c] / count + eps);
+      statistics.mean_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(mean[c]);
+      statistics.inverse_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse);
+      statistics.factor_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse * scale[c]);
+    }
+    if (running_mean) {
+      float *mean_c = running_mean->mutable_data_ptr<float>(), *var_c = running_var->mutable_data_ptr<float>();
+      for (int64_t c = 0; c < channels; ++c) {
+        mean_c[c] = static_cast<float>(momentum * mean[c] + (1 - momentum) * mean_c[c]);
+        var_c[c] = static_cast<float>(momentum * squares[c] / (count - 1) + (1 - momentum) * var_c[c]);
+      }
+    }
+  }
+  if (running_mean) {
+    running_mean->unsafeGetTensorImpl()->bump_version();
+    running_var->unsafeGetTensorImpl()->bump_version();
+  }
+  return statistics;
+}
+
+Tensor normalised(const Tensor& x, const OptionalTensor& shortcut, const Statistics& statistics, int64_t views, bool relu) {
+  const Layout layout(x, views);
+  auto y = at::empty_like(x);
+  const norm::Parts parts(layout.rows, layout.channels);
+  at::parallel_for(0, views * parts.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t view = i / parts.count();
+      parts.chunks(i % parts.count(), [&](int64_t row, int64_t count) {
+        const int64_t at = layout.at(view) + row * layout.channels;
+        norm::write_normalised(x.const_data_ptr<float>() + at, shortcut ? shortcut->const_data_ptr<float>() + at : nullptr,
+                               y.mutable_data_ptr<float>() + at, count, layout.channels, statistics.of(view), relu);
+      });
+    }
+  });
+  return y;
+}
+
+struct Gradients {
+  Tensor x, weight, bias, shortcut;
+};
+
+// Of a normalisation whose output `y` is needed with a shortcut only.
+Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, const Tensor& y, const Statistics& statistics,
+                      int64_t views) {
+  const Layout layout(x, views);
+  const int64_t channels = layout.channels;
+  const auto dy = gradient.contiguous(at::MemoryFormat::ChannelsLast);
+  const bool has_shortcut = gate == norm::Gate::kShortcut;
+  Gradients result{at::empty_like(x), at::empty({channels}, statistics.mean_vc.options()),
+                   at::empty({channels}, statistics.mean_vc.options()), has_shortcut ? at::empty_like(x) : Tensor()};
+  std::vector<double> sum(channels), product(channels), weights(channels, 0.0), biases(channels, 0.0);
+  std::vector<float> mean_gradient(views * channels), slope(views * channels);
+  const float* inverse_vc = statistics.inverse_vc.const_data_ptr<float>();
+  const double count = static_cast<double>(layout.rows);
+  for (int64_t view = 0; view < views; ++view) {
+    const int64_t at = layout.at(view);
+    norm::sums(gate, dy.const_data_ptr<float>() + at, x.const_data_ptr<float>() + at,
+               has_shortcut ? y.const_data_ptr<float>() + at : nullptr,
+               has_shortcut ? result.shortcut.mutable_data_ptr<float>() + at : nullptr, layout.rows, channels,
+               statistics.of(view), sum.data(), product.data());
+    for (int64_t c = 0; c < channels; ++c) {
+      const double inverse = inverse_vc[view * channels + c];
+      mean_gradient[view * channels + c] = static_cast<float>(sum[c] / count);
+      slope[view * channels + c] = static_cast<float>(product[c] / count * inverse * inverse);
+      weights[c] += product[c] * inverse;
+      biases[c] += sum[c];
+    }
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+    result.weight.mutable_data_ptr<float>()[c] = static_cast<float>(weights[c]);
+    result.bias.mutable_data_ptr<float>()[c] = static_cast<float>(biases[c]);
+  }
+  const auto& passed = has_shortcut ? result.shortcut : dy;
+  const norm::Parts parts(layout.rows, channels);
+  at::parallel_for(0, views * parts.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t view = i / parts.count();
+      parts.chunks(i % parts.count(), [&](int64_t row, int64_t rows) {
+        const int64_t at = layout.at(view) + row * channels;
+        norm::write_gradient(gate == norm::Gate::kOwn, passed.const_data_ptr<float>() + at, x.const_data_ptr<float>() + at,
+                             result.x.mutable_data_ptr<float>() + at, rows, channels, statistics.of(view),
+                             &mean_gradient[view * channels], &slope[view * channels]);
+      });
+    }
+  });
+  return result;
+}
+
+// Statistics as saved_variables hold them.
+void save(torch::autograd::AutogradContext* context, const Tensor& x, const Statistics& statistics, const Tensor& other) {
+  context->save_for_backward(
+      {x, statistics.mean_vc, statistics.inverse_vc, statistics.factor_vc, statistics.bias_c, other});
+}
+
+Statistics saved_statistics(const torch::autograd::variable_list& saved) { return {saved[1], saved[2], saved[3], saved[4]}; }
+
+struct NormRelu : torch::autograd::Function<NormRelu> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const OptionalTensor& shortcut,
+                        const Tensor& weight, const Tensor& bias, const OptionalTensor& running_mean,
+                        const OptionalTensor& running_var, int64_t views, double momentum, double eps, bool relu) {
+    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, momentum, eps);
+    const auto y = normalised(x, shortcut, statistics, views, relu);
+    save(context, x, statistics, shortcut ? y : Tensor());
+    context->saved_data["views"] = views;
+    context->saved_data["relu"] = relu;
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto gate = saved[5].defined()                     ? norm::Gate::kShortcut
+                      : context->saved_data["relu"].toBool() ? norm::Gate::kOwn
+                                                             : norm::Gate::kNone;
+    const auto own = backward_of(gate, gradients[0], saved[0], saved[5], saved_statistics(saved),
+                                 context->saved_data["views"].toInt());
+    return {own.x, own.shortcut, own.weight, own.bias, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const OptionalTensor& running_mean, const OptionalTensor& running_var, int64_t views, double momentum,
+                        double eps, const Tensor& kernel, int64_t stride, int64_t padding) {
+    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, momentum, eps);
+    save(context, x, statistics, kernel);
+    context->saved_data["views"] = views;
+    context->saved_data["stride"] = stride;
+    context->saved_data["padding"] = padding;
+    context->saved_data["kernel"] = kernel.requires_grad();
+    return at::conv2d(normalised(x, std::nullopt, statistics, views, true), kernel, std::nullopt, stride, padding);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto statistics = saved_statistics(saved);
+    const auto &x = saved[0], &kernel = saved[5];
+    const int64_t views = context->saved_data["views"].toInt();
+    const int64_t stride = context->saved_data["stride"].toInt(), padding = context->saved_data["padding"].toInt();
+    Tensor dy, to_kernel;
+    {
+      const auto y = normalised(x, std::nullopt, statistics, views, true);
+      std::tie(dy, to_kernel, std::ignore) =
+          at::convolution_backward(gradients[0], y, kernel, std::nullopt, {stride, stride}, {padding, padding}, {1, 1}, false,
+                                   {0, 0}, 1, {true, context->saved_data["kernel"].toBool(), false});
+    }
+    const auto own = backward_of(norm::Gate::kOwn, dy, x, Tensor(), statistics, views);
+    return {own.x,    own.weight, own.bias,  Tensor(), Tensor(), Tensor(),
+            Tensor(), Tensor(),   to_kernel, Tensor(), Tensor()};
+  }
+};
+
+// INFOMAX_FUSED=0 takes the layers one after the other, as a device without these passes does: to compare with.
+bool is_wanted() {
+  static const bool wanted = [] {
+    const char* value = std::getenv("INFOMAX_FUSED");
+    return !value || std::strcmp(value, "0") != 0;
+  }();
+  return wanted;
+}
+
+bool is_plain(const Tensor& tensor) {
+  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided;
+}
+
+bool is_vector(const OptionalTensor& tensor, int64_t channels) {
+  return tensor && is_plain(*tensor) && tensor->dim() == 1 && tensor->size(0) == channels && tensor->is_contiguous();
+}
+
+// Whether the kernels take these.
+bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor& weight, const OptionalTensor& bias,
+          const OptionalTensor& mean, const OptionalTensor& var, int64_t views) {
+  constexpr auto last = at::MemoryFormat::ChannelsLast;
+  if (!is_wanted() || policy.group || policy.parts > 1 || !is_plain(x) || x.dim() != 4 || x.numel() == 0 ||
+      !x.is_contiguous(last) || at::autocast::is_autocast_enabled(at::kCPU)) {
+    return false;
+  }
+  const int64_t channels = x.size(1);
+  if (shortcut && !(is_plain(*shortcut) && shortcut->sizes() == x.sizes() && shortcut->is_contiguous(last))) {
+    return false;
+  }
+  const bool runs = mean || var;
+  return views > 0 && x.size(0) % views == 0 && x.numel() / channels / views > 1 && is_vector(weight, channels) &&
+         is_vector(bias, channels) && (!runs || (is_vector(mean, channels) && is_vector(var, channels)));
+}
+
+}  // namespace
