@@ -43,7 +43,9 @@ fn every_part_gives_its_rows_beside_those_of_a_peer() {
     let photos = tree.path("tree");
     let parts = [
         "--what",
-        "data,loss,study",
+        "methods,data,loss,study",
+        "--method",
+        "byol,moco-v2",
         "--loss",
         "amdim,vicreg",
         "--data",
@@ -64,6 +66,7 @@ fn every_part_gives_its_rows_beside_those_of_a_peer() {
             "PyTorch",
             &["amdim, maps of 32, batch 16, whole", "amdim, maps of 32, batch 16, a rank of 8", "vicreg, maps"],
         ),
+        ("methods", "PyTorch", &["byol, resnet18, 32 px, batch 16", "moco-v2, resnet18, 32 px, batch 16"]),
         ("study", "PyTorch", &["`plugin list`", "a run beside its updates", "a study's cell beside its updates"]),
     ] {
         let rows = rows(&all, part);
@@ -72,7 +75,7 @@ fn every_part_gives_its_rows_beside_those_of_a_peer() {
             let of_this = |(what, by, _): &&(String, String, bool)| what.contains(expected) && by == "infomax";
             assert_eq!(rows.iter().filter(of_this).count(), 1, "{part}: `{expected}`: {rows:?}");
         }
-        assert_eq!(rows.last(), Some(&("a figure of Python".to_owned(), by.to_owned(), true)), "{part}");
+        assert!(rows.contains(&("a figure of Python".to_owned(), by.to_owned(), true)), "{part}: {rows:?}");
     }
     let amdim = rows(&all, "loss").iter().filter(|(what, ..)| what.starts_with("amdim")).count();
     assert_eq!(amdim, 4, "1, 2, 4 and 8 ranks");
@@ -90,6 +93,32 @@ fn steps_alone_give_lines_and_a_peer_that_fails_a_row_that_says_why() {
     let all = measured(folder.path(), &["--what", "data", "--python", &python]);
     let last = all["rows"].as_array().unwrap().last().unwrap();
     assert!(last["note"] == "No module named torchvision" && last["by"] == "torchvision", "{last}");
+}
+
+/// Of three rounds each line and each row stands once, by the one in the middle.
+#[test]
+fn rounds_give_the_middle_of_each_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let python = peer(
+        folder.path(),
+        r#"echo x >> count; n=$(wc -l < count)
+case $1 in
+    steps.py) echo "{ \"variant\": \"${17}\", \"images_per_second\": $((n * 7 % 5 + 1)) }" ;;
+    *) echo "{ \"what\": \"a figure of Python\", \"seconds\": $((n * 7 % 5 + 1)) }" ;;
+esac"#,
+    );
+    let script = ["--peer", "steps.py", "--variants", "compiled", "--python", &python];
+    let rounds = ["--what", "step,study", "--rounds", "3", "--precision", "f32"];
+    let all = measured(folder.path(), &[&rounds[..], &script].concat());
+    // Calls 1, 3 and 5 are those of the steps, which make 3, 2 and 1; the others make 5 and 4, and 3 of the sixth.
+    let lines = all["lines"].as_array().unwrap();
+    let own = |what: &str| lines.iter().filter(|line| line["what"] == what).collect::<Vec<_>>();
+    assert!(own("f32").len() == 1 && own("PyTorch compiled").len() == 1, "{lines:?}");
+    assert_eq!(own("PyTorch compiled")[0]["images_per_second"], 2.0, "{lines:?}");
+    let rows = all["rows"].as_array().unwrap();
+    let of_python: Vec<_> = rows.iter().filter(|row| row["by"] == "PyTorch").collect();
+    assert!(of_python.len() == 1 && of_python[0]["seconds"] == 4.0, "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row["what"] == "a run beside its updates").count(), 1, "{rows:?}");
 }
 
 /// Operations, exchanges and the bytes given to them: from sizes alone, and as libtorch's operators are seen.
@@ -121,7 +150,7 @@ fn what_can_not_be_measured_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     for (arguments, code, said) in [
-        (&["--what", "speed"][..], 2, "[possible values: step, data, loss, study, scale]"),
+        (&["--what", "speed"][..], 2, "[possible values: step, methods, data, loss, study, scale]"),
         (&["--what", "data", "--data", "missing"], 2, "`--data` names `missing`, which is not there"),
         (&["--data", "empty"], 2, "add `--what data`"),
         (&["--what", "data", "--data", "empty"], 4, "empty"),

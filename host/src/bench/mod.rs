@@ -1,17 +1,20 @@
 //! How fast this machine is: whole steps of AMDIM's models at their batches (`step`), by number format, with the share of the device's own
-//! matrix rate; what comes before them (`data`), their objective alone (`loss`), what a study spends beside them (`study`), and what a
+//! matrix rate; steps of other methods (`methods`); what comes before them (`data`), their objective alone (`loss`), what a study spends beside them (`study`), and what a
 //! step would cost on many cards (`scale`). Each beside
 //! the same in PyTorch (`peer`).
 
 pub mod data;
 pub mod loss;
+pub mod methods;
 mod peer;
+mod rounds;
 mod row;
 pub mod scale;
 mod step;
 pub mod study;
 
 pub use peer::{Embedded, Peer, find_python};
+pub use rounds::middle;
 pub use row::Row;
 pub use step::{Measured, matrix_rate, measure};
 

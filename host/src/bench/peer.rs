@@ -17,6 +17,8 @@ use tch::Device;
 pub struct Peer {
     pub python: PathBuf,
     pub script: PathBuf,
+    /// As the script names them.
+    pub variants: String,
 }
 
 /// The first Python that has torch: `$INFOMAX_PYTHON`, or `python3`.
@@ -31,7 +33,7 @@ pub fn find_python() -> Option<PathBuf> {
 }
 
 impl Peer {
-    /// The variants that are compared with.
+    /// The variants that are compared with where none are named.
     pub fn variants(device: Device) -> &'static str {
         if device.is_cuda() { "eager,amp,cl+amp+fused,cl+bf16+fused" } else { "eager,cl" }
     }
@@ -52,7 +54,7 @@ impl Peer {
             ("--batch", number(shape.batch)),
             ("--device", if device.is_cuda() { "cuda" } else { "cpu" }.to_owned()),
             ("--threads", number(threads as u64)),
-            ("--variants", Self::variants(device).to_owned()),
+            ("--variants", self.variants.clone()),
         ] {
             command.args([flag, &value]);
         }
@@ -87,6 +89,8 @@ impl Embedded {
     pub const DATA: Self = Self { part: "data", by: "torchvision", text: include_str!("peers/data.py") };
     /// AMDIM's objective by autograd.
     pub const LOSS: Self = Self { part: "loss", by: "PyTorch", text: include_str!("peers/loss.py") };
+    /// Other methods' steps.
+    pub const METHODS: Self = Self { part: "methods", by: "PyTorch", text: include_str!("peers/methods.py") };
     /// A process that is ready to train.
     pub const START: Self = Self { part: "study", by: "PyTorch", text: include_str!("peers/start.py") };
 
@@ -107,6 +111,7 @@ impl Embedded {
             Some(Row {
                 images_per_second: number("images_per_second"),
                 seconds: number("seconds"),
+                bytes: value["bytes"].as_u64(),
                 note: value["note"].as_str().map(str::to_owned),
                 ..row(value["what"].as_str()?.to_owned())
             })

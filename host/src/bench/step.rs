@@ -56,7 +56,7 @@ pub(super) fn experiment(shape: Shape, precision: Precision, graphs: bool) -> Re
     .map_err(|error| Error::Bug { what: format!("the bench's experiment: {error}") })
 }
 
-/// Trains a fresh model on noise for some time, its steps as CUDA `graphs` or not; loading is left out.
+/// Trains a fresh AMDIM model on noise for some time, its steps as CUDA `graphs` or not; loading is left out.
 ///
 /// # Errors
 /// What the plugins or libtorch say, of memory that is too small too.
@@ -68,15 +68,29 @@ pub fn measure(
     graphs: bool,
     enough: Duration,
 ) -> Result<Measured> {
-    let experiment = experiment(shape, precision, graphs)?;
-    Arithmetic::new(precision, device)?.switch()?;
-    let setup = Setup::new(&experiment, registry, &device_name(device))?;
+    measure_experiment(registry, device, &experiment(shape, precision, graphs)?, shape.size, enough)
+}
+
+/// The same of any experiment whose two views are `size` pixels wide.
+///
+/// # Errors
+/// As of [`measure`].
+pub fn measure_experiment(
+    registry: &Registry,
+    device: Device,
+    experiment: &Experiment,
+    size: u32,
+    enough: Duration,
+) -> Result<Measured> {
+    let (graphs, batch_size) = (experiment.train.cuda_graphs, experiment.train.batch_size);
+    Arithmetic::new(experiment.train.precision, device)?.switch()?;
+    let setup = Setup::new(experiment, registry, &device_name(device))?;
     let held = Held::now(device)?;
     reset_peak(device).map_err(Error::native("read the device's memory"))?;
-    let mut model = Model::new(&setup, &experiment, Some(10))?;
+    let mut model = Model::new(&setup, experiment, Some(10))?;
     let group = Group::alone();
-    let stepper = Stepper::new(&model, &setup.augmentation_description, &experiment, &group, 0)?;
-    let mut batch = noise(&group, shape.batch as usize, shape.size, 0);
+    let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, 0)?;
+    let mut batch = noise(&group, batch_size as usize, size, 0);
     let (mut began, mut steps, mut operations) = (Instant::now(), 0, 0.0);
     let mut unread: Vec<Launched> = Vec::new();
     let warm_up = if graphs { GRAPHS_WARM_UP } else { WARM_UP };
@@ -112,7 +126,7 @@ pub fn measure(
     let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
     let of_process = held.more()?;
     Ok(Measured {
-        images_per_second: (steps * shape.batch) as f64 / seconds,
+        images_per_second: (steps * batch_size) as f64 / seconds,
         seconds_per_step: seconds / steps as f64,
         steps,
         operations,

@@ -2,31 +2,40 @@
 
 mod steps;
 
+use steps::Steps;
+
 use super::{
     experiment::{ExperimentArguments, Trust},
     say,
     selfcheck::parse_device,
 };
 use crate::{
-    bench::{Embedded, Row, Shape, data, find_python, loss, scale, shapes, study},
+    bench::{Embedded, Row, Shape, data, find_python, loss, methods, middle, scale, shapes, study},
     config, cores,
     error::{Error, Fault, Result},
     native::{self, work::Work},
+    plugin::Registry,
     rows::aligned,
     train::{device_name, open_cuda, resolve_device},
 };
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tch::Device;
 
 /// Arguments of `infomax bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: infomax bench --device cuda --largest --json bench.json\n          \
-infomax bench --what data,loss,study --data FOLDER\n\n\
+infomax bench --what data,loss,study --data FOLDER\n          \
+infomax bench --what step,methods --rounds 5 --peer bench_step.py --variants eager,cl,cl+compile\n\n\
 A step is both views through the encoder, the objective, both classifiers, backward and Adam, on noise; loading is left out. On\n\
 a GPU each is measured without and with `train.cuda_graphs`. The share is that of the products and convolutions a second in those of one large product in the same number format.")]
 pub struct Bench {
-    /// What to measure: `step`; `data`: photos decoded and made into views, and views of small images; `loss`: an objective alone, whole and
+    /// What to measure: `step`; `methods`: steps of other methods, with a ResNet-18; `data`: photos decoded and made into views, and views of small images; `loss`: an objective alone, whole and
     /// by rows; `study`: what starting takes, and a run and a cell beside their updates; `scale`: what a step would cost on many cards
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "step")]
     what: Vec<What>,
@@ -48,10 +57,15 @@ pub struct Bench {
     /// Losses of `loss`
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "amdim")]
     loss: Vec<String>,
-    /// Batches of `loss`
-    #[arg(long, value_name = "IMAGES", value_delimiter = ',', default_values_t = loss::BATCHES,
-          value_parser = clap::value_parser!(u64).range(2..=1 << 20))]
+    /// Batches of `loss` and `methods`; 480 and 4096 of `loss`, 128 of `methods`, where not given
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(2..=1 << 20))]
     batch: Vec<u64>,
+    /// Methods of `methods`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values = methods::Method::ALL.map(methods::Method::name))]
+    method: Vec<methods::Method>,
+    /// How often everything is measured, one after the other and then again; the table has the middle of each figure
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
     /// Look for the largest batch that fits too, by doubling, in the last number format
     #[arg(long)]
     largest: bool,
@@ -65,6 +79,9 @@ pub struct Bench {
     /// A script that makes the same steps in PyTorch (`bench_step.py`), run beside
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
+    /// What of the script is run, as it names them
+    #[arg(long, value_name = "LIST", requires = "peer")]
+    variants: Option<String>,
     /// The Python with torch for what is compared with; `$INFOMAX_PYTHON` or `python3` where they have it
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
@@ -82,6 +99,7 @@ pub struct Bench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
     Step,
+    Methods,
     Data,
     Loss,
     Study,
@@ -109,46 +127,24 @@ impl Bench {
         say(&format!("device: {}, {threads} threads", named(&device_name(device))));
         let enough = Duration::from_secs_f64(self.seconds.clamp(0.0, 3600.0));
         let models = if self.model.is_empty() { shapes(device) } else { self.model.clone() };
-        let (products, lines) = match self.what.contains(&What::Step) {
-            true => self.steps(&registry, device, &models, threads, enough)?,
-            false => (Vec::new(), Vec::new()),
-        };
-        let mut rows = Vec::new();
-        let mut tell = |row: Row| {
-            say(&told(&row));
-            rows.push(row);
-        };
         let python = (!self.alone).then(|| self.python.clone().or_else(find_python)).flatten();
-        let beside = |script: Embedded, arguments: &[String], tell: &mut dyn FnMut(Row)| -> Result<()> {
-            let Some(python) = &python else { return Ok(()) };
-            script.run(python, arguments).map(|rows| rows.into_iter().for_each(tell))
-        };
-        let seconds = enough.as_secs_f64().to_string();
-        if self.what.contains(&What::Data) {
-            data::rows(&registry, self.data.as_deref(), threads, enough, &mut tell)?;
-            let photos = self.data.iter().map(|path| path.display().to_string());
-            beside(Embedded::DATA, &std::iter::once(seconds.clone()).chain(photos).collect::<Vec<_>>(), &mut tell)?;
-        }
-        // Before large objectives, which leave no file in the system's memory.
-        if self.what.contains(&What::Study) {
-            study::rows(&registry, &device_name(device), &mut tell)?;
-            beside(Embedded::START, &[], &mut tell)?;
-        }
-        if self.what.contains(&What::Loss) {
-            let channels = models[0].n_rkhs;
-            for name in &self.loss {
-                loss::rows(&registry, device, name, channels, &self.batch, enough, &mut tell)?;
+        let (mut steps, mut rows) = (Steps::default(), Vec::new());
+        for round in 1..=self.rounds {
+            if self.rounds > 1 {
+                say(&format!("round {round} of {}", self.rounds));
             }
-            if self.loss.iter().any(|name| name == "amdim") {
-                let batches: Vec<String> = self.batch.iter().map(u64::to_string).collect();
-                let (device, threads, channels) = (device_name(device), threads.to_string(), channels.to_string());
-                beside(Embedded::LOSS, &[seconds, device, threads, channels, batches.join(",")], &mut tell)?;
+            if self.what.contains(&What::Step) {
+                steps.extend(self.steps(&registry, device, &models, threads, enough)?);
             }
+            let place = Place { registry: &registry, device, threads, models: &models, python: python.as_deref() };
+            self.parts(&place, enough, &mut |row: Row| {
+                say(&told(&row));
+                rows.push(row);
+            })?;
         }
-        if self.what.contains(&What::Scale) {
-            say(&format!("a card is taken to do {} (`--card`); exchanges hide behind nothing", self.card));
-            scale::rows(&registry, device, &models, &self.ranks, self.card, &mut tell)?;
-        }
+        let (products, lines) = steps.told();
+        let rate = |row: &Row| row.images_per_second.or(row.seconds.map(|seconds| 1.0 / seconds)).unwrap_or(0.0);
+        let rows = middle(rows, |row| (row.part, row.what.clone(), row.by.clone()), rate);
         if !rows.is_empty() {
             let table: Vec<[String; 6]> =
                 std::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
@@ -164,6 +160,57 @@ impl Bench {
         Ok(())
     }
 
+    /// What is measured beside AMDIM's steps, once.
+    fn parts(&self, place: &Place<'_>, enough: Duration, tell: &mut dyn FnMut(Row)) -> Result<()> {
+        let Place { registry, device, threads, models, python } = *place;
+        let beside = |script: Embedded, arguments: &[String], tell: &mut dyn FnMut(Row)| -> Result<()> {
+            let Some(python) = python else { return Ok(()) };
+            script.run(python, arguments).map(|rows| rows.into_iter().for_each(tell))
+        };
+        let seconds = enough.as_secs_f64().to_string();
+        if self.what.contains(&What::Methods) {
+            let batches = self.batches(&[methods::BATCH]);
+            for (&method, &batch) in
+                self.method.iter().flat_map(|method| batches.iter().map(move |batch| (method, batch)))
+            {
+                tell(methods::row(registry, device, method, batch, enough)?);
+                let own = [seconds.clone(), device_name(device), threads.to_string(), method.name().to_owned()];
+                let sizes = [batch.to_string(), methods::SIZE.to_string()];
+                beside(Embedded::METHODS, &[&own[..], &sizes[..]].concat(), tell)?;
+            }
+        }
+        if self.what.contains(&What::Data) {
+            data::rows(registry, self.data.as_deref(), threads, enough, tell)?;
+            let photos = self.data.iter().map(|path| path.display().to_string());
+            beside(Embedded::DATA, &std::iter::once(seconds.clone()).chain(photos).collect::<Vec<_>>(), tell)?;
+        }
+        // Before large objectives, which leave no file in the system's memory.
+        if self.what.contains(&What::Study) {
+            study::rows(registry, &device_name(device), tell)?;
+            beside(Embedded::START, &[], tell)?;
+        }
+        if self.what.contains(&What::Loss) {
+            let (channels, batches) = (models[0].n_rkhs, self.batches(&loss::BATCHES));
+            for name in &self.loss {
+                loss::rows(registry, device, name, channels, batches, enough, tell)?;
+            }
+            if self.loss.iter().any(|name| name == "amdim") {
+                let batches: Vec<String> = batches.iter().map(u64::to_string).collect();
+                let (device, threads, channels) = (device_name(device), threads.to_string(), channels.to_string());
+                beside(Embedded::LOSS, &[seconds, device, threads, channels, batches.join(",")], tell)?;
+            }
+        }
+        if self.what.contains(&What::Scale) {
+            say(&format!("a card is taken to do {} (`--card`); exchanges hide behind nothing", self.card));
+            scale::rows(registry, device, models, &self.ranks, self.card, tell)?;
+        }
+        Ok(())
+    }
+
+    fn batches<'a>(&'a self, otherwise: &'a [u64]) -> &'a [u64] {
+        if self.batch.is_empty() { otherwise } else { &self.batch }
+    }
+
     /// Refuses what could not be measured, before anything is.
     fn check(&self) -> Result<()> {
         if let Some(path) = self.data.as_ref().filter(|path| !path.exists()) {
@@ -176,6 +223,15 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Where it is measured, and with what.
+struct Place<'a> {
+    registry: &'a Registry,
+    device: Device,
+    threads: usize,
+    models: &'a [Shape],
+    python: Option<&'a Path>,
 }
 
 /// A device; a CPU with its model, as the system tells it.

@@ -2,7 +2,7 @@
 
 use super::{Bench, say};
 use crate::{
-    bench::{Measured, Peer, Shape, find_python, is_out_of_memory, matrix_rate, measure, precisions},
+    bench::{Measured, Peer, Shape, find_python, is_out_of_memory, matrix_rate, measure, middle, precisions},
     config,
     error::{Error, Fault, Result},
     plugin::Registry,
@@ -21,8 +21,47 @@ struct Line {
     share: Option<f64>,
 }
 
+/// Multiplications and additions a second of one large product in a number format.
+pub(super) struct Product {
+    precision: config::Precision,
+    rate: f64,
+}
+
+/// What rounds gave.
+#[derive(Default)]
+pub(super) struct Steps {
+    products: Vec<Product>,
+    lines: Vec<Line>,
+}
+
+impl Steps {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.products.extend(more.products);
+        self.lines.extend(more.lines);
+    }
+
+    /// Prints the table of each line's middle round, and gives what the JSON says of products and lines.
+    pub(super) fn told(self) -> (Vec<Value>, Vec<Value>) {
+        let products = middle(self.products, |product| product.precision, |product| product.rate);
+        let key = |line: &Line| (line.shape, line.what.clone());
+        let lines = middle(self.lines, key, |line| line.images_per_second.unwrap_or(0.0));
+        if !lines.is_empty() {
+            let table: Vec<[String; 6]> =
+                std::iter::once(HEAD.map(str::to_owned)).chain(lines.iter().map(cells)).collect();
+            say("");
+            aligned(&table, |column| column < 2).iter().for_each(|line| say(line));
+        }
+        let of_line = |line: &Line| {
+            json!({ "what": line.what, "model": line.shape.to_string(), "images_per_second": line.images_per_second,
+                    "share": line.share, "step": line.measured })
+        };
+        let of_product = |product: &Product| json!({ "precision": product.precision, "rate": product.rate });
+        (products.iter().map(of_product).collect(), lines.iter().map(of_line).collect())
+    }
+}
+
 impl Bench {
-    /// Measures them, prints the table, and gives what the JSON says of it.
+    /// Measures them once.
     pub(super) fn steps(
         &self,
         registry: &Registry,
@@ -30,17 +69,17 @@ impl Bench {
         models: &[Shape],
         threads: usize,
         enough: Duration,
-    ) -> Result<(Vec<Value>, Vec<Value>)> {
+    ) -> Result<Steps> {
         let precisions = if self.precision.is_empty() { precisions(device) } else { self.precision.clone() };
-        let mut rates = Vec::new();
+        let mut steps = Steps::default();
         for &precision in &precisions {
             let rate = matrix_rate(device, precision)?;
             say(&format!("one large product in {precision}: {:.3} TFLOP/s", rate / 1e12));
-            rates.push((precision, rate));
+            steps.products.push(Product { precision, rate });
         }
-        let mut lines = Vec::new();
+        let lines = &mut steps.lines;
         for &shape in models {
-            for &(precision, rate) in &rates {
+            for &Product { precision, rate } in &steps.products {
                 // Beside each line of a GPU's, the same steps as CUDA graphs.
                 for graphs in [false, true].into_iter().filter(|graphs| device.is_cuda() || !graphs) {
                     let line = Self::line(registry, device, shape, precision, graphs, rate, enough)?;
@@ -50,7 +89,9 @@ impl Bench {
                     lines.push(line);
                 }
             }
-            if let Some(&(precision, rate)) = rates.last().filter(|_| self.largest && device.is_cuda()) {
+            if let Some(&Product { precision, rate }) =
+                steps.products.last().filter(|_| self.largest && device.is_cuda())
+            {
                 let mut larger = Shape { batch: shape.batch * 2, ..shape };
                 loop {
                     let line = Self::line(registry, device, larger, precision, false, rate, enough)?;
@@ -71,15 +112,7 @@ impl Bench {
                 lines.push(line);
             }
         }
-        let table: Vec<[String; 6]> = std::iter::once(HEAD.map(str::to_owned)).chain(lines.iter().map(cells)).collect();
-        say("");
-        aligned(&table, |column| column < 2).iter().for_each(|line| say(line));
-        let of_line = |line: &Line| {
-            json!({ "what": line.what, "model": line.shape.to_string(), "images_per_second": line.images_per_second,
-                    "share": line.share, "step": line.measured })
-        };
-        let products = rates.iter().map(|(precision, rate)| json!({ "precision": precision, "rate": rate })).collect();
-        Ok((products, lines.iter().map(of_line).collect()))
+        Ok(steps)
     }
 
     /// One model in one number format; without figures where the device's memory is too small.
@@ -109,7 +142,8 @@ impl Bench {
             let fault = Fault::new("no Python with torch is found for `--peer`");
             return Err(Error::config(fault.hint("name one with `--python`")));
         };
-        Peer { python, script }.run(device, shape, threads)
+        let variants = self.variants.clone().unwrap_or_else(|| Peer::variants(device).to_owned());
+        Peer { python, script, variants }.run(device, shape, threads)
     }
 }
 

@@ -1,15 +1,10 @@
-"""A training step of other methods in plain PyTorch: the peer's side of a comparison of steps.
-
-python peer_methods.py [--methods nt-xent,vicreg,byol,moco-v2] [--batch 128] [--steps 5] [--threads 2]
-torchvision's ResNet-18 with the small stem for 32 px, channels-last, f32; heads and losses of lightly, sized as in
-configs/methods; SGD with momentum; views of noise, so that nothing is loaded. One step: both views, loss, backward, update,
-momentum encoder; each view is compared with the other. Prints a JSON line a method. Needs torch, torchvision and lightly 1.6.0.
-"""
-import argparse
+# Steps of a method in plain PyTorch: torchvision's ResNet-18 with the small stem, channels-last, f32, heads and losses of lightly, sized as
+# in configs/methods, SGD with momentum; views of noise, so that nothing is loaded. One step: both views, loss, backward, update, momentum
+# encoder; each view is compared with the other. The peer's side of `infomax bench --what methods`. Arguments: seconds, device, threads,
+# method, batch, size. Prints a JSON line. Needs torch, torchvision and lightly 1.6.0.
 import copy
 import json
-import resource
-import statistics
+import sys
 import time
 
 import torch
@@ -20,14 +15,11 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import nn
 from torchvision.models import resnet18
 
-p = argparse.ArgumentParser()
-p.add_argument("--methods", default="nt-xent,vicreg,byol,moco-v2")
-p.add_argument("--batch", type=int, default=128)
-p.add_argument("--steps", type=int, default=5)
-p.add_argument("--warmup", type=int, default=2)
-p.add_argument("--threads", type=int, default=2)
-a = p.parse_args()
-torch.set_num_threads(a.threads)
+seconds, device, threads, name = float(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+batch, size = int(sys.argv[5]), int(sys.argv[6])
+torch.set_num_threads(threads)
+torch.backends.cudnn.benchmark = True
+WARM_UP, LEAST = 3, 5
 
 
 def backbone():
@@ -74,25 +66,45 @@ class Method(nn.Module):
         return 0.5 * (self.objective(queries[0], targets[1]) + self.objective(queries[1], targets[0]))
 
 
-for name in a.methods.split(","):
-    torch.manual_seed(1)
-    method = Method(name).to(memory_format=torch.channels_last)
-    trained = [q for q in method.parameters() if q.requires_grad]
-    optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9, weight_decay=1e-4)
-    views = [torch.randn(a.batch, 3, 32, 32).to(memory_format=torch.channels_last) for _ in range(2)]
-    times = []
-    for step in range(a.warmup + a.steps):
-        start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        loss = method.loss(*views)
-        loss.backward()
-        optimizer.step()
-        if method.slow is not None:
-            update_momentum(method.online, method.slow, 0.996)
+def most_held():
+    """Of this process, at most, since the last call of `forget`."""
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return int(line.split()[1]) << 10
+
+
+def forget():
+    open("/proc/self/clear_refs", "w").write("5")
+
+
+is_cuda = device.startswith("cuda")
+forget()
+before = most_held()
+torch.manual_seed(1)
+method = Method(name).to(device, memory_format=torch.channels_last)
+trained = [q for q in method.parameters() if q.requires_grad]
+optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9, weight_decay=1e-4)
+views = [torch.randn(batch, 3, size, size, device=device).to(memory_format=torch.channels_last) for _ in range(2)]
+
+
+def step():
+    optimizer.zero_grad(set_to_none=True)
+    loss = method.loss(*views)
+    loss.backward()
+    optimizer.step()
+    if method.slow is not None:
+        update_momentum(method.online, method.slow, 0.996)
+    return loss
+
+
+for _ in range(WARM_UP):
+    step().item()
+count, began = 0, time.perf_counter()
+while count < LEAST or time.perf_counter() - began < seconds:
+    loss = step()
+    count += 1
+    if not is_cuda or count % 10 == 0:
         loss.item()
-        if step >= a.warmup:
-            times.append(time.perf_counter() - start)
-    seconds = statistics.median(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"method": name, "batch": a.batch, "seconds_per_step": round(seconds, 4), "threads": a.threads,
-                      "images_per_second": round(a.batch / seconds, 1), "peak_mib": round(peak), "torch": torch.__version__}), flush=True)
+loss.item()
+took = (time.perf_counter() - began) / count
+held = torch.cuda.max_memory_allocated() if is_cuda else most_held() - before
+print(json.dumps({"what": f"{name}, resnet18, {size} px, batch {batch}", "seconds": took, "images_per_second": batch / took, "bytes": held}))
