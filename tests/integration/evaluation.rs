@@ -303,7 +303,7 @@ fn scikit_learn_agrees_on_confusions_and_classes() {
     assert_ok(&run(folder.path(), &["evaluate", "runs/run"]));
     let own = folder.path().join("runs/run");
     let page = page(&own);
-    let classes = self::text(&page, "Classes");
+    let classes = self::text(&page, "Evaluation");
     assert!(classes.contains("By infomax evaluate after step 14, on 100 test images of shapes"), "{classes}");
     assert_eq!(page.matches("style=\"--heat:").count(), 100, "a cell for each pair of classes");
     let row = &rows(&own)[0];

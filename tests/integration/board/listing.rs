@@ -1,6 +1,6 @@
 //! `infomax runs`.
 
-use super::page::written;
+use super::page::{shown, written};
 use crate::support::ended::infomax;
 use serde_json::Value;
 use std::{fs, path::Path};
@@ -71,6 +71,74 @@ fn json_tells_what_a_program_asks() {
     let csv = infomax(folder.path(), &["runs", "--format", "csv"]).out;
     assert!(csv.starts_with("run,state,step,planned_steps,seconds,began,linear_top1,"), "{csv}");
     assert_eq!(csv.lines().count(), 5);
+}
+
+#[test]
+fn what_evaluate_measured_has_keys_and_a_place_on_the_runs_page() {
+    let folder = folder();
+    let row = |labels: &str, linear: f64| {
+        serde_json::json!({
+            "run": "runs/b", "step": 7, "dataset": "shapes", "labels": labels, "train_images": 90, "test_images": 40,
+            "linear_top1": linear, "knn_top1": 33.5, "rankme": 12.25,
+        })
+    };
+    let written = serde_json::json!([row("all", 61.25), row("0.1", 44.0)]).to_string();
+    fs::write(folder.path().join("runs/b/evaluation.json"), written).unwrap();
+    let csv = infomax(folder.path(), &["runs", "--format", "csv"]).out;
+    let (head, rest) = csv.split_once('\n').unwrap();
+    for key in ["evaluate/linear_top1", "evaluate/rankme", "evaluate/0.1/linear_top1"] {
+        assert!(head.split(',').any(|name| name == key), "{head}");
+    }
+    assert!(
+        rest.lines().any(|line| line.starts_with("runs/b,") && line.contains(",61.25,33.5,12.25,44,33.5,")),
+        "{csv}"
+    );
+    let names = |arguments: &[&str]| names(folder.path(), arguments);
+    assert_eq!(names(&["--where", "evaluate/0.1/linear_top1>=44"]), ["runs/b"]);
+    assert_eq!(names(&["--sort", "evaluate/linear_top1", "--reverse"])[0], "runs/b", "those without it come last");
+    let table = infomax(folder.path(), &["runs", "--metric", "evaluate/linear_top1"]);
+    assert!(
+        table.out.contains("61.25 %") && table.out.lines().next().unwrap().contains("evaluate/linear_top1"),
+        "{}",
+        table.out
+    );
+    let ended = infomax(folder.path(), &["runs", "--sort", "evaluate/linaer_top1"]);
+    assert!(ended.code == 2 && ended.err.contains("did you mean `evaluate/linear_top1`?"), "{}", ended.seen());
+    let page = shown(folder.path(), &[]).get("/run?name=runs/b").body;
+    assert!(page.contains("<h2>Evaluation</h2>") && page.contains("61.25 %") && page.contains("44.00 %"), "{page}");
+}
+
+#[test]
+fn moments_are_told_by_dates() {
+    let folder = folder();
+    let names = |arguments: &[&str]| names(folder.path(), arguments).len();
+    // They began in the first minute after 2023-11-14T22:13:20Z.
+    assert_eq!([names(&["--where", "began=2023-11-14"]), names(&["--where", "began>2023-11-14"])], [4, 0]);
+    assert_eq!([names(&["--where", "began>=2023-11-14T22:13"]), names(&["--where", "began<2023-11-14T22:13"])], [4, 0]);
+    let ended = infomax(folder.path(), &["runs", "--where", "began>last week"]);
+    assert!(ended.code == 2 && ended.err.contains("`last week` is no date: write `2026-11-01`"), "{}", ended.seen());
+}
+
+#[test]
+fn a_test_of_the_untrained_encoder_is_told_while_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "a", "loss.name = \"amdim\"", 0).history("");
+    let lock = fs::File::create(folder.path().join("runs/a/run.lock")).unwrap();
+    lock.lock().unwrap();
+    let log = folder.path().join("runs/a/infomax.log");
+    let line = |target: &str, told: &str| format!("2023-11-14T22:13:20Z info {target}: {told}\n");
+    fs::write(&log, line("run", "first") + &line("meanwhile", "untrained encoder: step 120/2000")).unwrap();
+    let table = || infomax(folder.path(), &["runs"]).out;
+    assert!(
+        table().contains("training") && table().contains("runs/a: untrained encoder: step 120/2000"),
+        "{}",
+        table()
+    );
+    let board = shown(folder.path(), &[]);
+    assert!(board.get("/").body.replace("<wbr>", "").contains("untrained encoder: step 120/2000"));
+    fs::write(&log, fs::read_to_string(&log).unwrap() + &line("run", "step 0: untrained_linear_top1 9.50 %")).unwrap();
+    assert!(!table().contains("120/2000"), "it is over: {}", table());
+    drop(lock);
 }
 
 #[test]

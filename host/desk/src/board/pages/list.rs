@@ -162,6 +162,7 @@ fn row(run: &Summary, columns: &[Column]) -> Markup {
             td.number data-what="step" {
                 (steps(run))
                 @if let Some(planned) = run.planned { progress max=(planned.max(1)) value=(run.step) aria-label="Updates done" {} }
+                @if let Some(doing) = &run.doing { span.quiet { (breakable(doing)) } }
                 @if let Some(left) = run.seconds_left() { span.quiet { (duration(left)) " left" } }
             }
             td data-what="loss" {

@@ -66,7 +66,7 @@ fn first(error: &Error) -> String {
 fn table(runs: &[&Summary], reasons: &[Option<&str>], (gone, further): (usize, usize)) -> Markup {
     let columns = columns_of(runs);
     let mut results: Vec<&str> = Vec::new();
-    for outcome in runs.iter().flat_map(|run| &run.digest.outcomes) {
+    for outcome in runs.iter().flat_map(|run| run.outcomes()) {
         if !results.contains(&outcome.name.as_str()) {
             results.push(&outcome.name);
         }
