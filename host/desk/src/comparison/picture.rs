@@ -95,7 +95,7 @@ type Failure = Box<dyn std::error::Error>;
 impl Picture<'_, '_> {
     fn draw(&self, order: &[usize]) -> Result<(), Failure> {
         let metric = with_unit(&self.comparison.metric);
-        let hidden = self.comparison.groups.len() - order.len();
+        let hidden = super::effects::order(self.comparison).len() - order.len();
         let rest = if hidden > 0 { format!(", {hidden} groups between these left out") } else { String::new() };
         self.text(&format!("{}{rest}", self.comparison.title), 20, INK, (GAP, 14.0), HPos::Left)?;
         let head = TOP - 26.0;

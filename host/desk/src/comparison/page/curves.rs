@@ -112,7 +112,7 @@ pub fn legend(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
                 li {
                     span class=(format!("swatch {}", emphasis.class(index))) {}
                     (comparison.groups[index].label)
-                    @if index == comparison.baseline && comparison.has_differences() { " (baseline)" }
+                    @if comparison.is_baseline(index) && comparison.has_differences() { " (baseline)" }
                 }
             }
             @if rest > 0 { li { span.swatch.other {} (rest) " others" } }
