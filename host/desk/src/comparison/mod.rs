@@ -23,7 +23,7 @@ mod terminal;
 
 pub use columns::{Column, Settings, cell, columns, has_effect, label, printable};
 pub use csv::to_csv;
-pub use figures::{At, Figures, Metric, read_figures};
+pub use figures::{At, Figures, Metric, is_measure, read_figures};
 pub use format::{Format, check_out};
 pub use group::{Counts, Group};
 pub use json::to_json;

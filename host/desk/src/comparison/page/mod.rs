@@ -5,6 +5,7 @@ mod curves;
 mod effects;
 mod emphasis;
 mod scatter;
+mod sizes;
 
 use super::{Cell, Comparison, Heading, Member, Table, columns::cell, table::NOTHING};
 use crate::{
