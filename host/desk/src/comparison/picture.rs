@@ -18,8 +18,8 @@ use plotters::{
     element::{Circle, PathElement},
     prelude::BitMapBackend,
     style::{
-        Color, IntoFont, RGBColor, ShapeStyle, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
+        Color, RGBColor, ShapeStyle,
+        text_anchor::{HPos, VPos},
     },
 };
 
@@ -172,8 +172,7 @@ impl Picture<'_, '_> {
     }
 
     fn text(&self, text: &str, points: u32, color: RGBColor, at: (f64, f64), side: HPos) -> Result<(), Failure> {
-        let font = (canvas::FAMILY, (points * OVERSAMPLING) as i32).into_font();
-        let style = TextStyle::from(font).color(&color).pos(Pos::new(side, VPos::Top));
+        let style = canvas::set(points, &color, side, VPos::Top);
         Ok(self.root.draw_text(text, &style, self.pixel(at))?)
     }
 }
