@@ -3,6 +3,7 @@
 use crate::{Device, NamedTensor, Result, Tensor, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::fmt::{self, Display, Formatter};
 
 /// A network without a head. Called by one thread at a time.
 pub trait Encoder: Send + Sized + 'static {
@@ -99,4 +100,11 @@ pub struct FeatureMap {
     pub height: u32,
     /// W.
     pub width: u32,
+}
+
+/// `r5` (5×5, 128 channels).
+impl Display for FeatureMap {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}×{}, {} channels)", self.name, self.height, self.width, self.channels)
+    }
 }

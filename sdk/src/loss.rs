@@ -95,6 +95,11 @@ impl LossInput {
     pub fn map(&self, name: &str) -> Option<&FeatureMap> {
         self.maps.iter().find(|map| map.name == name)
     }
+
+    /// The maps in words, for a message that none of them fits.
+    pub fn given(&self) -> String {
+        self.maps.iter().map(FeatureMap::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What a loss needs and offers.
@@ -120,6 +125,13 @@ pub struct LossDescription {
     /// which the host seeds for each step, where its key can't reach).
     #[serde(default)]
     pub capabilities: Vec<String>,
+}
+
+impl LossDescription {
+    /// A description that names terms and nothing else.
+    pub fn of_terms<const N: usize>(names: [&str; N]) -> Self {
+        Self { terms: names.map(str::to_owned).to_vec(), ..Self::default() }
+    }
 }
 
 /// Maps of one view through one encoder.

@@ -72,6 +72,11 @@ impl Module for Buffer {
     }
 }
 
+/// Nothing.
+impl Module for () {
+    fn name(&self, _: Names<'_>) {}
+}
+
 impl<M: Module> Module for Option<M> {
     fn name(&self, names: Names<'_>) {
         if let Some(part) = self {

@@ -112,8 +112,3 @@ impl Projection {
         Ok([self.projector.forward(&views[0]), self.projector.forward(&views[1])])
     }
 }
-
-/// A description that names terms and nothing else.
-pub fn terms<const N: usize>(names: [&str; N]) -> LossDescription {
-    LossDescription { terms: names.map(str::to_owned).to_vec(), ..LossDescription::default() }
-}

@@ -70,6 +70,15 @@ pub fn averaged(map_bchw: &Tensor) -> Tensor {
     map_bchw.at_least_f32().mean_dim([2, 3], false)
 }
 
+/// Every location of each image as a row of its own: a view where the map is channels-last in memory.
+///
+/// # Shapes
+/// From B × C × H × W to B·H·W × C.
+#[track_caller]
+pub fn as_rows(map_bchw: &Tensor) -> Tensor {
+    map_bchw.permute([0, 2, 3, 1]).reshape([-1, map_bchw.size_of(1)])
+}
+
 /// Refuses augmentations that don't make two views.
 ///
 /// # Errors

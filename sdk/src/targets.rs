@@ -4,7 +4,7 @@
 
 use crate::{
     Buffer, Device, Error, Facts, Features, Loss, LossDescription, LossInput, Module, Momentum, NamedTensor,
-    Representation, Result, Source, Tensor, Terms,
+    Representation, Result, Source, Tags, Tensor, Terms,
     nn::{Mlp, MlpPlan},
     no_grad,
     representation::two_views,
@@ -18,11 +18,22 @@ pub trait OnTargets: DeserializeOwned + Clone + Send + 'static {
     /// The loss's name, for messages.
     const NAME: &'static str;
 
-    /// What the loss keeps besides its projector: a predictor, prototypes, a queue.
+    /// What the loss keeps besides its projector and its predictor: prototypes, a queue; `()` for nothing.
     type Heads: Module + Send + 'static;
 
     /// The projector, for a representation of so many channels.
     fn projector(&self, channels: i64) -> MlpPlan;
+
+    /// The predictor behind the trained branch's projector, for projections of `dim` numbers. None, if nothing else is said:
+    /// predictions are the projections.
+    fn predictor(&self, _dim: i64) -> Option<MlpPlan> {
+        None
+    }
+
+    /// What the optimizer must know of the predictor's tensors.
+    fn predictor_tags(&self) -> Tags {
+        Tags::default()
+    }
 
     /// How the momentum encoder and the projector's slow copy follow. None, if nothing else is said: targets are projections
     /// of the trained branch with their gradient stopped.
@@ -39,20 +50,12 @@ pub trait OnTargets: DeserializeOwned + Clone + Send + 'static {
         Ok(Sides { online: vec![0, 1], targets: vec![0, 1] })
     }
 
-    /// What the loss offers and needs beyond its projector, for projections of `dim` numbers: names of terms, row ranges, the
+    /// What the loss offers and needs beyond its projector and its predictor, for projections of `dim` numbers: names of terms, row ranges, the
     /// number of trained numbers in its heads, and the smallest batch, which is 2 if nothing else is said.
     fn offers(&self, dim: i64) -> LossDescription;
 
     /// Fresh heads, for projections of `dim` numbers.
     fn heads(&self, dim: i64, device: Device) -> Self::Heads;
-
-    /// What a head makes of a projection of the trained branch; under autocast, where the host runs that.
-    ///
-    /// # Shapes
-    /// From B × D, at least f32.
-    fn predict(&self, _heads: &Self::Heads, projection_bd: &Tensor) -> Tensor {
-        projection_bd.clone()
-    }
 
     /// The loss of some source rows; autocast is off, so that nothing is rounded below f32. Views are in the order of
     /// [`OnTargets::sides`].
@@ -83,11 +86,6 @@ pub trait OnTargets: DeserializeOwned + Clone + Send + 'static {
         _facts: &Facts,
     ) -> Result<()> {
         Ok(())
-    }
-
-    /// The heads' tensors, with what the optimizer must know of them.
-    fn tensors(&self, heads: &Self::Heads) -> Vec<NamedTensor> {
-        heads.tensors_below("")
     }
 }
 
@@ -125,7 +123,7 @@ pub struct Online {
     pub view: usize,
     /// The projection, B × D, at least f32.
     pub projection: Tensor,
-    /// What [`OnTargets::predict`] makes of it.
+    /// What the predictor makes of it, B × D, at least f32.
     pub prediction: Tensor,
 }
 
@@ -145,6 +143,7 @@ pub struct Targeted<L: OnTargets> {
     representation: Representation,
     projector: Mlp,
     slow: Option<(Mlp<Buffer>, Momentum)>,
+    predictor: Option<Mlp>,
     heads: L::Heads,
 }
 
@@ -158,13 +157,14 @@ impl<L: OnTargets> Loss for Targeted<L> {
         let momentum = config.momentum();
         let slow_views = if momentum.is_some() { &sides.targets[..] } else { &[] };
         let through = |views: &[usize], source| views.iter().map(|&view| representation.need(view, source)).collect();
+        let predictor_count = config.predictor(projector.output).map_or(0, |plan| plan.parameter_count());
         let offered = config.offers(projector.output);
         let needs: [Vec<_>; 2] =
             [through(&sides.online, Source::Encoder), through(slow_views, Source::MomentumEncoder)];
         Ok(LossDescription {
             needs: needs.concat(),
             momentum,
-            parameter_count: projector.parameter_count() + offered.parameter_count,
+            parameter_count: projector.parameter_count() + predictor_count + offered.parameter_count,
             min_batch_size: if offered.min_batch_size == 0 { 2 } else { offered.min_batch_size },
             ..offered
         })
@@ -181,6 +181,7 @@ impl<L: OnTargets> Loss for Targeted<L> {
             representation,
             slow: config.momentum().map(|momentum| (projector.slow_copy(), momentum)),
             projector,
+            predictor: config.predictor(plan.output).map(|plan| Mlp::new(&plan, device)),
             heads: config.heads(plan.output, device),
         })
     }
@@ -189,7 +190,8 @@ impl<L: OnTargets> Loss for Targeted<L> {
         let mut online = Vec::new();
         for &view in &self.sides.online {
             let projection = self.projector.forward(&self.representation.of(features, view)?);
-            let prediction = self.objective.predict(&self.heads, &projection);
+            let prediction =
+                self.predictor.as_ref().map_or_else(|| projection.clone(), |head| head.forward(&projection));
             online.push(Online { view, projection, prediction });
         }
         let targets = match &self.slow {
@@ -217,7 +219,10 @@ impl<L: OnTargets> Loss for Targeted<L> {
     fn tensors(&self) -> Vec<NamedTensor> {
         let mut list = self.projector.tensors_below("projector");
         list.extend(self.slow.iter().flat_map(|(slow, _)| slow.tensors_below("momentum_projector")));
-        list.extend(self.objective.tensors(&self.heads));
+        let tags = self.objective.predictor_tags();
+        let predictor = self.predictor.iter().flat_map(|predictor| predictor.tensors_below("predictor"));
+        list.extend(predictor.map(|named| NamedTensor { tags: tags.clone(), ..named }));
+        list.extend(self.heads.tensors_below(""));
         list
     }
 }

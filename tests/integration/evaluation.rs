@@ -114,6 +114,13 @@ fn an_encoder_is_judged_on_other_data_and_at_another_step() {
         let output = run(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", errors(&output, folder.path()));
     }
+    // Of a step that has none those that there are are named.
+    let output = run(folder.path(), &["evaluate", "runs/run", "--checkpoint", "5"]);
+    let told = errors(&output, folder.path());
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    let expected =
+        "`runs/run` has no checkpoint of step 5\nhint: there are those of steps 4, 8, 12, 14; or say `last` or `best`";
+    assert!(told.contains(expected), "{told}");
     // What is wrong with a setting is said, not that other builds lie beside the run's.
     let output = run(folder.path(), &["evaluate", "runs/run", "--set", "optimizer.momentum=0.5"]);
     assert!(errors(&output, folder.path()).contains("`optimizer.momentum` has no effect"));
@@ -303,7 +310,7 @@ fn scikit_learn_agrees_on_confusions_and_classes() {
     assert_ok(&run(folder.path(), &["evaluate", "runs/run"]));
     let own = folder.path().join("runs/run");
     let page = page(&own);
-    let classes = self::text(&page, "Classes");
+    let classes = self::text(&page, "Evaluation");
     assert!(classes.contains("By infomax evaluate after step 14, on 100 test images of shapes"), "{classes}");
     assert_eq!(page.matches("style=\"--heat:").count(), 100, "a cell for each pair of classes");
     let row = &rows(&own)[0];

@@ -64,7 +64,7 @@ fn readme_names_only_what_exists() {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
     let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
     for path in quoted(&text).filter(|word| word.contains('/') && !word.contains(['<', '*', ' ', '$', '=', ':'])) {
-        let is_made = ["target/", "runs/", "data/", "checkpoints/", "../shared", ".libtorch", ".infomax"]
+        let is_made = ["target/", "runs/", "data/", "checkpoints/", "evaluate/", "../shared", ".libtorch", ".infomax"]
             .iter()
             .any(|p| path.starts_with(p));
         assert!(is_made || root().join(path).exists(), "the README names `{path}`, which does not exist");

@@ -23,6 +23,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,10 @@ METRICS = "metrics.jsonl"
 PROJECT = "infomax"
 CLOCK = ("step", "epoch", "seconds")
 ALIVE = 60  # seconds that another machine's process counts as alive without a sign of life
+LEASED = 600  # seconds that another machine's work on a study's cell counts without one
+UNWRITTEN = 5  # seconds that a lease may be empty
+DIVERGED = 6  # exit code of a run whose values were not finite
+ASKED_TO_END = ((75, 130), (signal.SIGTERM, signal.SIGINT, *(getattr(signal, name) for name in ("SIGUSR1", "SIGHUP") if hasattr(signal, name))))
 HELD_PARAMETER = 6000  # characters of a parameter's value that MLflow keeps
 
 
@@ -69,8 +74,8 @@ class Run:
     @property
     def name(self):
         """The folder's name; of a study's cell, the cell's."""
-        path = self.path.resolve()
-        return path.parent.name if path.name == "run" and path.parent.parent.name == "cells" else path.name
+        cell = self._cell()
+        return cell.name if cell else self.path.resolve().name
 
     @property
     def config(self):
@@ -115,18 +120,38 @@ class Run:
 
     @property
     def state(self):
-        """`finished`, `interrupted`, `diverged`, `failed`, `running`, `lost` (its process ended without a word) or `unknown`."""
-        parts = self.history
-        end = parts[-1].get("end") if parts else None
-        if end and end["how"] == "finished":
-            return "finished"
+        """As `infomax runs` has it: `training`, `done`, `interrupted`, `diverged`, `failed`, `lost` (its process ended without a word) or
+        `waiting`. What the driver of a study saw of a cell's process counts too."""
+        try:
+            parts = self.history
+            ends = [part.get("end") for part in parts]
+        except (ValueError, TypeError, AttributeError):
+            parts, ends, own = [], [], "failed"  # it can't be read
+        else:
+            own = self._own_state(ends)
+        cell = self._cell()
+        if cell is None:
+            return own
+        if own != "done" and _is_leased(cell):
+            return "training"
+        if ends and ends[-1] and ends[-1]["how"] == "finished":
+            return own
+        failed = _failed(cell)
+        if failed:
+            return failed
+        return "interrupted" if parts and own == "lost" else own
+
+    def _own_state(self, ends):
         if self._is_held():  # also one that goes on, and has yet to load what it needs
-            return "running"
-        if end:
-            return end["how"]
-        if parts:
-            return "lost"
-        return "finished" if (self.path / "encoder.safetensors").exists() else "unknown"
+            return "training"
+        if ends:
+            return {"finished": "done"}.get(ends[-1]["how"], ends[-1]["how"]) if ends[-1] else "lost"
+        return "done" if (self.path / "encoder.safetensors").exists() else "waiting"
+
+    def _cell(self):
+        """The folder of the study's cell whose run this is; None for other runs."""
+        path = self.path.resolve()
+        return path.parent if path.name == "run" and path.parent.parent.name == "cells" else None
 
     @property
     def rows(self):
@@ -259,20 +284,59 @@ class Run:
         return {key: said[-1]["value"] for key, said in origins.items() if said}
 
     def _is_held(self):
-        if fcntl is None or not (self.path / "run.lock").exists():
-            return False
-        with open(self.path / "run.lock", "rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            try:
-                host = json.loads(lock.read())["host"]
-            except (ValueError, KeyError, TypeError):
-                return False
-            # The lock may not reach from another machine to this one: its signs of life count.
-            return host != os.uname().nodename and time.time() - os.fstat(lock.fileno()).st_mtime < ALIVE
+        found = _locked(self.path / "run.lock")
+        if found is None or found is True:
+            return bool(found)
+        holder, age = found
+        # The lock may not reach from another machine to this one: its signs of life count.
+        return holder is not None and holder.get("host") != os.uname().nodename and age < ALIVE
+
+
+def _locked(path):
+    """Whether a process holds a lock file: True where one has it locked, None where there is none, otherwise what stands in it, as far as
+    that is a table, and its age in seconds."""
+    if fcntl is None or not path.exists():
+        return None
+    with open(path, "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        try:
+            holder = json.loads(lock.read())
+        except ValueError:
+            holder = None
+        return holder if isinstance(holder, dict) else None, time.time() - os.fstat(lock.fileno()).st_mtime
+
+
+def _is_leased(cell):
+    """Whether somebody works on a study's cell: its newest lease is held."""
+    numbers = [int(path.name[6:]) for path in cell.glob("lease-*") if path.name[6:].isdigit()]
+    found = _locked(cell / f"lease-{max(numbers)}") if numbers else None
+    if found is None or found is True:
+        return bool(found)
+    holder, age = found
+    if holder is None:
+        return age < UNWRITTEN
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    here = os.uname().nodename, boot.read_text().strip() if boot.exists() else ""
+    return not holder.get("released") and (holder.get("host"), holder.get("boot")) != here and age < LEASED
+
+
+def _failed(cell):
+    """How a study's driver saw a cell's process fail; None where it did not, or where that was only told to end."""
+    path = cell / "failure.json"
+    if not path.exists():
+        return None
+    try:
+        failure = json.loads(path.read_bytes())
+        code, by = failure.get("exit_code"), failure.get("signal")
+    except (ValueError, AttributeError):
+        return "failed"
+    if code in ASKED_TO_END[0] or by in ASKED_TO_END[1]:
+        return None
+    return "diverged" if code == DIVERGED else "failed"
 
 
 class Study:
@@ -390,7 +454,7 @@ def to_mlflow(run, project=PROJECT, replace=False, store=None):
     ]
     for start in range(0, len(values), 1000):
         client.log_batch(made, metrics=values[start : start + 1000])
-    status = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "running": "RUNNING"}.get(run.state, "KILLED")
+    status = {"done": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "training": "RUNNING"}.get(run.state, "KILLED")
     if status != "RUNNING":
         client.set_terminated(made, status, end_time=int(_ended(run, rows) * 1000))
     client.set_tag(made, "infomax.rows", str(len(rows)))  # last: it says that all of it is there

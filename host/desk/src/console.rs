@@ -10,6 +10,9 @@ pub const TARGET: &str = "note";
 /// The log target whose lines are never shown.
 pub const COURSE: &str = "run";
 
+/// The log target of lines that say how far something is which takes long beside updates; never shown.
+pub const MEANWHILE: &str = "meanwhile";
+
 /// Tells something.
 pub fn note(text: impl Display) {
     log::info!(target: TARGET, "{text}");
@@ -18,4 +21,9 @@ pub fn note(text: impl Display) {
 /// Notes a step in the course of a run, for its log alone.
 pub fn log_course(text: impl Display) {
     log::info!(target: COURSE, "{text}");
+}
+
+/// Notes how far something is that takes long beside updates, for a run's log alone: whoever looks at the run sees it there.
+pub fn log_meanwhile(text: impl Display) {
+    log::info!(target: MEANWHILE, "{text}");
 }

@@ -1,11 +1,14 @@
 //! What `infomax evaluate` finds of each class: how many of its test images were told right, and what the others were taken for.
 //! The engine writes it as JSON beside a run, the report reads it.
 
+use crate::plain;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 /// The file's name in a run directory.
 pub const FILE: &str = "evaluation.json";
+/// The longest file that is read: of the confusions of a few thousand classes.
+const LONGEST: u64 = 256 << 20;
 
 /// What is measured on the test images of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,36 @@ pub struct Evaluated {
     pub confusion: Confusion,
 }
 
+/// A result of the file under a key of its own, as lists of runs have it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keyed {
+    /// `evaluate/linear_top1`; with the dataset before the result's name where it is not the run's own, and with the labels where they
+    /// were not all: `evaluate/cifar100/0.1/linear_top1`.
+    pub key: String,
+    /// Updates that the encoder had seen.
+    pub step: u64,
+    pub value: f64,
+}
+
+/// What lists of runs take from a row of the file.
+#[derive(Deserialize)]
+struct Measured {
+    step: u64,
+    dataset: String,
+    labels: String,
+    #[serde(flatten)]
+    results: Results,
+}
+
+#[derive(Deserialize)]
+struct Results {
+    linear_top1: f64,
+    knn_top1: f64,
+    feature_std: Option<f64>,
+    rankme: Option<f64>,
+    uniformity: Option<f64>,
+}
+
 /// How often images of each label were taken for each, from both lists in the order of the images.
 pub fn cells(labels: &[i64], said: &[i64]) -> Vec<Cell> {
     let mut counts = BTreeMap::new();
@@ -95,12 +128,41 @@ pub fn from_worst(classes: &[ClassRow]) -> Vec<&ClassRow> {
 /// # Errors
 /// A file that can't be read, in words.
 pub fn read(run: &Path) -> Result<Vec<Evaluated>, String> {
-    let path = run.join(FILE);
-    if !path.exists() {
-        return Ok(Vec::new());
+    rows(run)
+}
+
+/// The results that were measured of a run, which was trained on a dataset of this name; nothing where nobody did.
+///
+/// # Errors
+/// A file that can't be read, in words.
+pub fn results(run: &Path, own_dataset: Option<&str>) -> Result<Vec<Keyed>, String> {
+    let rows: Vec<Measured> = rows(run)?;
+    let of_row = |Measured { step, dataset, labels, results }: Measured| {
+        let dataset = Some(dataset).filter(|dataset| own_dataset.is_some_and(|own| own != dataset));
+        let parts = [Some("evaluate".to_owned()), dataset, Some(labels).filter(|labels| labels != "all")];
+        let place = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
+        let Results { linear_top1, knn_top1, feature_std, rankme, uniformity } = results;
+        let named = [
+            ("linear_top1", Some(linear_top1)),
+            ("knn_top1", Some(knn_top1)),
+            ("feature_std", feature_std),
+            ("rankme", rankme),
+            ("uniformity", uniformity),
+        ];
+        named
+            .into_iter()
+            .filter_map(move |(name, value)| Some(Keyed { key: format!("{place}/{name}"), step, value: value? }))
+    };
+    Ok(rows.into_iter().flat_map(of_row).collect())
+}
+
+fn rows<T: for<'de> Deserialize<'de>>(run: &Path) -> Result<Vec<T>, String> {
+    match plain::read(&run.join(FILE), LONGEST) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| format!("`{FILE}` is not what `infomax evaluate` writes: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(format!("`{FILE}` can't be read: {error}")),
     }
-    let bytes = fs::read(&path).map_err(|error| format!("`{FILE}` can't be read: {error}"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("`{FILE}` is not what `infomax evaluate` writes: {error}"))
 }
 
 #[cfg(test)]
@@ -116,6 +178,34 @@ mod tests {
         assert_eq!(wrong, [(0, 1, 2), (2, 0, 2), (1, 0, 1)]);
         assert_eq!(serde_json::to_string(&cells[1]).unwrap(), "[0,1,2]");
         assert_eq!(serde_json::from_str::<Cell>("[0,1,2]").unwrap(), cells[1]);
+    }
+
+    #[test]
+    fn results_have_keys_that_say_on_what_they_were_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(results(folder.path(), None), Ok(Vec::new()));
+        let row = |dataset: &str, labels: &str, linear: f64| {
+            serde_json::json!({
+                "run": "runs/a", "step": 9, "dataset": dataset, "labels": labels, "train_images": 5, "test_images": 5,
+                "linear_top1": linear, "linear_c": 1.0, "linear_converged": true, "knn_top1": 30.0, "rankme": null, "classes": [],
+            })
+        };
+        let rows =
+            serde_json::json!([row("own", "all", 50.0), row("own", "0.1", 40.0), row("other", "lists/few.txt", 20.0)]);
+        std::fs::write(folder.path().join(FILE), rows.to_string()).unwrap();
+        let found = results(folder.path(), Some("own")).unwrap();
+        let keys: Vec<(&str, f64)> = found.iter().map(|result| (result.key.as_str(), result.value)).collect();
+        let expected = [
+            ("evaluate/linear_top1", 50.0),
+            ("evaluate/knn_top1", 30.0),
+            ("evaluate/0.1/linear_top1", 40.0),
+            ("evaluate/0.1/knn_top1", 30.0),
+            ("evaluate/other/lists/few.txt/linear_top1", 20.0),
+            ("evaluate/other/lists/few.txt/knn_top1", 30.0),
+        ];
+        assert_eq!(keys, expected);
+        std::fs::write(folder.path().join(FILE), "{}").unwrap();
+        assert!(results(folder.path(), None).unwrap_err().contains("is not what `infomax evaluate` writes"));
     }
 
     #[test]

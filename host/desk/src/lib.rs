@@ -7,6 +7,7 @@ pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod console;
+mod digits;
 pub mod error;
 pub mod evaluation;
 pub mod export;

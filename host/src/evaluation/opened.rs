@@ -159,6 +159,25 @@ fn check_copies(run: &Path, identity: &Identity, found: &[Candidate]) -> Result<
     Ok(())
 }
 
+/// Checkpoints that are named, those nearest to the one that was asked for.
+const NAMED: usize = 12;
+
+/// Which checkpoints there are.
+fn there_are(set: &CheckpointSet, wanted: u64) -> String {
+    let mut steps: Vec<u64> = set.list().into_iter().filter(|(_, found)| found.is_ok()).map(|(step, _)| step).collect();
+    let count = steps.len();
+    steps.sort_by_key(|step| (step.abs_diff(wanted), *step));
+    steps.truncate(NAMED);
+    steps.sort_unstable();
+    let named = steps.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    match count {
+        0 => "it has none: `train.steps` and `checkpoint.every_steps` say when one is saved".to_owned(),
+        1 => format!("there is that of step {named}: `--checkpoint {named}`"),
+        2..=NAMED => format!("there are those of steps {named}; or say `last` or `best`"),
+        _ => format!("the nearest of {count} are those of steps {named}; or say `last` or `best`"),
+    }
+}
+
 fn checkpoint(run: &Path, which: Which, best_metric: &str) -> Result<Verified> {
     let set = CheckpointSet::new(run.join("checkpoints"));
     let fail = |message: String, hint: &str| Error::Checkpoint { fault: Fault::new(message).hint(hint) };
@@ -179,6 +198,12 @@ fn checkpoint(run: &Path, which: Which, best_metric: &str) -> Result<Verified> {
         }
         Which::Step(step) => {
             let path = run.join(format!("checkpoints/step-{step:09}"));
+            if !path.exists() {
+                return Err(fail(
+                    format!("`{}` has no checkpoint of step {step}", run.display()),
+                    &there_are(&set, step),
+                ));
+            }
             let unreadable =
                 |reason| fail(format!("the checkpoint `{}` can't be read: {reason}", path.display()), list);
             CheckpointSet::read(&path).map_err(unreadable)

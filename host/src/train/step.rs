@@ -19,6 +19,7 @@ use crate::{
     evaluator::Classifiers,
     loss::ForeignLoss,
     native::{self, Withheld},
+    plugin::{PluginError, memory_ran_out},
     tensor::{Facts, Feature, Features, kind_of},
 };
 use infomax_sdk::{AugmentationDescription, Key, LossDescription, Mode, Role, Source};
@@ -430,7 +431,8 @@ impl Stepper {
         } else {
             let terms = objective.forward(features, facts, rows)?;
             let total = scaled(&terms.total, scale).map_err(torch())?;
-            total.f_backward().map_err(Error::torch("run the loss backward"))?;
+            let breach = |message| objective.breach("backward", message, BACKWARD);
+            total.f_backward().map_err(|error| refused(Error::torch("run the loss backward")(error), breach))?;
             let gradient = |feature: &Feature| Some(feature.tensor.grad()).filter(Tensor::defined);
             (total_first(terms), features.items().iter().map(gradient).collect())
         };
@@ -462,9 +464,11 @@ impl Stepper {
             }
             native::backward(&outputs, &gradients).map_err(Error::native("run the encoder backward"))
         };
+        let breach = |model: &Model, said| model.encoder.breach("backward", said, BACKWARD);
         if self.passes.count == 1 {
             let (at, gradients): (Vec<_>, Vec<_>) = given.into_iter().unzip();
-            return run(at.iter().map(|at| maps[at].shallow_clone()).collect(), gradients, true);
+            let outputs = at.iter().map(|at| maps[at].shallow_clone()).collect();
+            return run(outputs, gradients, true).map_err(|error| refused(error, |said| breach(model, said)));
         }
         drop(maps);
         for pass in 0..self.passes.count {
@@ -478,7 +482,8 @@ impl Stepper {
             let outputs = given.iter().map(|((view, map), _)| again[*view][*map].shallow_clone()).collect();
             let gradients: Result<Vec<_>, _> = given.iter().map(|(_, g)| self.passes.rows(g, pass)).collect();
             let gradients = gradients.map_err(Error::torch("cut a gradient into passes"))?;
-            run(outputs, gradients, pass + 1 == self.passes.count)?;
+            let is_last = pass + 1 == self.passes.count;
+            run(outputs, gradients, is_last).map_err(|error| refused(error, |said| breach(model, said)))?;
         }
         Ok(())
     }
@@ -494,6 +499,19 @@ impl Stepper {
         let shares = if self.by_rows { terms.len() } else { 0 };
         let named: Vec<_> = terms.into_iter().chain(classified).map(|(name, scalar)| (name, scalar.detach())).collect();
         Gate::new(&self.group, model, scale, &named, shares)
+    }
+}
+
+const BACKWARD: &str = "use operators that libtorch can go back through; `infomax plugin check` takes a component forward and back by itself";
+
+/// What libtorch refuses on the way back through a component's operators, such as one without a derivative, is the component's fault;
+/// not so where memory ran out, or the device failed.
+fn refused(error: Error, breach: impl FnOnce(String) -> PluginError) -> Error {
+    match error {
+        Error::Torch { message, .. } if !memory_ran_out(&message) && !message.contains("CUDA error") => {
+            breach(message).into()
+        }
+        other => other,
     }
 }
 

@@ -10,11 +10,7 @@
 //! B images · D numbers of the projection.
 
 use crate::config::AlignUniform;
-use infomax_sdk::{
-    Facts, Kind, LossDescription, Result, Tensor, Terms,
-    nn::MlpPlan,
-    projected::{OnProjections, terms},
-};
+use infomax_sdk::{Facts, Kind, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections};
 use std::ops::Range;
 
 impl OnProjections for AlignUniform {
@@ -26,7 +22,7 @@ impl OnProjections for AlignUniform {
     }
 
     fn offers(&self) -> LossDescription {
-        terms(["alignment", "uniformity"])
+        LossDescription::of_terms(["alignment", "uniformity"])
     }
 
     fn loss(&self, z_bd: [&Tensor; 2], _: &Facts, _: Range<i64>) -> Result<Terms> {

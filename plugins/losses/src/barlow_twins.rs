@@ -10,27 +10,23 @@
 //! B images · D numbers of the projection.
 
 use crate::{config::BarlowTwins, correlation::off_diagonal_squares};
-use infomax_sdk::{
-    Facts, LossDescription, Result, Tensor, Terms,
-    nn::{MlpPlan, batch_norm},
-    projected::{OnProjections, terms},
-};
+use infomax_sdk::{Facts, LossDescription, Result, Tensor, Terms, nn, projected::OnProjections};
 use std::ops::Range;
 
 impl OnProjections for BarlowTwins {
     const NAME: &'static str = "barlow-twins";
 
-    fn projector(&self, channels: i64) -> MlpPlan {
-        MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+    fn projector(&self, channels: i64) -> nn::MlpPlan {
+        nn::MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
     }
 
     fn offers(&self) -> LossDescription {
-        terms(["invariance", "redundancy"])
+        LossDescription::of_terms(["invariance", "redundancy"])
     }
 
     fn loss(&self, [one_bd, two_bd]: [&Tensor; 2], _: &Facts, _: Range<i64>) -> Result<Terms> {
         let b = one_bd.size_of(0);
-        let correlation_dd = batch_norm(one_bd, None).t().mm(&batch_norm(two_bd, None)) / b as f64;
+        let correlation_dd = nn::batch_norm(one_bd, None).t().mm(&nn::batch_norm(two_bd, None)) / b as f64;
         let invariance = (correlation_dd.diagonal(0, 0, 1) - 1.0).square().sum();
         let redundancy = off_diagonal_squares(&correlation_dd);
         let terms = [("invariance", 1.0, invariance), ("redundancy", self.redundancy_weight, redundancy)];

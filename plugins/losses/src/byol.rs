@@ -14,50 +14,36 @@ use crate::{
     cosine::{crossed_cosines, spread},
 };
 use infomax_sdk::{
-    Device, Facts, LossDescription, Module, Momentum, NamedTensor, Result, Tensor, Terms,
-    nn::{Mlp, MlpPlan},
-    projected::terms,
+    Device, Facts, LossDescription, Momentum, Result, Terms,
+    nn::MlpPlan,
     targets::{OnTargets, Online, Target},
 };
 use std::ops::Range;
 
 impl OnTargets for Byol {
     const NAME: &'static str = "byol";
-    /// The predictor.
-    type Heads = Mlp;
+    type Heads = ();
 
     fn projector(&self, channels: i64) -> MlpPlan {
         MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers)
+    }
+
+    fn predictor(&self, dim: i64) -> Option<MlpPlan> {
+        Some(MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers))
     }
 
     fn momentum(&self) -> Option<Momentum> {
         Some(Momentum { start: self.momentum_start, end: self.momentum_end })
     }
 
-    fn offers(&self, dim: i64) -> LossDescription {
-        LossDescription { parameter_count: self.predictor(dim).parameter_count(), ..terms(["spread"]) }
+    fn offers(&self, _: i64) -> LossDescription {
+        LossDescription::of_terms(["spread"])
     }
 
-    fn heads(&self, dim: i64, device: Device) -> Mlp {
-        Mlp::new(&self.predictor(dim), device)
-    }
+    fn heads(&self, _: i64, _: Device) {}
 
-    fn predict(&self, predictor: &Mlp, z_bd: &Tensor) -> Tensor {
-        predictor.forward(z_bd)
-    }
-
-    fn loss(&self, _: &Mlp, views: &[Online], targets: &[Target], _: &Facts, _: Range<i64>) -> Result<Terms> {
+    fn loss(&self, (): &(), views: &[Online], targets: &[Target], _: &Facts, _: Range<i64>) -> Result<Terms> {
         let loss = crossed_cosines(views, targets) * -2.0 + 4.0;
         Ok(Terms::new(loss).with("spread", spread(&views[0].projection)))
-    }
-
-    fn tensors(&self, predictor: &Mlp) -> Vec<NamedTensor> {
-        predictor.tensors_below("predictor")
-    }
-}
-
-impl Byol {
-    fn predictor(&self, dim: i64) -> MlpPlan {
-        MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers)
     }
 }

@@ -21,7 +21,6 @@ use infomax_sdk::{
     Buffer, Device, Facts, Kind, LossDescription, LossInput, Momentum, Parameter, Result, Tensor, Terms, named,
     nn::{Activation, MlpPlan, as_wide, init, linear},
     no_grad,
-    projected::terms,
     targets::{OnTargets, Online, Sides, Target},
 };
 use std::ops::Range;
@@ -58,7 +57,7 @@ impl OnTargets for Dino {
         LossDescription {
             parameter_count: u64::from(self.prototypes) * dim as u64,
             min_batch_size: if self.projector_norm { 2 } else { 1 },
-            ..terms(["prototypes_used", "target_entropy"])
+            ..LossDescription::of_terms(["prototypes_used", "target_entropy"])
         }
     }
 

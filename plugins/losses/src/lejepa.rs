@@ -15,7 +15,7 @@ use crate::config::LeJepa;
 use infomax_sdk::{
     Facts, Key, Kind, LossDescription, Result, Tensor, Terms,
     nn::{MlpPlan, as_wide},
-    projected::{OnProjections, terms},
+    projected::OnProjections,
 };
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ impl OnProjections for LeJepa {
     }
 
     fn offers(&self) -> LossDescription {
-        terms(["invariance", "sigreg"])
+        LossDescription::of_terms(["invariance", "sigreg"])
     }
 
     fn loss(&self, views_bd: [&Tensor; 2], facts: &Facts, _: Range<i64>) -> Result<Terms> {

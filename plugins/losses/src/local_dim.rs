@@ -19,7 +19,7 @@ use crate::{
 };
 use infomax_sdk::{
     Device, Error, Facts, FeatureMap, Features, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
-    Representation, Result, Source, Tensor, Terms, named, projected::terms,
+    Representation, Result, Source, Tensor, Terms, named, representation::as_rows,
 };
 use std::{f64::consts::LN_2, ops::Range};
 
@@ -51,14 +51,12 @@ impl LocalDim {
         let asked = |map: &&FeatureMap| self.local_map.is_empty() || map.name == self.local_map;
         let found = input.maps.iter().filter(|map| locations(map) > 1 && asked(map)).min_by_key(locations);
         found.ok_or_else(|| {
-            let given = input.maps.iter().map(|map| format!("`{}` ({}×{})", map.name, map.height, map.width));
-            let given = given.collect::<Vec<_>>().join(", ");
-            let needed = "map of more than one location, the encoder gives";
+            let needed = format!("map of more than one location, the encoder gives {}", input.given());
             if self.local_map.is_empty() {
-                return Error::config(format!("loss `local-dim` needs a {needed} {given}"))
+                return Error::config(format!("loss `local-dim` needs a {needed}"))
                     .hint("choose an encoder that gives local maps: ResNets do with `encoder.config.n_rkhs`");
             }
-            Error::config(format!("`local_map` = `{}` is no {needed} {given}", self.local_map))
+            Error::config(format!("`local_map` = `{}` is no {needed}", self.local_map))
                 .hint("name one of these in `loss.config.local_map`, or leave it empty")
         })
     }
@@ -75,7 +73,7 @@ impl Loss for LocalDimLoss {
             needs: (0..input.views.len()).map(|view| Need { view, ..need.clone() }).collect(),
             parameter_count: plans.iter().map(EmbeddingPlan::parameter_count).sum(),
             min_batch_size: 2,
-            ..terms(["positive", "negative"])
+            ..LossDescription::of_terms(["positive", "negative"])
         })
     }
 
@@ -104,9 +102,9 @@ impl LocalDimLoss {
     fn scores(&self, features: &Features, view: usize) -> Result<Tensor> {
         let global_bd = self.global.forward(&self.representation.of(features, view)?);
         let map_bchw = features.get(view, &self.local_map)?.at_least_f32();
-        let [b, c, h, w] = map_bchw.dims();
-        let local_nd = self.local.forward(&map_bchw.permute([0, 2, 3, 1]).reshape([b * h * w, c]));
-        Ok(global_bd.mm(&local_nd.t()).view([b, b, h * w]).at_least_f32())
+        let local_nd = self.local.forward(&as_rows(&map_bchw));
+        let b = global_bd.size_of(0);
+        Ok(global_bd.mm(&local_nd.t()).view([b, b, -1]).at_least_f32())
     }
 
     /// E_positive and E_negative.

@@ -11,10 +11,7 @@
 
 use crate::config::Mmcr;
 use infomax_sdk::{
-    Facts, Kind, LossDescription, Result, Tensor, Terms,
-    nn::MlpPlan,
-    no_grad,
-    projected::{OnProjections, terms},
+    Facts, Kind, LossDescription, Result, Tensor, Terms, nn::MlpPlan, no_grad, projected::OnProjections,
 };
 use std::{f64::consts::FRAC_1_SQRT_2, ops::Range};
 
@@ -26,7 +23,11 @@ impl OnProjections for Mmcr {
     }
 
     fn offers(&self) -> LossDescription {
-        if self.image_weight > 0.0 { terms(["centroids", "images"]) } else { terms(["centroids"]) }
+        if self.image_weight > 0.0 {
+            LossDescription::of_terms(["centroids", "images"])
+        } else {
+            LossDescription::of_terms(["centroids"])
+        }
     }
 
     fn loss(&self, views_bd: [&Tensor; 2], _: &Facts, _: Range<i64>) -> Result<Terms> {

@@ -17,7 +17,6 @@ use infomax_sdk::{
     Device, Facts, LossDescription, LossInput, Momentum, Result, Tensor, Terms,
     nn::{MlpPlan, as_wide},
     no_grad,
-    projected::terms,
     representation::two_views,
     targets::{OnTargets, Online, Sides, Target},
 };
@@ -46,7 +45,7 @@ impl OnTargets for MocoV2 {
 
     fn offers(&self, _: i64) -> LossDescription {
         let min_batch_size = if self.projector_norm { 2 } else { 1 };
-        LossDescription { row_ranges: true, min_batch_size, ..terms([PARTNER_COSINE]) }
+        LossDescription { row_ranges: true, min_batch_size, ..LossDescription::of_terms([PARTNER_COSINE]) }
     }
 
     fn heads(&self, dim: i64, device: Device) -> Queue {

@@ -2,7 +2,7 @@
 //!
 //! Shapes: B images · D numbers · S = 2R sources, the rows of view 0 before those of view 1 · N = 2B candidates.
 
-use infomax_sdk::{Kind, LossDescription, Tensor, Terms, projected::terms};
+use infomax_sdk::{Kind, LossDescription, Tensor, Terms};
 use std::ops::Range;
 
 /// The similarities of the sources.
@@ -20,7 +20,7 @@ pub struct Similarities {
 impl Similarities {
     /// What a loss on similarities offers: the cosine of the partners as a term, and ranges of rows.
     pub fn offered() -> LossDescription {
-        LossDescription { row_ranges: true, ..terms([PARTNER_COSINE]) }
+        LossDescription { row_ranges: true, ..LossDescription::of_terms([PARTNER_COSINE]) }
     }
 
     /// The similarities of the images in `rows`, for projections of both views, B × D each.

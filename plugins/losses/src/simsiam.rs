@@ -14,50 +14,38 @@ use crate::{
     cosine::{crossed_cosines, spread},
 };
 use infomax_sdk::{
-    Device, Facts, LossDescription, Module, NamedTensor, Result, Tags, Tensor, Terms,
-    nn::{Mlp, MlpPlan},
-    projected::terms,
+    Device, Facts, LossDescription, Result, Tags, Terms,
+    nn::MlpPlan,
     targets::{OnTargets, Online, Target},
 };
 use std::ops::Range;
 
 impl OnTargets for SimSiam {
     const NAME: &'static str = "simsiam";
-    /// The predictor.
-    type Heads = Mlp;
+    type Heads = ();
 
     fn projector(&self, channels: i64) -> MlpPlan {
         let plan = MlpPlan::new(channels, self.projector_hidden, self.projector_dim, self.projector_layers);
         MlpPlan { output_norm: true, bias_before_norm: false, ..plan }
     }
 
-    fn offers(&self, dim: i64) -> LossDescription {
-        LossDescription { parameter_count: self.predictor(dim).parameter_count(), ..terms(["spread"]) }
+    fn predictor(&self, dim: i64) -> Option<MlpPlan> {
+        let plan = MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers);
+        Some(MlpPlan { bias_before_norm: false, ..plan })
     }
 
-    fn heads(&self, dim: i64, device: Device) -> Mlp {
-        Mlp::new(&self.predictor(dim), device)
+    fn predictor_tags(&self) -> Tags {
+        Tags { lr_fixed: self.predictor_lr_fixed, ..Tags::default() }
     }
 
-    fn predict(&self, predictor: &Mlp, z_bd: &Tensor) -> Tensor {
-        predictor.forward(z_bd)
+    fn offers(&self, _: i64) -> LossDescription {
+        LossDescription::of_terms(["spread"])
     }
 
-    fn loss(&self, _: &Mlp, views: &[Online], targets: &[Target], _: &Facts, _: Range<i64>) -> Result<Terms> {
+    fn heads(&self, _: i64, _: Device) {}
+
+    fn loss(&self, (): &(), views: &[Online], targets: &[Target], _: &Facts, _: Range<i64>) -> Result<Terms> {
         let loss = crossed_cosines(views, targets) * -0.5;
         Ok(Terms::new(loss).with("spread", spread(&views[0].projection)))
-    }
-
-    fn tensors(&self, predictor: &Mlp) -> Vec<NamedTensor> {
-        let tags = Tags { lr_fixed: self.predictor_lr_fixed, ..Tags::default() };
-        let tensors = predictor.tensors_below("predictor").into_iter();
-        tensors.map(|named| NamedTensor { tags: tags.clone(), ..named }).collect()
-    }
-}
-
-impl SimSiam {
-    fn predictor(&self, dim: i64) -> MlpPlan {
-        let plan = MlpPlan::predictor(dim, self.predictor_hidden, self.predictor_layers);
-        MlpPlan { bias_before_norm: false, ..plan }
     }
 }

@@ -18,7 +18,6 @@ use crate::{
 use infomax_sdk::{
     Device, Facts, LossDescription, LossInput, Result, Tensor, Terms,
     nn::MlpPlan,
-    projected::terms,
     targets::{OnTargets, Online, Sides, Target},
 };
 use std::ops::Range;
@@ -37,7 +36,7 @@ impl OnTargets for SwAv {
 
     fn offers(&self, dim: i64) -> LossDescription {
         let parameter_count = u64::from(self.prototypes) * dim as u64;
-        LossDescription { parameter_count, ..terms(["prototypes_used"]) }
+        LossDescription { parameter_count, ..LossDescription::of_terms(["prototypes_used"]) }
     }
 
     fn heads(&self, dim: i64, device: Device) -> Prototypes {

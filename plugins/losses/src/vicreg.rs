@@ -10,11 +10,7 @@
 //! B images · D numbers of the projection.
 
 use crate::{config::VicReg, correlation::off_diagonal_squares};
-use infomax_sdk::{
-    Facts, LossDescription, Result, Tensor, Terms,
-    nn::MlpPlan,
-    projected::{OnProjections, terms},
-};
+use infomax_sdk::{Facts, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections};
 use std::ops::Range;
 
 const EPS: f64 = 1e-4; // VICReg, section 4.1 and algorithm 1
@@ -27,7 +23,7 @@ impl OnProjections for VicReg {
     }
 
     fn offers(&self) -> LossDescription {
-        terms(["invariance", "variance", "covariance"])
+        LossDescription::of_terms(["invariance", "variance", "covariance"])
     }
 
     fn loss(&self, [one_bd, two_bd]: [&Tensor; 2], _: &Facts, _: Range<i64>) -> Result<Terms> {

@@ -15,9 +15,7 @@ use crate::{
     cosine::{mean_cosine, spread},
 };
 use infomax_sdk::{
-    Device, Error, Facts, Kind, LossDescription, Result, Tensor, Terms,
-    nn::MlpPlan,
-    projected::{OnProjections, terms},
+    Device, Error, Facts, Kind, LossDescription, Result, Tensor, Terms, nn::MlpPlan, projected::OnProjections,
 };
 use std::ops::Range;
 
@@ -30,7 +28,7 @@ impl OnProjections for WMse {
 
     /// A batch below a part is refused: by fewer images than twice the channels it is noise that is whitened.
     fn offers(&self) -> LossDescription {
-        LossDescription { min_batch_size: u64::from(self.whitening_batch), ..terms(["spread"]) }
+        LossDescription { min_batch_size: u64::from(self.whitening_batch), ..LossDescription::of_terms(["spread"]) }
     }
 
     fn check(&self, d: i64) -> Result<()> {

@@ -6,7 +6,10 @@ use super::{
     page::{shown, written},
 };
 use crate::support::figures::figure;
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 const DONE: &str = r#"{"at": 1700000100, "how": "finished"}"#;
 
@@ -154,6 +157,132 @@ fn evaluation() -> String {
 
 fn overflow(page: &mut Browser) -> i64 {
     page.eval("document.documentElement.scrollWidth - window.innerWidth").as_i64().unwrap()
+}
+
+#[test]
+fn long_lists_have_pages_and_are_chosen_from_at_once() {
+    let Some(mut page) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..230 {
+        let loss = if index % 10 == 0 { "byol" } else { "amdim" };
+        let config = format!("loss.name = \"{loss}\"\noptimizer.lr = 0.{index:03}");
+        written(folder.path(), &format!("run-{index:03}"), &config, 20).history(DONE);
+    }
+    let board = shown(folder.path(), &[]);
+    page.window(1280, 900, "light");
+    page.open(&board.url);
+    let shown = |page: &mut Browser| page.eval(&format!("{SHOWN}.length")).as_i64().unwrap();
+    let told = |page: &mut Browser| page.eval("document.querySelector('#pages span').innerText");
+    assert_eq!((shown(&mut page), told(&mut page)), (100, "1 to 100 of 230".into()));
+    page.click("#after");
+    page.click("#after");
+    assert_eq!((shown(&mut page), told(&mut page)), (30, "201 to 230 of 230".into()));
+    page.eval("window.old = true; location.reload()");
+    page.until(
+        "!window.old && document.readyState === 'complete' && document.querySelector('#pages span').innerText === '201 to 230 of 230'",
+    );
+    // All that fit the filter are chosen, those on other pages too, and no others.
+    page.click("#all");
+    page.until("document.querySelector('#chosen').innerText === '230 chosen'");
+    page.click("#all");
+    page.until("document.querySelector('#chosen').innerText === ''");
+    page.key("/");
+    page.text("byol");
+    page.key("Escape");
+    page.until(&format!("{SHOWN}.length === 23 && document.querySelector('#pages').hidden"));
+    page.key("a");
+    page.until("document.querySelector('#chosen').innerText === '23 chosen' && document.querySelector('#all').checked");
+    page.key("o");
+    page.until("document.readyState === 'complete' && location.pathname === '/overlay' && document.querySelectorAll('figure.chart').length >= 2");
+    // One number of those that there are, and all again in their order.
+    let charts = "[...document.querySelectorAll('figure.chart .what')].map((what) => what.innerText).join()";
+    let all = page.eval(charts);
+    let choose = |page: &mut Browser, metric: &str| {
+        page.eval(&format!(
+            "document.querySelector('select[name=metric]').value = '{metric}'; \
+            document.querySelector('#drawing').dispatchEvent(new Event('input'))"
+        ))
+    };
+    choose(&mut page, "loss");
+    page.until(&format!("{charts} === 'loss' && location.search.includes('metric=loss')"));
+    page.eval("window.old = true; location.reload()");
+    page.until(&format!("!window.old && document.readyState === 'complete' && {charts} === 'loss' && document.querySelector('select[name=metric]').value === 'loss'"));
+    choose(&mut page, "");
+    page.until(&format!("{charts} === {all}"));
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+}
+
+/// A search by halving of two losses, whose cells are done as far as it came.
+fn study(folder: &Path) {
+    let mut cells = Vec::new();
+    for (loss, rungs) in [("amdim", 2), ("a-loss-with-a-long-name-that-fits-no-phone", 1), ("vicreg", 2)] {
+        for rung in 1..=rungs {
+            for seed in 1..=2 {
+                let id = format!("{}{rung}{seed}", loss.replace('-', ""));
+                let mut run =
+                    written(folder, &format!("cells/{id}/run"), &format!("loss.name = \"{loss}\""), 40 * rung);
+                run.append(40 * rung, &[("linear_top1", 30.0 + (loss.len() * seed as usize) as f64)]);
+                run.history(DONE);
+                cells.push(serde_json::json!({
+                    "number": cells.len() + 1, "title": format!("loss {loss} · seed {seed}"), "id": id, "values": [loss], "seed": seed,
+                    "rung": rung,
+                }));
+            }
+        }
+    }
+    let ledger = serde_json::json!({
+        "question": "which", "metric": "linear_top1", "axes": ["loss"], "baseline": ["amdim"], "rungs": 2, "cells": cells,
+    });
+    fs::create_dir_all(folder.join("runs/studies")).unwrap();
+    fs::write(folder.join("runs/studies/search.json"), ledger.to_string()).unwrap();
+}
+
+#[test]
+fn a_studys_charts_fit_a_phone_and_compare_what_was_trained_equally_long() {
+    let Some(mut page) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path());
+    let board = shown(folder.path(), &[]);
+    for (width, class) in [(390, "narrow"), (1280, "")] {
+        page.window(width, 844, "light");
+        page.open(&format!("http://{}/study?name=runs/studies/search", board.address));
+        assert!(overflow(&mut page) <= 0);
+        let seen = "[...document.querySelectorAll('.broad svg')].filter((svg) => svg.getClientRects().length)";
+        assert_eq!(page.eval(&format!("{seen}.length")), 3, "effects, curves, scatter");
+        assert_eq!(
+            page.eval(&format!("{seen}.every((svg) => svg.classList.contains('narrow') === {})", class == "narrow")),
+            true
+        );
+        let scrolled =
+            "[...document.querySelectorAll('.broad .wide')].filter((box) => box.scrollWidth > box.clientWidth).length";
+        assert_eq!(page.eval(scrolled), 0, "a chart is wider than {width}");
+        let small = format!(
+            "Math.min(...{seen}.flatMap((svg) => [...svg.querySelectorAll('text')]).map((t) => t.getBoundingClientRect().height))"
+        );
+        assert!(page.eval(&small).as_f64().unwrap() > 10.0, "text is too small to read: {}", page.eval(&small));
+        let crossed = format!(
+            "{seen}.flatMap((svg) => [...svg.querySelectorAll('.effect')]).filter((row) => {{ \
+            const [label, value] = ['.label', '.value'].map((what) => row.querySelector(what).getBoundingClientRect()); \
+            return label.right > value.left; }}).length"
+        );
+        assert_eq!(page.eval(&crossed), 0, "words cover one another at {width}");
+        if let Some(folder) = pictures() {
+            page.picture(&folder.join(format!("study-{width}.png")));
+        }
+    }
+    let text = page.eval("document.body.innerText").as_str().unwrap().to_owned();
+    for told in ["at rung 2", "Compared is only what was trained equally long"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    let rows = page.eval(
+        "[...document.querySelectorAll('.effects:not(.narrow) .label')].map((label) => label.textContent).join()",
+    );
+    assert_eq!(
+        rows.as_str().unwrap().split(',').filter(|label| label.contains("amdim")).count(),
+        1,
+        "each point once: {rows}"
+    );
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
 }
 
 #[test]

@@ -8,7 +8,7 @@ from infomax_read import Run, runs
 
 folder = Path(sys.argv[1]) / "runs"
 states = {run.name: run.state for run in runs(folder)}
-assert states == {"whole": "finished", "diverged": "diverged", "torn": "lost", "running": "running"}, states
+assert states == {"whole": "done", "diverged": "diverged", "torn": "lost", "running": "training"}, states
 run = Run(folder / "whole")
 lines = [json.loads(line) for line in (folder / "whole/metrics.jsonl").read_text().splitlines()]
 assert run.rows == lines and len(Run(folder / "torn").rows) == len(lines) - 1

@@ -113,8 +113,8 @@ os.chdir(sys.argv[1])
 from infomax_read import runs, study
 table = study("mine.toml").table()
 assert [(row["number"], row["train.batch_size"], row["seed"]) for row in table] == [(1, 8, 1), (2, 16, 1), (3, 8, 2), (4, 16, 2)], table
-finished = [row for row in table if row["state"] == "finished"]
-assert all(0 <= row["linear_top1"] <= 100 for row in finished) and [row["state"] for row in table] == ["finished"] * 3 + ["missing"]
+finished = [row for row in table if row["state"] == "done"]
+assert all(0 <= row["linear_top1"] <= 100 for row in finished) and [row["state"] for row in table] == ["done"] * 3 + ["missing"]
 assert sorted(run.name for run in runs()) == sorted(row["cell"] for row in finished)
 assert all(run.settings["train.seed"] in (1, 2) for run in runs())
 assert study("mine").run(finished[0]["number"]).results["linear_top1"] == finished[0]["linear_top1"]

@@ -80,6 +80,24 @@ fn p13_a_call_that_hangs_ends_the_run_with_a_word_on_where() {
 }
 
 #[test]
+fn p11_an_operator_without_a_derivative_is_its_components_fault() {
+    let mut told = 0;
+    for (kind, accumulation) in [("encoder", 1), ("encoder", 2), ("loss", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = "callback = \"forward\", fault = \"no_derivative\"";
+        let (encoder, loss) = if kind == "encoder" { (config, "") } else { ("", config) };
+        experiment(folder.path(), encoder, loss);
+        let output = train(folder.path(), "run", &[&format!("train.accumulation_steps={accumulation}")]);
+        let text = errors(&output, folder.path());
+        assert_eq!(output.status.code(), Some(3), "{text}");
+        let expected = format!("error: {kind} `faulty` failed in `backward`: ");
+        told += usize::from(text.contains(&expected) && text.contains("derivative for 'nextafter' is not implemented"));
+        assert!(text.contains("\n  at: step 0, rank 0, ") && text.contains("`infomax plugin check`"), "{text}");
+    }
+    figure("P11", "operators without a derivative told with their component", told, 3);
+}
+
+#[test]
 fn p13_a_slow_loss_is_told_with_its_share_of_a_step() {
     let folder = tempfile::tempdir().unwrap();
     experiment(folder.path(), "", "callback = \"forward\", fault = \"sleep\"");

@@ -278,7 +278,7 @@ fn local_dim_refuses_an_encoder_without_local_map_in_words() {
     let refused =
         |request: &Request| infomax::loss::describe(&component(PluginKind::Loss, "local-dim"), request).unwrap_err();
     let message = refused(&request).fault().message.clone();
-    assert!(message.contains("needs a map of more than one location, the encoder gives `global` (1×1)"), "{message}");
+    assert!(message.contains("needs a map of more than one location, the encoder gives `global` (1×1, "), "{message}");
     request.config = serde_json::json!({ "local_map": "r7" });
     let message = refused(&request).fault().message.clone();
     assert!(message.contains("`local_map` = `r7` is no map of more than one location"), "{message}");

@@ -5,6 +5,7 @@
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const LEAST = 1500; // milliseconds between two questions
+const PAGE = 100; // rows of the list that are shown at once
 const rows = $("#runs") && $("#rows");
 const sheet = $("#rows:not(tbody)");
 const known = new Map(); // the parts as they came last, by name
@@ -45,25 +46,35 @@ const path = (top, element) => {
   return places;
 };
 
+const forget = (element) => {
+  known.delete(element.id);
+  element.remove();
+};
+
 const take = ({ stamp: next, order, parts }) => {
   stamp = next;
   let changed = false;
+  let added = false;
   for (const [id, html] of Object.entries(parts)) {
     if (known.get(id) === html) continue;
     known.set(id, html);
     const [before, after] = [document.getElementById(id), made(html)];
     if (before) replace(before, after);
     else if (rows && id.startsWith("r-")) rows.append(after);
-    else if (sheet && id.startsWith("c-")) sheet.append(after);
-    else ($$(".part", $("#content")).at(-1) ?? $("#content")).after(after);
+    else if (sheet && id.startsWith("c-")) {
+      sheet.append(after);
+      added = true;
+    } else ($$(".part", $("#content")).at(-1) ?? $("#content")).after(after);
     changed = true;
   }
   if (order) {
     const there = new Set(order);
-    for (const row of $$("tr[id]", rows)) if (!there.has(row.id)) row.remove();
+    for (const row of $$("tr[id]", rows)) if (!there.has(row.id)) forget(row);
   }
   // A page that came whole says nothing of a part that is not there any more.
-  if (!rows) for (const part of $$(".part")) if (!(part.id in parts)) part.remove();
+  if (!rows) for (const part of $$(".part")) if (!(part.id in parts)) forget(part);
+  // What came anew may belong between others.
+  if (added) sheet.append(...Object.keys(parts).filter((id) => id.startsWith("c-")).map((id) => document.getElementById(id)));
   if (changed || order) arrange();
 };
 
@@ -107,7 +118,8 @@ const tell = (text) => {
 // ---- The list ----------------------------------------------------------------------------------------------------------------------
 
 const filter = $("#filter");
-const state = { text: "", states: new Set(), key: "", up: false };
+const state = { text: "", states: new Set(), key: "", up: false, page: 0 };
+let fitting = []; // the rows that fit the filter, on all pages
 
 const arrange = () => {
   const head = $("#head");
@@ -117,15 +129,9 @@ const arrange = () => {
   if (!rows) return;
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const all = $$("tr[id]", rows);
-  let shown = 0;
-  for (const row of all) {
-    const fits =
-      (state.states.size === 0 || state.states.has(row.dataset.state)) &&
-      words.every((word) => row.dataset.text.includes(word) || row.dataset.state.includes(word));
-    row.hidden = !fits;
-    shown += fits;
-  }
-  $("#none").hidden = shown > 0 || all.length === 0;
+  const fits = (row) =>
+    (state.states.size === 0 || state.states.has(row.dataset.state)) &&
+    words.every((word) => row.dataset.text.includes(word) || row.dataset.state.includes(word));
   for (const chip of $$(".chips button")) chip.setAttribute("aria-pressed", state.states.has(chip.dataset.state));
   const head_ = state.key && $(`#runs th[data-key="${state.key}"]`);
   for (const other of $$("#runs th[aria-sort]")) other.removeAttribute("aria-sort");
@@ -145,7 +151,24 @@ const arrange = () => {
     rows.append(...sorted);
     if (rows.contains(focused)) focused.focus({ preventScroll: true });
   }
+  fitting = sorted.filter(fits);
+  $("#none").hidden = fitting.length > 0 || all.length === 0;
+  const pages = Math.max(1, Math.ceil(fitting.length / PAGE));
+  state.page = Math.min(state.page, pages - 1);
+  const from = state.page * PAGE;
+  const shown = new Set(fitting.slice(from, from + PAGE));
+  for (const row of all) row.hidden = !shown.has(row);
+  $("#pages").hidden = pages === 1;
+  $("#pages span").textContent = `${from + 1} to ${from + shown.size} of ${fitting.length}`;
+  $("#before").disabled = state.page === 0;
+  $("#after").disabled = state.page === pages - 1;
   count();
+};
+const turn = (by) => {
+  state.page += by;
+  remember();
+  arrange();
+  $("#runs").scrollIntoView({ block: "start" });
 };
 
 const chosen = () => $$("#rows input:checked").map((box) => box.value);
@@ -155,6 +178,14 @@ const count = () => {
   const number = chosen().length;
   button.disabled = number === 0;
   $("#chosen").textContent = number ? `${number} chosen` : "";
+  const those = fitting.filter((row) => $("input", row).checked).length;
+  $("#all").checked = those > 0 && those === fitting.length;
+  $("#all").indeterminate = those > 0 && those < fitting.length;
+};
+const chooseAll = () => {
+  const all = fitting.some((row) => !$("input", row).checked);
+  for (const row of fitting) $("input", row).checked = all;
+  count();
 };
 const lay = () => {
   const query = new URLSearchParams(chosen().map((name) => ["run", name]));
@@ -167,6 +198,7 @@ const remember = () => {
   if (state.text) fields.set("filter", state.text);
   for (const name of state.states) fields.append("state", name);
   if (state.key) fields.set("sort", (state.up ? "" : "-") + state.key);
+  if (state.page) fields.set("page", state.page + 1);
   history.replaceState(null, "", `${location.pathname}${location.search}${fields.size ? `#${fields}` : ""}`);
 };
 
@@ -176,9 +208,11 @@ if (filter) {
   state.states = new Set(fields.getAll("state"));
   const sort = fields.get("sort") ?? "";
   [state.key, state.up] = [sort.replace(/^-/, ""), sort !== "" && !sort.startsWith("-")];
+  state.page = Math.max(0, (Number.parseInt(fields.get("page"), 10) || 1) - 1);
   filter.addEventListener("submit", (event) => event.preventDefault());
   filter.elements.text.addEventListener("input", () => {
     state.text = filter.elements.text.value;
+    state.page = 0;
     remember();
     arrange();
   });
@@ -186,6 +220,9 @@ if (filter) {
     location.href = address({ cells: event.target.checked ? "1" : "" }) + location.hash;
   });
   $("#overlay").addEventListener("click", lay);
+  $("#all").addEventListener("change", chooseAll);
+  $("#before").addEventListener("click", () => turn(-1));
+  $("#after").addEventListener("click", () => turn(1));
   rows.addEventListener("change", count);
   document.addEventListener("click", (event) => {
     const chip = event.target.closest(".chips button");
@@ -200,6 +237,7 @@ if (filter) {
       state.key = key;
     }
     if (!chip && !button) return;
+    state.page = 0;
     remember();
     arrange();
   });
@@ -232,11 +270,11 @@ document.addEventListener("pointermove", (event) => {
   const chart = event.target.closest?.("figure.chart");
   for (const other of $$("figure.chart .readout")) if (other.closest("figure") !== chart) other.remove();
   for (const point of $$(".point.met")) point.classList.remove("met");
-  const svg = chart && $("svg", chart);
+  const svg = chart && $$("svg", chart).find((picture) => picture.getClientRects().length); // of two sizes the one that is shown
   if (!svg || !$(".point", svg)) return;
   const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   const texts = [];
-  for (const curve of $$("svg > g", chart)) {
+  for (const curve of $$(":scope > g", svg)) {
     const points = $$(".point", curve);
     if (!points.length) continue;
     const distance = (point) => Math.abs(Number(point.getAttribute("cx")) - place.x);
@@ -259,6 +297,8 @@ if (drawing) {
   drawing.elements.scale.value = query.get("scale") ?? "";
   drawing.elements.over.value = query.get("over") ?? "";
   drawing.elements.smooth.value = query.get("smooth") ?? "0";
+  const metric = drawing.elements.metric;
+  if (metric) metric.value = query.get("metric") ?? "";
   const share = () => {
     const value = Number(drawing.elements.smooth.value);
     drawing.elements.share.value = value ? value.toFixed(2) : "off";
@@ -268,7 +308,8 @@ if (drawing) {
   drawing.addEventListener("input", () => {
     share();
     const smooth = drawing.elements.smooth.value;
-    history.replaceState(null, "", address({ scale: drawing.elements.scale.value, over: drawing.elements.over.value, smooth: smooth === "0" ? "" : smooth }));
+    const fields = { scale: drawing.elements.scale.value, over: drawing.elements.over.value, smooth: smooth === "0" ? "" : smooth };
+    history.replaceState(null, "", address({ ...fields, metric: metric?.value ?? "" }));
     stamp = "0";
     ask();
   });
@@ -302,6 +343,7 @@ document.addEventListener("keydown", (event) => {
     ArrowDown: () => (inRows ? step(1) : false),
     ArrowUp: () => (inRows ? step(-1) : false),
     x: () => event.target.closest("#rows tr")?.querySelector("input").click(),
+    a: () => rows && chooseAll(),
     o: () => rows && lay(),
     r: () => (location.href = "/"),
     l: () => {

@@ -78,7 +78,7 @@ impl Log for Logger {
         let level = record.level().as_str().to_lowercase();
         match record.target() {
             console::TARGET => drop(writeln!(std::io::stderr(), "note: {}", record.args())),
-            console::COURSE => {}
+            console::COURSE | console::MEANWHILE => {}
             _ if record.level() <= self.shown => drop(writeln!(std::io::stderr(), "{level}: {}", record.args())),
             _ => {}
         }

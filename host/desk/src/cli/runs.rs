@@ -12,9 +12,11 @@ use std::path::PathBuf;
 /// Arguments of `infomax runs`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  infomax runs\n  infomax runs --state failed,interrupted\n  \
-    infomax runs --where loss=amdim --where 'lr<0.001' --sort linear_top1 --reverse\n\n\
-    A key is that of a setting (`loss.config.temperature`, or its end where that is unique), a result, or one of: name, state, \
-    step, began and changed (in seconds since 1970), seconds, images_per_second.")]
+    infomax runs --where loss=amdim --where 'lr<0.001' --sort linear_top1 --reverse\n  \
+    infomax runs --where 'began>=2026-11-01' --metric evaluate/linear_top1\n\n\
+    A key is that of a setting (`loss.config.temperature`, or its end where that is unique), a result (`linear_top1`; of `infomax \
+    evaluate`: `evaluate/linear_top1`, `evaluate/0.1/linear_top1`), or one of: name, state, step, began and changed (dates, such as \
+    `2026-11-01` or `2026-11-01T12:00` in UTC, or seconds since 1970), seconds, images_per_second.")]
 pub struct Runs {
     /// Folders that runs lie in; `runs` where none is named
     folders: Vec<PathBuf>,
@@ -22,7 +24,7 @@ pub struct Runs {
     #[arg(long, value_name = "STATE", value_delimiter = ',',
         value_parser = ["training", "done", "interrupted", "failed", "diverged", "lost", "waiting"])]
     state: Vec<String>,
-    /// Only runs of which this holds; more than one may be given: `loss=amdim`, `lr<0.01`, `name=*cifar*`
+    /// Only runs of which this holds; more than one may be given: `loss=amdim`, `lr<0.01`, `name=*cifar*`, `began>2026-11-01`
     #[arg(long = "where", value_name = "KEY=VALUE")]
     conditions: Vec<Condition>,
     /// The result that the table shows; the linear classifier's where there is one

@@ -23,7 +23,7 @@ pub fn to_csv(comparison: &Comparison) -> String {
     header.extend(cost.map(str::to_owned));
     let mut text = csv_line(&header);
     for (index, group) in comparison.groups.iter().enumerate() {
-        text.push_str(&csv_line(&row(comparison, group, index == comparison.baseline, &names)));
+        text.push_str(&csv_line(&row(comparison, group, comparison.is_baseline(index), &names)));
     }
     text
 }

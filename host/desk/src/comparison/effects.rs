@@ -1,14 +1,16 @@
 //! What a picture of differences to the baseline shows: the order of the groups, the axis, the words. `page` and `picture` draw it.
 
 use super::{
-    Comparison, Group,
+    Against, Comparison, Group,
     table::{difference_text, summary_text},
 };
 use crate::report::Axis;
 
-/// The largest difference first; groups without values last.
+/// The largest difference first; groups without values last. Of a search each point once, where it is compared.
 pub fn order(comparison: &Comparison) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..comparison.groups.len()).collect();
+    let is_shown =
+        |index: &usize| *index == comparison.baseline || matches!(comparison.against[*index], Against::Baseline(_));
+    let mut order: Vec<usize> = (0..comparison.groups.len()).filter(is_shown).collect();
     let difference = |index: usize| match comparison.groups[index].difference {
         _ if index == comparison.baseline => 0.0,
         Some(difference) => difference.mean,

@@ -18,6 +18,11 @@ use std::{
 const NO_MEASURE: [&str; 6] =
     ["lr", "skipped_steps", "images_per_second", "waiting_for_data", "checkpoint_stall_seconds", "loss_scale"];
 
+/// Whether a number of a row is one that was measured.
+pub fn is_measure(name: &str) -> bool {
+    !NO_MEASURE.contains(&name)
+}
+
 /// A step and a value, which need not be finite.
 pub type At = (u64, f64);
 
@@ -134,7 +139,7 @@ impl Figures {
         for row in &rows {
             let is_training = is_training(row);
             for (name, value) in &row.values {
-                if name.starts_with(UNTRAINED) || (is_training && NO_MEASURE.contains(&name.as_str())) {
+                if name.starts_with(UNTRAINED) || (is_training && !is_measure(name)) {
                     continue;
                 }
                 let metric = match metrics.get_mut(name) {

@@ -16,6 +16,8 @@ pub struct Group {
     pub label: String,
     /// All settings that its runs share.
     pub settings: Settings,
+    /// Of a search by halving, from 1.
+    pub rung: Option<usize>,
     /// Its runs among all.
     pub members: Vec<usize>,
     pub counts: Counts,
@@ -80,6 +82,7 @@ impl Group {
         Self {
             label: String::new(),
             settings,
+            rung: members.first().and_then(|member| member.rung),
             counts,
             last: Summary::of(&numbers(&values)),
             best: of(&|figures| figures.best(metric)),

@@ -1,7 +1,7 @@
 //! A comparison for programs: everything, in full precision.
 
 use super::{
-    Comparison, Group, Member, Outcome, Settings,
+    Against, Comparison, Group, Member, Outcome, Settings,
     statistics::{CONFIDENCE, Difference, Inference, NoTest},
 };
 use crate::record::without_home;
@@ -35,7 +35,11 @@ fn group(comparison: &Comparison, index: usize, group: &Group) -> Value {
     json!({
         "label": group.label,
         "settings": settings.collect::<Map<_, _>>(),
-        "is_baseline": index == comparison.baseline,
+        "is_baseline": comparison.is_baseline(index),
+        "compared_at_rung": match comparison.against[index] {
+            Against::Rung(rung) => Some(rung),
+            _ => group.rung,
+        },
         "runs": comparison.members_of(group).map(|member| &member.name).collect::<Vec<_>>(),
         "counts": group.counts,
         "values": values.collect::<Vec<_>>(),

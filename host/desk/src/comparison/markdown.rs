@@ -13,7 +13,7 @@ pub fn to_markdown(comparison: &Comparison) -> String {
     for (index, row) in table.rows.iter().enumerate() {
         let cells = row.iter().map(|cell| {
             let text = escaped(&cell.text);
-            if index == table.baseline && text == "baseline" { format!("*{text}*") } else { text }
+            if table.baselines.contains(&index) && text == "baseline" { format!("*{text}*") } else { text }
         });
         text.push_str(&line(cells.collect()));
     }

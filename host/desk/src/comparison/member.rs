@@ -26,6 +26,8 @@ pub struct Member {
     /// Dotted key and value: what may differ. Of a run, everything that its config says but the seed.
     pub settings: BTreeMap<String, Value>,
     pub seed: Option<u64>,
+    /// Of a search by halving, from 1; it stands among the settings too.
+    pub rung: Option<usize>,
     pub outcome: Outcome,
 }
 
@@ -125,6 +127,7 @@ impl Member {
             name: without_home(&run.display().to_string()),
             settings,
             seed,
+            rung: None,
             outcome: Outcome::read(run, Some(&config)),
         })
     }

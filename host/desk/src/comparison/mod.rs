@@ -16,13 +16,14 @@ mod member;
 mod notes;
 mod page;
 mod picture;
+mod rungs;
 pub mod statistics;
 mod table;
 mod terminal;
 
 pub use columns::{Column, Settings, cell, columns, has_effect, label, printable};
 pub use csv::to_csv;
-pub use figures::{At, Figures, Metric, read_figures};
+pub use figures::{At, Figures, Metric, is_measure, read_figures};
 pub use format::{Format, check_out};
 pub use group::{Counts, Group};
 pub use json::to_json;
@@ -31,6 +32,7 @@ pub use markdown::to_markdown;
 pub use member::{Member, Outcome, SEED, on_all_cores};
 pub use page::{STYLE, fragments, to_page};
 pub use picture::to_png;
+pub use rungs::{Against, RUNG};
 pub use table::{Cell, Heading, Table, memory_bytes};
 pub use terminal::to_terminal;
 
@@ -81,8 +83,10 @@ pub struct Comparison {
     pub following: Vec<String>,
     /// In the order in which they first appear.
     pub groups: Vec<Group>,
-    /// The group that the others are compared with.
+    /// The group that the others are compared with; of a search, the baseline's last rung with values.
     pub baseline: usize,
+    /// What each group is compared with.
+    pub against: Vec<Against>,
     pub members: Vec<Member>,
     /// What a reader has to know.
     pub notes: Vec<String>,
@@ -108,10 +112,11 @@ impl Comparison {
             group.label = if label.is_empty() { name() } else { label };
         }
         let baseline = baseline(&groups, options.baseline.as_ref())?;
-        test(&mut groups, baseline);
+        let (against, baseline) = rungs::against(&groups, baseline);
+        test(&mut groups, &against);
         let title = columns::printable(title);
         let mut comparison =
-            Self { title, metric, further, columns, following, groups, baseline, members, notes: Vec::new() };
+            Self { title, metric, further, columns, following, groups, baseline, against, members, notes: Vec::new() };
         comparison.notes = notes::notes(&comparison).into_iter().chain(options.notes.iter().cloned()).collect();
         Ok(comparison)
     }
@@ -119,6 +124,11 @@ impl Comparison {
     /// Whether there is anything but the baseline.
     pub fn has_differences(&self) -> bool {
         self.groups.len() > 1
+    }
+
+    /// Whether a group is what others are compared with.
+    pub fn is_baseline(&self, group: usize) -> bool {
+        self.against[group] == Against::Itself
     }
 
     /// A group of seeds: its runs.
@@ -209,10 +219,11 @@ fn baseline(groups: &[Group], wanted: Option<&Baseline>) -> Result<usize> {
 }
 
 /// Tests each group against the baseline, and corrects the p-values for their number.
-fn test(groups: &mut [Group], baseline: usize) {
-    let reference = groups[baseline].values.clone();
-    for (index, group) in groups.iter_mut().enumerate() {
-        group.difference = if index == baseline { None } else { difference(&group.values, &reference) };
+fn test(groups: &mut [Group], against: &[Against]) {
+    for (index, against) in against.iter().enumerate() {
+        if let Against::Baseline(Some(baseline)) = *against {
+            groups[index].difference = difference(&groups[index].values, &groups[baseline].values);
+        }
     }
     let mut tests: Vec<&mut statistics::Inference> =
         groups.iter_mut().filter_map(|group| group.difference.as_mut()?.inference.as_mut().ok()).collect();

@@ -1,8 +1,8 @@
 //! What a reader of a comparison has to know: how its numbers were made, and where they are not alike.
 
 use super::{
-    Comparison, Group, Member, Outcome,
-    columns::printable,
+    Comparison, Group, Member, Outcome, RUNG,
+    columns::{label, printable},
     figures::Figures,
     statistics::{NoTest, Test},
 };
@@ -104,8 +104,8 @@ fn tests(comparison: &Comparison) -> Option<String> {
     let tests: Vec<Test> =
         differences.iter().filter_map(|found| found.inference.ok()).map(|found| found.test).collect();
     let has = |reason| differences.iter().any(|found| found.inference == Err(reason));
-    let baseline = &comparison.groups[comparison.baseline].label;
-    let mut text = format!("Difference to the baseline, `{baseline}`");
+    let has_rungs = comparison.groups.iter().any(|group| group.rung.is_some());
+    let mut text = format!("Difference to the baseline, `{}`", baseline(comparison));
     if !tests.is_empty() {
         text.push_str(", with its two-sided 95 % confidence interval:");
         let mut ways = Vec::new();
@@ -120,6 +120,11 @@ fn tests(comparison: &Comparison) -> Option<String> {
         text.push_str(&format!("; p (Holm): corrected for {} test{s}", tests.len()));
     }
     text.push('.');
+    if has_rungs {
+        text.push_str(
+            " Compared is only what was trained equally long: each point at the last rung that both it and the baseline reached.",
+        );
+    }
     if has(NoTest::OneValue) {
         text.push_str(" n = 1: a single seed tells nothing of the spread, so there is no interval.");
     }
@@ -127,6 +132,17 @@ fn tests(comparison: &Comparison) -> Option<String> {
         text.push_str(" No spread: all seeds differ alike, so nothing tells what is chance.");
     }
     Some(text)
+}
+
+/// The baseline's label; of a search without the rung.
+fn baseline(comparison: &Comparison) -> String {
+    let group = &comparison.groups[comparison.baseline];
+    if group.rung.is_none() {
+        return group.label.clone();
+    }
+    let settings = group.settings.iter().filter(|(key, _)| *key != RUNG);
+    let label = label(&comparison.columns, &settings.map(|(key, value)| (key.clone(), value.clone())).collect());
+    if label.is_empty() { group.label.clone() } else { label }
 }
 
 /// Seeds that several runs of a group have.

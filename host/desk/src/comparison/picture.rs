@@ -18,8 +18,8 @@ use plotters::{
     element::{Circle, PathElement},
     prelude::BitMapBackend,
     style::{
-        Color, IntoFont, RGBColor, ShapeStyle, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
+        Color, RGBColor, ShapeStyle,
+        text_anchor::{HPos, VPos},
     },
 };
 
@@ -95,7 +95,7 @@ type Failure = Box<dyn std::error::Error>;
 impl Picture<'_, '_> {
     fn draw(&self, order: &[usize]) -> Result<(), Failure> {
         let metric = with_unit(&self.comparison.metric);
-        let hidden = self.comparison.groups.len() - order.len();
+        let hidden = super::effects::order(self.comparison).len() - order.len();
         let rest = if hidden > 0 { format!(", {hidden} groups between these left out") } else { String::new() };
         self.text(&format!("{}{rest}", self.comparison.title), 20, INK, (GAP, 14.0), HPos::Left)?;
         let head = TOP - 26.0;
@@ -172,8 +172,7 @@ impl Picture<'_, '_> {
     }
 
     fn text(&self, text: &str, points: u32, color: RGBColor, at: (f64, f64), side: HPos) -> Result<(), Failure> {
-        let font = (canvas::FAMILY, (points * OVERSAMPLING) as i32).into_font();
-        let style = TextStyle::from(font).color(&color).pos(Pos::new(side, VPos::Top));
+        let style = canvas::set(points, &color, side, VPos::Top);
         Ok(self.root.draw_text(text, &style, self.pixel(at))?)
     }
 }

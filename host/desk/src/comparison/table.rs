@@ -1,7 +1,7 @@
 //! A comparison in words: headings and cells that the terminal, Markdown, LaTeX and the page show, each in its way.
 
 use super::{
-    Comparison, Group,
+    Against, Comparison, Group,
     columns::cell,
     statistics::{Inference, NoTest, Summary, Test},
 };
@@ -9,6 +9,7 @@ use crate::{
     record::{Memory, duration},
     report::{is_accuracy, size},
 };
+use std::collections::BTreeSet;
 
 /// Nothing is known.
 pub const NOTHING: &str = "–";
@@ -18,8 +19,8 @@ pub const NOTHING: &str = "–";
 pub struct Table {
     pub headings: Vec<Heading>,
     pub rows: Vec<Vec<Cell>>,
-    /// The baseline's row.
-    pub baseline: usize,
+    /// The baseline's rows: of a search, one for each of its rungs.
+    pub baselines: BTreeSet<usize>,
 }
 
 /// What a column holds.
@@ -86,8 +87,7 @@ impl Table {
         let meaning = "The same classifier on the encoder as it was initialised";
         columns.add("untrained", Some(meaning), false, Box::new(move |_, group| of_metric(group.untrained)));
         if comparison.has_differences() {
-            let baseline = comparison.baseline;
-            let fill = move |index, group: &Group| difference_cell(metric, index == baseline, group);
+            let fill = move |index, group: &Group| difference_cell(metric, comparison.against[index], group);
             let meaning = "To the baseline, with the two-sided 95 % confidence interval";
             columns.add("difference [95 %]", Some(meaning), false, Box::new(fill));
             columns.add("test", Some("Over what"), true, Box::new(|_, group| test_cell(group)));
@@ -119,7 +119,7 @@ impl Table {
         Self {
             headings: columns.into_iter().map(|(heading, _)| heading).collect(),
             rows,
-            baseline: comparison.baseline,
+            baselines: (0..groups.len()).filter(|&index| comparison.is_baseline(index)).collect(),
         }
     }
 }
@@ -172,9 +172,11 @@ pub fn difference_text(metric: &str, group: &Group) -> Option<String> {
     })
 }
 
-fn difference_cell(metric: &str, is_baseline: bool, group: &Group) -> Cell {
-    if is_baseline {
-        return Cell { text: "baseline".to_owned(), number: Some(0.0) };
+fn difference_cell(metric: &str, against: Against, group: &Group) -> Cell {
+    match against {
+        Against::Itself => return Cell { text: "baseline".to_owned(), number: Some(0.0) },
+        Against::Rung(rung) => return Cell::word(format!("at rung {rung}")),
+        Against::Baseline(_) => {}
     }
     let text = difference_text(metric, group).unwrap_or_else(|| NOTHING.to_owned());
     Cell { text, number: group.difference.map(|difference| difference.mean) }

@@ -24,7 +24,8 @@ pub fn done(settings: &[(&str, Value)], seed: u64, values: &[f64]) -> Member {
 pub fn member(settings: &[(&str, Value)], seed: u64, outcome: Outcome) -> Member {
     let settings: Settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let words: Vec<String> = settings.values().map(|value| columns::cell(Some(value))).collect();
-    Member { name: format!("{}-{seed}", words.join("-")), settings, seed: Some(seed), outcome }
+    let rung = settings.get(RUNG).and_then(Value::as_u64).map(|rung| rung as usize);
+    Member { name: format!("{}-{seed}", words.join("-")), settings, seed: Some(seed), rung, outcome }
 }
 
 fn loss(name: &str) -> [(&'static str, Value); 1] {
@@ -53,6 +54,51 @@ fn runs_that_differ_in_their_seed_alone_are_one_row() {
     let difference = comparison.groups[1].difference.unwrap();
     assert_eq!((difference.mean, difference.pairs), (-5.5, 2));
     assert!(difference.inference.is_ok());
+}
+
+#[test]
+fn points_of_a_search_are_compared_where_they_were_trained_equally_long() {
+    let cell = |name: &str, rung: usize, seed: u64, value: f64| {
+        done(&[("loss.name", json!(name)), (RUNG, json!(rung))], seed, &[value])
+    };
+    let cells = |name: &str, rung: usize, value: f64| [1, 2].map(|seed| cell(name, rung, seed, value + seed as f64));
+    let missing = member(&[("loss.name", json!("byol")), (RUNG, json!(3))], 1, Outcome::Missing);
+    let all = [
+        cells("amdim", 1, 20.0),
+        cells("byol", 1, 25.0),
+        cells("dcl", 1, 10.0),
+        cells("amdim", 2, 30.0),
+        cells("byol", 2, 41.0),
+    ];
+    let all = all.into_iter().flatten().chain([missing]).chain(cells("amdim", 3, 60.0)).collect();
+    let comparison = of(all);
+    let told: Vec<(&str, Option<f64>, Against)> = comparison
+        .groups
+        .iter()
+        .zip(&comparison.against)
+        .map(|(group, against)| (group.label.as_str(), group.difference.map(|difference| difference.mean), *against))
+        .collect();
+    let expected = [
+        ("amdim, rung 1", None, Against::Itself),
+        ("byol, rung 1", None, Against::Rung(2)),
+        ("dcl, rung 1", Some(-10.0), Against::Baseline(Some(0))),
+        ("amdim, rung 2", None, Against::Itself),
+        ("byol, rung 2", Some(11.0), Against::Baseline(Some(3))),
+        ("byol, rung 3", None, Against::Rung(2)),
+        ("amdim, rung 3", None, Against::Itself),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(comparison.baseline, 6, "its last rung stands for it");
+    for text in [comparison.to_text(Format::Table), comparison.to_text(Format::Markdown), to_page(&comparison)] {
+        assert!(text.contains("at rung 2") && text.contains("trained equally long"), "{text}");
+    }
+    // One test a point, not one a row.
+    assert!(comparison.to_text(Format::Csv).lines().filter(|line| line.contains(",true,")).count() == 3);
+    let effects = effects::order(&comparison);
+    assert_eq!(
+        effects.iter().map(|&index| comparison.groups[index].label.as_str()).collect::<Vec<_>>(),
+        ["byol, rung 2", "amdim, rung 3", "dcl, rung 1"]
+    );
 }
 
 #[test]

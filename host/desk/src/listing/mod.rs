@@ -7,6 +7,7 @@
 mod curve;
 mod digest;
 mod find;
+mod moment;
 mod select;
 mod standing;
 mod study;

@@ -1,6 +1,6 @@
 //! Which runs are listed, in which order, and what tells them apart.
 
-use super::{standing::Phase, summary::Summary};
+use super::{moment, standing::Phase, summary::Summary};
 use crate::{
     comparison::{Column, columns, has_effect},
     config::{nearest, shown},
@@ -11,15 +11,19 @@ use std::{cmp::Ordering, collections::BTreeSet};
 
 /// What a list shows, beside settings and results, under names of its own.
 const OWN: [&str; 7] = ["name", "state", "step", "began", "changed", "seconds", "images_per_second"];
+/// Those of them that are moments.
+const MOMENTS: [&str; 2] = ["began", "changed"];
 /// The states that `failed` means.
 const FAILED: [Phase; 3] = [Phase::Diverged, Phase::Failed, Phase::Lost];
 
-/// A condition on a run: `loss.name=amdim`, `lr<0.01`, `name=cifar*`.
+/// A condition on a run: `loss.name=amdim`, `lr<0.01`, `name=cifar*`, `began>=2026-11-01`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     key: String,
     operator: Operator,
     value: String,
+    /// The value as a number, from where to where: a date lasts a day.
+    span: Option<[f64; 2]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +79,14 @@ impl std::str::FromStr for Condition {
             .filter(|(at, ..)| *at > 0)
             .ok_or_else(|| format!("`{text}` is no condition: write `KEY=VALUE`, or `!=`, `<`, `<=`, `>`, `>=`"))?;
         let value = text[at + sign.len()..].trim().to_owned();
-        let condition = Self { key: text[..at].trim().to_owned(), operator, value };
-        if condition.is_order() && condition.value.parse::<f64>().is_err() {
+        let key = text[..at].trim().to_owned();
+        let moment = || moment::span(&value).filter(|_| MOMENTS.contains(&key.as_str()));
+        let span = value.parse::<f64>().ok().map(|number| [number; 2]).or_else(moment);
+        let condition = Self { key, operator, value, span };
+        if condition.span.is_none() && condition.is_moment() {
+            return Err(format!("`{}` is no date: write `2026-11-01` or `2026-11-01T12:00`, in UTC", condition.value));
+        }
+        if condition.span.is_none() && condition.is_order() {
             return Err(format!("`{}` is no number, which `{sign}` compares with", condition.value));
         }
         Ok(condition)
@@ -85,18 +95,22 @@ impl std::str::FromStr for Condition {
 
 impl Condition {
     fn holds(&self, told: Option<&Told>) -> bool {
-        let number = |of: fn(f64, f64) -> bool| match (told, self.value.parse::<f64>()) {
-            (Some(Told::Number(own)), Ok(value)) => of(*own, value),
+        let number = |of: fn(f64, [f64; 2]) -> bool| match (told, self.span) {
+            (Some(Told::Number(own)), Some(span)) => of(*own, span),
             _ => false,
         };
         match self.operator {
             Operator::Is => told.is_some_and(|told| self.is(told)),
             Operator::IsNot => told.is_none_or(|told| !self.is(told)),
-            Operator::Less => number(|own, value| own < value),
-            Operator::AtMost => number(|own, value| own <= value),
-            Operator::More => number(|own, value| own > value),
-            Operator::AtLeast => number(|own, value| own >= value),
+            Operator::Less => number(|own, [from, _]| own < from),
+            Operator::AtMost => number(|own, [_, to]| own <= to),
+            Operator::More => number(|own, [_, to]| own > to),
+            Operator::AtLeast => number(|own, [from, _]| own >= from),
         }
+    }
+
+    fn is_moment(&self) -> bool {
+        MOMENTS.contains(&self.key.as_str())
     }
 
     /// Whether it compares by size.
@@ -110,7 +124,7 @@ impl Condition {
             Told::Text(own) if self.key == "name" => {
                 matches(&self.value, own) || own.rsplit('/').next().is_some_and(|last| matches(&self.value, last))
             }
-            Told::Number(own) => self.value.parse::<f64>().is_ok_and(|value| value == *own),
+            Told::Number(own) => self.span.is_some_and(|[from, to]| (from..=to).contains(own)),
             Told::Text(own) => matches(&self.value, own),
         }
     }
@@ -186,7 +200,7 @@ fn known(key: &str, runs: &[Summary], wants_number: bool) -> Result<String> {
         return Ok(key.to_owned());
     }
     let settings: BTreeSet<&str> = runs.iter().flat_map(|run| run.settings.keys().map(String::as_str)).collect();
-    let results = runs.iter().flat_map(|run| run.digest.outcomes.iter().map(|outcome| outcome.name.as_str()));
+    let results = runs.iter().flat_map(|run| run.outcomes().map(|outcome| outcome.name.as_str()));
     let results: BTreeSet<&str> = results.collect();
     let component = format!("{key}.name");
     if let Some(key) = [key, &component].into_iter().find(|key| settings.contains(key) || results.contains(key)) {
@@ -205,7 +219,13 @@ fn known(key: &str, runs: &[Summary], wants_number: bool) -> Result<String> {
         [] => {
             let fault = Fault::new(format!("no run has a setting or a result `{key}`"));
             let known = OWN.into_iter().chain(results.iter().copied());
-            let near = nearest(key, known.clone().chain(settings.iter().copied()));
+            let training = runs.iter().flat_map(|run| run.digest.latest.iter().flat_map(|row| &row.values));
+            let training = training.map(|(name, _)| name.as_str());
+            let short = settings.iter().filter_map(|key| {
+                let (table, last) = key.rsplit_once('.')?;
+                Some(if last == "name" { table } else { last })
+            });
+            let near = nearest(key, known.clone().chain(training).chain(settings.iter().copied()).chain(short));
             Err(Error::config(fault.hint(match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
@@ -280,6 +300,25 @@ mod tests {
         let refused = |text: &str| text.parse::<Condition>().unwrap_err();
         assert!(refused("lr").contains("is no condition") && refused("=3").contains("is no condition"));
         assert!(refused("lr<high").contains("is no number"));
+    }
+
+    #[test]
+    fn a_date_is_the_whole_of_what_it_names() {
+        let holds = |text: &str, seconds: f64| text.parse::<Condition>().unwrap().holds(Some(&Told::Number(seconds)));
+        let noon = moment::span("2026-11-01T12:00").unwrap()[0];
+        assert!(
+            holds("began=2026-11-01", noon) && holds("began>=2026-11-01", noon) && holds("began<=2026-11-01", noon)
+        );
+        assert!(
+            !holds("began>2026-11-01", noon) && holds("began>2026-10-31", noon) && !holds("began<2026-11-01", noon)
+        );
+        assert!(holds("changed>=2026-11-01T12:00", noon) && !holds("changed<2026-11-01T12:00", noon));
+        assert!(holds(&format!("began={noon}"), noon) && holds("began!=2026-11-02", noon));
+        let refused = |text: &str| text.parse::<Condition>().unwrap_err();
+        assert!(
+            refused("began>yesterday").contains("is no date") && refused("began=2026-13-01").contains("is no date")
+        );
+        assert!(refused("lr>2026-11-01").contains("is no number"));
     }
 
     #[test]

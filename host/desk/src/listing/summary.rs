@@ -7,15 +7,26 @@ use super::{
 };
 use crate::{
     config::leaves,
-    plain,
+    console::MEANWHILE,
+    evaluation, plain,
     record::{History, METRICS},
-    report::{is_accuracy, is_held_out},
+    report::{Outcome, is_accuracy, is_held_out},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+};
 
 const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.json";
+const LOG: &str = "infomax.log";
+/// Within so many bytes of its end a log's last line begins, where it is a short one.
+const LAST_LINE: u64 = 1024;
 /// The result that is told where nobody asks for another.
 const TOLD_RESULT: &str = "linear_top1";
 
@@ -28,6 +39,10 @@ pub struct Summary {
     pub place: Place,
     pub standing: Standing,
     pub digest: Digest,
+    /// What `infomax evaluate` measured last, by keys such as `evaluate/linear_top1`.
+    pub evaluated: Vec<Outcome>,
+    /// What is done beside updates, as far as it is: `untrained encoder: step 120/2000`.
+    pub doing: Option<String>,
     /// By dotted key.
     pub settings: Arc<BTreeMap<String, Value>>,
     /// In seconds since 1970.
@@ -39,9 +54,9 @@ pub struct Summary {
     /// Updates planned; none where that is not known.
     pub planned: Option<u64>,
     /// What could not be read, for each of the files.
-    unread: [Option<String>; 2],
+    unread: [Option<String>; 3],
     history: Result<History, String>,
-    stamps: [Stamp; 3],
+    stamps: [Stamp; 4],
 }
 
 impl Summary {
@@ -51,14 +66,16 @@ impl Summary {
             place,
             standing: Standing::default(),
             digest: Digest::default(),
+            evaluated: Vec::new(),
+            doing: None,
             settings: Arc::default(),
             began: None,
             changed: None,
             step: 0,
             planned: None,
-            unread: [None, None],
+            unread: [None, None, None],
             history: Ok(History::default()),
-            stamps: [None; 3],
+            stamps: [None; 4],
         };
         summary.update();
         summary
@@ -67,9 +84,9 @@ impl Summary {
     /// Reads what has changed since; whether anything has.
     pub fn update(&mut self) -> bool {
         let run = self.place.path.clone();
-        let stamps = [CONFIG, HISTORY, METRICS].map(|file| stamp(&run.join(file)));
-        let [config, history, metrics] = [0, 1, 2].map(|n| stamps[n] != self.stamps[n]);
-        let before = (self.standing.clone(), self.changed);
+        let stamps = [CONFIG, HISTORY, METRICS, evaluation::FILE].map(|file| stamp(&run.join(file)));
+        let [config, history, metrics, evaluated] = [0, 1, 2, 3].map(|n| stamps[n] != self.stamps[n]);
+        let before = (self.standing.clone(), self.changed, self.doing.clone());
         self.stamps = stamps;
         if config {
             self.read_config(&run);
@@ -80,15 +97,20 @@ impl Summary {
         if metrics {
             self.read_metrics(&run);
         }
+        if config || evaluated {
+            self.read_evaluation(&run);
+        }
         self.step = self.digest.step.max(self.history.as_ref().map_or(0, History::step));
         self.planned = self.planned_by_history().or_else(|| self.number("train.steps"));
         self.standing = match self.place.store() {
             Some((store, id)) => Standing::of_cell(&store, id, &self.history),
             None => Standing::of_run(&run, &self.history),
         };
-        let times = self.stamps.iter().flatten().map(|(_, seconds, _, _)| *seconds);
+        self.doing = if self.standing.phase == Phase::Training { last_told(&run) } else { None };
+        // Whoever measures a run gives no sign of the run's life.
+        let times = self.stamps[..3].iter().flatten().map(|(_, seconds, _, _)| *seconds);
         self.changed = times.max().and_then(|seconds| u64::try_from(seconds).ok());
-        config || history || metrics || before != (self.standing.clone(), self.changed)
+        config || history || metrics || evaluated || before != (self.standing.clone(), self.changed, self.doing.clone())
     }
 
     /// What could not be read.
@@ -128,6 +150,15 @@ impl Summary {
         } else if let Err(error) = self.digest.update(&path) {
             self.unread[1] = Some(format!("`{METRICS}` can't be read: {error}"));
         }
+    }
+
+    fn read_evaluation(&mut self, run: &Path) {
+        let own = self.setting("dataset.name").and_then(Value::as_str);
+        let found = evaluation::results(run, own);
+        self.unread[2] = found.as_ref().err().cloned();
+        let outcome =
+            |evaluation::Keyed { key, step, value }| Outcome { last: Some((step, value)), ..Outcome::named(key) };
+        self.evaluated = found.unwrap_or_default().into_iter().map(outcome).collect();
     }
 
     fn planned_by_history(&self) -> Option<u64> {
@@ -175,9 +206,15 @@ impl Summary {
             .or_else(|| names().next())
     }
 
+    /// The results of its own tests, and those of `infomax evaluate`.
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.digest.outcomes.iter().chain(&self.evaluated)
+    }
+
     /// The last value of a result, or of a number that training tells.
     pub fn last(&self, metric: &str) -> Option<f64> {
-        let tested = self.digest.outcome(metric).and_then(|outcome| outcome.last).map(|(_, value)| value);
+        let found = self.outcomes().find(|outcome| outcome.name == metric);
+        let tested = found.and_then(|outcome| outcome.last).map(|(_, value)| value);
         tested.or_else(|| self.digest.latest(metric))
     }
 
@@ -185,6 +222,19 @@ impl Summary {
     pub fn best(&self, metric: &str) -> Option<(u64, f64)> {
         if !self.is_held_out() { None } else { self.digest.outcome(metric)?.best }
     }
+}
+
+/// What a run told last in its log, where that was how far it is with something beside updates.
+fn last_told(run: &Path) -> Option<String> {
+    let mut file = plain::open(&run.join(LOG)).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINE))).ok()?;
+    let mut end = Vec::new();
+    file.take(LAST_LINE).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    let line = end.strip_suffix('\n')?.rsplit('\n').next()?;
+    let (head, told) = line.split_once(": ")?;
+    head.ends_with(&format!(" {MEANWHILE}")).then(|| told.to_owned())
 }
 
 /// As it is now.

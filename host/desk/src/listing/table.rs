@@ -80,7 +80,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn cause(run: &Summary) -> Option<String> {
-    let told = run.standing.told.clone().into_iter().chain(run.notices());
+    let told = run.standing.told.clone().into_iter().chain(run.doing.clone()).chain(run.notices());
     let told: Vec<String> = told.map(|told| printable(&told)).collect();
     (!told.is_empty()).then(|| format!("{}: {}", printable(&run.place.name), told.join("; ")))
 }
@@ -90,7 +90,7 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
     let columns = columns_of(runs);
     let runs = runs.iter().map(|run| {
         let differs = columns.iter().filter_map(|column| Some((column.key.clone(), run.setting(&column.key)?.clone())));
-        let results = run.digest.outcomes.iter().map(|outcome| {
+        let results = run.outcomes().map(|outcome| {
             let at = |found: Option<(u64, f64)>| found.map(|(step, value)| json!({ "step": step, "value": value }));
             let best = run.is_held_out().then_some(outcome.best).flatten();
             let told = json!({ "untrained": outcome.untrained, "last": at(outcome.last), "best": at(best) });
@@ -102,6 +102,7 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
             "cell": run.place.cell.as_ref().map(|(id, _)| id),
             "state": run.standing.phase.word(),
             "told": run.standing.told,
+            "doing": run.doing,
             "step": run.step,
             "planned_steps": run.planned,
             "seconds": run.seconds(),
@@ -129,7 +130,7 @@ pub fn to_json(runs: &[&Summary], studies: &[StudySummary]) -> String {
 pub fn to_csv(runs: &[&Summary]) -> String {
     let columns = columns_of(runs);
     let mut results: Vec<&str> = Vec::new();
-    for name in runs.iter().flat_map(|run| run.digest.outcomes.iter().map(|outcome| outcome.name.as_str())) {
+    for name in runs.iter().flat_map(|run| run.outcomes().map(|outcome| outcome.name.as_str())) {
         if !results.contains(&name) {
             results.push(name);
         }

@@ -5,7 +5,10 @@ use plotters::{
     coord::Shift,
     drawing::{DrawingArea, DrawingAreaErrorKind},
     prelude::{BitMapBackend, DrawingBackend},
-    style::{FontStyle, RGBColor, TextStyle, register_font},
+    style::{
+        FontStyle, IntoFont, RGBColor, TextStyle, register_font,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 use std::sync::OnceLock;
 
@@ -43,6 +46,12 @@ pub fn drawn(
 }
 
 type Failure = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
+
+/// How a text is set: its size in points, its colour, and by which side and at which height it is held.
+pub fn set(points: u32, color: &RGBColor, side: HPos, height: VPos) -> TextStyle<'_> {
+    let font = (FAMILY, (points * OVERSAMPLING) as i32).into_font();
+    TextStyle::from(font).color(color).pos(Pos::new(side, height))
+}
 
 /// A text that is not wider than so many pixels, cut where it is.
 pub(super) fn fitting(

@@ -1,17 +1,14 @@
 //! A sheet of images with their views, as a PNG: one row an image, the original first, labelled with its class.
 
 use super::{
-    canvas::{self, FAMILY, INK, OVERSAMPLING},
+    canvas::{self, INK, OVERSAMPLING},
     error::RecordError,
 };
 use image::{RgbImage, imageops};
 use plotters::{
     drawing::IntoDrawingArea,
     prelude::BitMapBackend,
-    style::{
-        IntoFont, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
-    },
+    style::text_anchor::{HPos, VPos},
 };
 
 const WHAT: &str = "the contact sheet";
@@ -80,8 +77,7 @@ impl ContactSheet<'_> {
     fn write_names(&self, pixels: &mut [u8], size: (u32, u32)) -> Result<(), String> {
         let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
         let write = |name: &str, side: HPos, x: u32, y: u32| {
-            let font = (FAMILY, (17 * OVERSAMPLING) as i32).into_font();
-            let style = TextStyle::from(font).color(&INK).pos(Pos::new(side, VPos::Center));
+            let style = canvas::set(17, &INK, side, VPos::Center);
             let place = ((x * OVERSAMPLING) as i32, (y * OVERSAMPLING) as i32);
             root.draw_text(&shortened(name), &style, place).map_err(|error| error.to_string())
         };

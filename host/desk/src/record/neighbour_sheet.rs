@@ -1,7 +1,7 @@
 //! A sheet of images beside those that are nearest to them, as a PNG: one row an image, each picture with two lines below it.
 
 use super::{
-    canvas::{self, FAMILY, INK, OVERSAMPLING, fitting},
+    canvas::{self, INK, OVERSAMPLING, fitting},
     contact_sheet::{CELL, GAP, Picture, fit},
     error::RecordError,
 };
@@ -11,8 +11,8 @@ use plotters::{
     element::Rectangle,
     prelude::BitMapBackend,
     style::{
-        Color, IntoFont, RGBColor, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
+        Color, RGBColor, TextStyle,
+        text_anchor::{HPos, VPos},
     },
 };
 
@@ -91,10 +91,7 @@ impl NeighbourSheet<'_> {
 
     fn write(&self, pixels: &mut [u8], size: (u32, u32), width: u32) -> Result<(), String> {
         let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
-        let style = |points: u32, color: &'static RGBColor, side| {
-            let font = (FAMILY, (points * OVERSAMPLING) as i32).into_font();
-            TextStyle::from(font).color(color).pos(Pos::new(side, VPos::Center))
-        };
+        let style = |points: u32, color: &'static RGBColor, side| canvas::set(points, color, side, VPos::Center);
         let at = |x: u32, y: u32| ((x * OVERSAMPLING) as i32, (y * OVERSAMPLING) as i32);
         let write = |text: &str, style: &TextStyle<'_>, room: u32, x: u32, y: u32| {
             let text = fitting(&root, text, style, room * OVERSAMPLING).map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 //!
 //! Nobody listening is no reason to stop: what can't be written is dropped.
 
+use crate::console::log_meanwhile;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     fmt,
@@ -114,8 +115,10 @@ impl Progress {
         }
     }
 
-    /// Says where something is that is not a step: in the moving display's own line, which the next step takes back.
+    /// Says where something is that is not a step: in the run's log, and in the moving display's own line, which the next step takes
+    /// back.
     pub fn meanwhile(&mut self, text: &str) {
+        log_meanwhile(text);
         match &mut self.display {
             Display::Terminal { bar, drawn: Some(_) } => bar.set_message(text.to_owned()),
             _ => self.note(text),

@@ -1,4 +1,4 @@
-//! The classes of the test images: how many of each were told right, and what the others were taken for.
+//! What `infomax evaluate` measured: the results, how many test images of each class were told right, what the others were taken for.
 
 use super::text::{grouped, result};
 use crate::evaluation::{Cell, ClassRow, Evaluated, from_worst, mistakes};
@@ -13,21 +13,20 @@ const PAIRS: usize = 20;
 /// Cells of at least this share have the paper's colour.
 const DARK_FROM: f64 = 0.55;
 
-/// The section on what was measured of a run: on its first row, that of all labels. Nothing where nobody measured.
+/// The section on what was measured of a run: on the classes by its first row, that of all labels. Nothing where nobody measured.
 pub fn section(rows: &[Evaluated]) -> Markup {
-    let Some(row) = rows.first().filter(|row| !row.classes.is_empty()) else { return html! {} };
+    let Some(row) = rows.first() else { return html! {} };
     let (images, fitted) = (grouped(row.test_images), grouped(row.train_images));
     html! {
         section {
-            h2 { "Classes" }
+            h2 { "Evaluation" }
             p.quiet {
                 "By " code { "infomax evaluate" } " after step " (grouped(row.step)) ", on " (images) " test images of " (row.dataset)
                 "; classifiers of " (fitted) " labelled images. Nothing is chosen on test images."
             }
             (shares(rows))
             @if row.classes.len() <= MATRIX && !row.confusion.linear.is_empty() { (matrix(row)) }
-            (accuracies(row))
-            (pairs(row))
+            @if !row.classes.is_empty() { (accuracies(row)) (pairs(row)) }
         }
     }
 }
@@ -176,6 +175,16 @@ mod tests {
             classes: (0..count).map(class).collect(),
             confusion,
         }
+    }
+
+    #[test]
+    fn results_are_shown_where_no_classes_are_told() {
+        let row = Evaluated { classes: Vec::new(), ..evaluated(2) };
+        let text = section(&[row]).into_string();
+        assert!(
+            text.contains("86.00 %") && text.contains("80.00 %") && !text.contains("Accuracy on each class"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -15,6 +15,13 @@ pub struct Outcome {
     pub best: Option<(u64, f64)>,
 }
 
+impl Outcome {
+    /// A result of which nothing is known yet.
+    pub fn named(name: String) -> Self {
+        Self { name, untrained: None, last: None, best: None }
+    }
+}
+
 /// Training rows have a learning rate; all others hold results.
 pub fn is_training(row: &Row) -> bool {
     row.get("lr").is_some()
@@ -35,7 +42,7 @@ pub fn add_results(found: &mut Vec<Outcome>, row: &Row) {
     for (key, value) in &row.values {
         let (name, is_untrained) = key.strip_prefix(UNTRAINED).map_or((key.as_str(), false), |name| (name, true));
         let index = found.iter().position(|outcome| outcome.name == name).unwrap_or_else(|| {
-            found.push(Outcome { name: name.to_owned(), untrained: None, last: None, best: None });
+            found.push(Outcome::named(name.to_owned()));
             found.len() - 1
         });
         let outcome = &mut found[index];

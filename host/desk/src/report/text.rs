@@ -1,17 +1,6 @@
 //! Numbers in words that a reader takes in at once.
 
-/// `12,000`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub use crate::digits::grouped;
 
 /// Four significant digits: `0.000125`, `3.142`, `512.3`, `12,345`, `1.2e-7`.
 pub fn number(value: f64) -> String {
@@ -77,6 +66,5 @@ mod tests {
         assert_eq!(told.map(number), texts.map(str::to_owned));
         assert_eq!(number(f64::NAN), "not finite");
         assert_eq!([9, 2048, 5 << 20, 3 << 30].map(size), ["9 B", "2.0 KiB", "5.0 MiB", "3.0 GiB"].map(str::to_owned));
-        assert_eq!([0, 999, 1_234_567].map(grouped), ["0", "999", "1,234,567"].map(str::to_owned));
     }
 }

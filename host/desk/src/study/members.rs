@@ -5,7 +5,7 @@ use super::{
     store::{CellState, Store},
 };
 use crate::{
-    comparison::{Baseline, Comparison, Figures, Member, Options, Outcome, on_all_cores, read_figures},
+    comparison::{Baseline, Comparison, Figures, Member, Options, Outcome, RUNG, on_all_cores, read_figures},
     error::Result,
 };
 use serde_json::Value;
@@ -56,7 +56,7 @@ pub fn compare_with(
 fn member(ledger: &Ledger, store: &Store, cell: &LedgerCell, figures: &Reader<'_>) -> Result<Member> {
     let mut settings: BTreeMap<String, Value> = ledger.axes.iter().cloned().zip(cell.values.iter().cloned()).collect();
     if let Some(rung) = cell.rung {
-        settings.insert("rung".to_owned(), Value::from(rung));
+        settings.insert(RUNG.to_owned(), Value::from(rung));
     }
     if cell.values.is_empty() && !ledger.axes.is_empty() || cell.seed.is_none() {
         // Of a ledger that tells no more.
@@ -66,6 +66,7 @@ fn member(ledger: &Ledger, store: &Store, cell: &LedgerCell, figures: &Reader<'_
         name: format!("cell {}", cell.number),
         settings,
         seed: cell.seed,
+        rung: cell.rung,
         outcome: outcome(store, cell, figures)?,
     })
 }

@@ -1,13 +1,13 @@
 //! The loss as the host sees it: which products there are, what they sum to, where their gradients go.
 //!
-//! Shapes: B images · R source rows · D rkhs · L locations · M = B·L · K sources that share a target · N places of sources,
-//! one or all locations of each row.
+//! Shapes: B images · R source rows · D rkhs · L locations · M = B·L · K sources that share a target.
 
 use super::scores::{Product, Scored};
 use crate::config::loss::{Directions, LossConfig, Pair, SourceLocation};
 use infomax_sdk::{
     Device, Error, Facts, FeatureMap, Features, Gradients, Kind, Loss, LossDescription, LossInput, Need, Result,
-    Source, Tensor, Terms, no_grad, representation::two_views,
+    Source, Tensor, Terms, no_grad,
+    representation::{as_rows, two_views},
 };
 use serde_json::{Value, json};
 use std::{
@@ -55,7 +55,7 @@ impl Loss for AmdimLoss {
     }
 
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
-        let scored = |group| self.product(group, features, facts, &rows).map(|product| product.scored());
+        let scored = |group| self.product(group, features, facts, &rows).map(|(product, _)| product.scored());
         Ok(self.terms(&self.groups.iter().map(scored).collect::<Result<Vec<_>>>()?))
     }
 
@@ -63,7 +63,7 @@ impl Loss for AmdimLoss {
         no_grad(|| {
             let (mut scored, mut sums_md) = (Vec::new(), vec![None; features.items().len()]);
             for group in &self.groups {
-                let product = self.product(group, features, facts, &rows)?;
+                let (product, places) = self.product(group, features, facts, &rows)?;
                 let (scored_k, sources_krd, target_vmd) = product.with_gradients(self.weight());
                 for (v, target_md) in target_vmd.unbind(0).into_iter().enumerate() {
                     let target = self.position(features, 1 - group.source_views[v], group.target_side)?;
@@ -72,7 +72,7 @@ impl Loss for AmdimLoss {
                 for (at, (view, pair)) in group.sources().enumerate() {
                     let source = self.position(features, view, pair.sides().0)?;
                     let (map_bchw, sum_md) = (&features.items()[source].tensor, &mut sums_md[source]);
-                    scatter(sum_md, map_bchw, sources_krd.select(0, at as i64), &rows, product.places_r[at].as_ref());
+                    places[at].scatter(sum_md, map_bchw, sources_krd.select(0, at as i64));
                 }
                 scored.push(scored_k);
             }
@@ -106,63 +106,54 @@ impl AmdimLoss {
         features.position(view, Source::Encoder, &self.maps[&side])
     }
 
-    /// A group's sources and targets.
-    fn product(&self, group: &Group, features: &Features, facts: &Facts, rows: &Range<i64>) -> Result<Product<'_>> {
-        let map = |view, side| self.position(features, view, side).map(|i| &features.items()[i].tensor);
-        let targets: Result<Vec<&Tensor>> =
-            group.source_views.iter().map(|view| map(1 - view, group.target_side)).collect();
-        let targets_bchw = targets?;
-        let images = targets_bchw[0].size_of(0);
-        if rows.start < 0 || rows.end > images {
-            return Err(Error::new(format!("rows {rows:?} of a batch of {images} images")));
-        }
-        let (mut sources_rd, mut places_r) = (Vec::new(), Vec::new());
+    /// A group's sources and targets, and where the sources lie in their maps.
+    fn product(
+        &self,
+        group: &Group,
+        features: &Features,
+        facts: &Facts,
+        rows: &Range<i64>,
+    ) -> Result<(Product<'_>, Vec<Places>)> {
+        let map = |view, side| features.get(view, &self.maps[&side]);
+        let (mut sources_rd, mut places) = (Vec::new(), Vec::new());
         for (view, pair) in group.sources() {
-            let side = pair.sides().0;
-            let map_bchw = map(view, side)?;
-            let place_r = self.places(side, map_bchw, view, facts, rows)?;
-            sources_rd.push(gather(map_bchw, rows, place_r.as_ref()));
-            places_r.push(place_r);
+            let map_bchw = map(view, pair.sides().0)?;
+            let place = self.places(view, map_bchw, facts, rows)?;
+            sources_rd.push(place.gather(map_bchw));
+            places.push(place);
         }
-        let targets_md: Vec<Tensor> = targets_bchw.into_iter().map(as_rows).collect();
-        Ok(Product {
+        let target = |view: &usize| map(1 - view, group.target_side).map(as_rows);
+        let targets_md = group.source_views.iter().map(target).collect::<Result<Vec<_>>>()?;
+        let product = Product {
             config: &self.config,
             autocast: facts.dtype,
             sources_krd: Tensor::stack(&sources_rd, 0),
-            places_r,
             target_vmd: if let [only] = &targets_md[..] { only.unsqueeze(0) } else { Tensor::stack(&targets_md, 0) },
-            images,
+            images: map(group.source_views[0], group.target_side)?.size_of(0),
             offset: rows.start,
-        })
+        };
+        Ok((product, places))
     }
 
-    /// Where sources lie in a map's B·L rows: at one location of each image, drawn for the whole batch where the map lies; none
-    /// where a source is the mean of its image's locations.
-    fn places(
-        &self,
-        side: u32,
-        map_bchw: &Tensor,
-        view: usize,
-        facts: &Facts,
-        rows: &Range<i64>,
-    ) -> Result<Option<Tensor>> {
-        let (count, images, device) = (i64::from(side * side), map_bchw.size_of(0), map_bchw.device());
-        if count == 1 || self.config.source_location == SourceLocation::Mean {
-            return Ok(None);
+    /// The places of a view's sources, drawn for the whole batch where the map lies.
+    fn places(&self, view: usize, map_bchw: &Tensor, facts: &Facts, rows: &Range<i64>) -> Result<Places> {
+        let ([b, _, h, w], device) = (map_bchw.dims(), map_bchw.device());
+        if rows.start < 0 || rows.end > b {
+            return Err(Error::new(format!("rows {rows:?} of a batch of {b} images")));
+        }
+        if h * w == 1 || self.config.source_location == SourceLocation::Mean {
+            return Ok(Places::All(rows.clone()));
         }
         let location_b = match &self.replayed {
             Some(replayed) => {
-                let list = replayed.get(view).filter(|list| list.len() as i64 == images);
-                let unfit = || Error::new(format!("replayed locations do not fit a batch of {images}"));
-                Tensor::from_slice(list.ok_or_else(unfit)?, [images], device)
+                let list = replayed.get(view).filter(|list| list.len() as i64 == b);
+                let unfit = || Error::new(format!("replayed locations do not fit a batch of {b}"));
+                Tensor::from_slice(list.ok_or_else(unfit)?, [b], device)
             }
-            None => {
-                let key = facts.key.purpose("source-location").fold(view as u64).fold(u64::from(side));
-                key.integers(count, images, device)
-            }
+            None => facts.key.purpose("source-location").fold(view as u64).fold(h as u64).integers(h * w, b, device),
         };
-        let first_r = Tensor::arange(rows.start, rows.end, Kind::I64, device) * count;
-        Ok(Some(first_r.add_(location_b.narrow(0, rows.start, rows.end - rows.start))))
+        let first_r = Tensor::arange(rows.start, rows.end, Kind::I64, device) * (h * w);
+        Ok(Places::One(first_r.add_(location_b.narrow(0, rows.start, rows.end - rows.start))))
     }
 
     /// Sums over directions, the regularisers over pairs too.
@@ -171,16 +162,14 @@ impl AmdimLoss {
             let sum = values.into_iter().reduce(|sum, value| sum + value).expect("every pair has a group");
             sum * self.weight()
         };
-        let of_pair = |pair: &Pair| {
+        let losses = |pair: &Pair| {
             let of_group = |(group, scored): (&Group, &Scored)| {
-                let k = group.pairs.iter().position(|other| other == pair)?;
-                let losses_vk = scored.losses_k.view([group.source_views.len() as i64, -1]);
-                let of_pair_v = losses_vk.select(1, k as i64);
-                Some(if group.source_views.len() == 1 { of_pair_v.squeeze(0) } else { of_pair_v.sum() })
+                let own = group.sources().enumerate().filter(|(_, (_, other))| *other == pair);
+                own.map(|(at, _)| scored.losses_k.select(0, at as i64)).collect::<Vec<_>>()
             };
-            (term_name(*pair), sum(self.groups.iter().zip(scored).filter_map(of_group).collect()))
+            self.groups.iter().zip(scored).flat_map(of_group).collect()
         };
-        let mut terms: Vec<(String, Tensor)> = self.config.pairs.iter().map(of_pair).collect();
+        let mut terms: Vec<_> = self.config.pairs.iter().map(|pair| (term_name(*pair), sum(losses(pair)))).collect();
         terms.push(("lgt_reg".to_owned(), sum(scored.iter().map(|scored| scored.regularisers_k.sum()).collect())));
         let values: Vec<&Tensor> = terms.iter().map(|(_, value)| value).collect();
         Terms { total: Tensor::stack(&values, 0).sum(), terms }
@@ -223,17 +212,15 @@ fn find_maps(config: &LossConfig, input: &LossInput) -> Result<BTreeMap<u32, Str
         input.map(&format!("r{side}")).filter(fits).or_else(|| input.maps.iter().find(fits))
     };
     let found: Vec<_> = sides.iter().filter_map(of_side).collect();
-    let list = |items: Vec<String>| items.join(", ");
+    let unfit = |needed: String| {
+        Error::config(format!("loss `amdim` needs maps of {needed}, the encoder gives {}", input.given()))
+            .hint("choose other `loss.config.pairs`, or an encoder with these maps: ResNets have them with `encoder.config.n_rkhs`")
+    };
     if found.len() < sides.len() {
-        let needed = list(sides.iter().map(|side| format!("{side}×{side}")).collect());
-        let given = list(input.maps.iter().map(|map| format!("{}×{}", map.height, map.width)).collect());
-        return Err(Error::config(format!("loss `amdim` needs maps of {needed}, the encoder gives {given}"))
-            .hint("choose other `loss.config.pairs`, or an encoder with these maps: ResNets have them with `encoder.config.n_rkhs`"));
+        return Err(unfit(sides.iter().map(|side| format!("{side}×{side}")).collect::<Vec<_>>().join(", ")));
     }
     if found.iter().any(|map| map.channels != found[0].channels) {
-        let given = list(found.iter().map(|map| format!("`{}` has {}", map.name, map.channels)).collect());
-        return Err(Error::config(format!("loss `amdim` needs maps of equally many channels: {given}"))
-            .hint("choose other `loss.config.pairs`, or an encoder whose maps are equally wide"));
+        return Err(unfit("equally many channels".to_owned()));
     }
     Ok(sides.into_iter().zip(found.into_iter().map(|map| map.name.clone())).collect())
 }
@@ -242,55 +229,49 @@ fn term_name(pair: Pair) -> String {
     format!("g2l_{}t{}", pair.sides().0, pair.sides().1)
 }
 
-/// B × D × H × W as B·L × D: a view where the map is channels-last in memory.
-fn as_rows(map_bchw: &Tensor) -> Tensor {
-    map_bchw.permute([0, 2, 3, 1]).reshape([-1, map_bchw.size_of(1)])
+/// Where the source vectors of some rows lie in a map.
+enum Places {
+    /// At one location of each image: which of the map's B·L, R.
+    One(Tensor),
+    /// At all locations of these images, of which the mean is taken.
+    All(Range<i64>),
 }
 
-/// The source vectors of some rows, R × D: at these places, or the mean over locations.
-fn gather(map_bchw: &Tensor, rows: &Range<i64>, place_r: Option<&Tensor>) -> Tensor {
-    let [b, d, h, w] = map_bchw.dims();
-    let map_md = as_rows(map_bchw);
-    match place_r {
-        Some(place_r) => map_md.index_select(0, place_r),
-        None => {
-            let own_rld = map_md.view([b, h * w, d]).narrow(0, rows.start, rows.end - rows.start);
-            if h * w == 1 { own_rld.squeeze(1) } else { own_rld.mean_dim(1, false) }
+impl Places {
+    /// The vectors, R × D.
+    fn gather(&self, map_bchw: &Tensor) -> Tensor {
+        let [b, d, h, w] = map_bchw.dims();
+        match self {
+            Self::One(place_r) => as_rows(map_bchw).index_select(0, place_r),
+            Self::All(rows) => {
+                let own_rld = as_rows(map_bchw).view([b, h * w, d]).narrow(0, rows.start, rows.end - rows.start);
+                if h * w == 1 { own_rld.squeeze(1) } else { own_rld.mean_dim(1, false) }
+            }
         }
     }
-}
 
-/// Adds the gradient of [`gather`] of a map to a sum of B·L × D.
-fn scatter(
-    sum_md: &mut Option<Tensor>,
-    map_bchw: &Tensor,
-    gradient_rd: Tensor,
-    rows: &Range<i64>,
-    place_r: Option<&Tensor>,
-) {
-    let [b, d, h, w] = map_bchw.dims();
-    let (r, count) = (gradient_rd.size_of(0), h * w);
-    if place_r.is_none() && count == 1 && r == b {
-        return add(sum_md, gradient_rd);
-    }
-    let sum_md = sum_md.get_or_insert_with(|| Tensor::zeros([b * count, d], gradient_rd.kind(), map_bchw.device()));
-    match place_r {
-        Some(place_r) => {
-            sum_md.index_add_(0, place_r, &gradient_rd);
+    /// Adds their gradient to that of the map, B·L × D.
+    fn scatter(&self, sum_md: &mut Option<Tensor>, map_bchw: &Tensor, gradient_rd: Tensor) {
+        let [b, d, h, w] = map_bchw.dims();
+        let (r, count) = (gradient_rd.size_of(0), h * w);
+        if count == 1 && r == b {
+            return add(sum_md, gradient_rd);
         }
-        None => {
-            let share = if count == 1 { gradient_rd } else { gradient_rd / count as f64 };
-            sum_md.view([b, count, d]).narrow(0, rows.start, r).add_(share.view([r, 1, d]));
-        }
+        let sum_md = sum_md.get_or_insert_with(|| Tensor::zeros([b * count, d], gradient_rd.kind(), map_bchw.device()));
+        match self {
+            Self::One(place_r) => sum_md.index_add_(0, place_r, &gradient_rd),
+            Self::All(rows) => {
+                let share_rd = if count == 1 { gradient_rd } else { gradient_rd / count as f64 };
+                sum_md.view([b, count, d]).narrow(0, rows.start, r).add_(share_rd.unsqueeze(1))
+            }
+        };
     }
 }
 
 /// Adds to a sum, which begins with what comes first.
 fn add(sum_md: &mut Option<Tensor>, more_md: Tensor) {
-    match sum_md {
-        Some(sum_md) => {
-            sum_md.add_(more_md);
-        }
-        None => *sum_md = Some(more_md),
-    }
+    *sum_md = Some(match sum_md {
+        Some(sum_md) => sum_md.add_(more_md),
+        None => more_md,
+    });
 }

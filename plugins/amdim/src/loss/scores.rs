@@ -19,8 +19,6 @@ pub struct Product<'a> {
     pub autocast: Kind,
     /// V·K × R × D.
     pub sources_krd: Tensor,
-    /// Where in their maps each of the V·K lies, R.
-    pub places_r: Vec<Option<Tensor>>,
     /// V × B·L × D.
     pub target_vmd: Tensor,
     /// B.
@@ -38,34 +36,27 @@ pub struct Scored {
 }
 
 impl Product<'_> {
-    /// Runs products in the autocast dtype, or in f32 where that is asked for.
-    fn multiply<T>(&self, products: impl FnOnce() -> T) -> T {
-        if self.config.f32_products { without_autocast(products) } else { products() }
-    }
-
     /// Of the scores: V·K, R, B, L.
     fn sizes(&self) -> [i64; 4] {
         let [k, r, _] = self.sources_krd.dims();
         [k, r, self.images, self.target_vmd.size_of(1) / self.images]
     }
 
-    /// V × K·R × D.
-    fn by_direction(&self, x_krd: &Tensor) -> Tensor {
+    /// Sources over √D, V × K·R × D, and targets, in the kind in which they are multiplied.
+    fn operands(&self) -> [Tensor; 2] {
         let [v, _, d] = self.target_vmd.dims();
-        x_krd.reshape([v, -1, d])
-    }
-
-    /// Sources over √D.
-    fn scaled(&self) -> Tensor {
-        self.by_direction(&self.sources_krd) * (1.0 / (self.target_vmd.size_of(2) as f64).sqrt())
+        let kind = match self.autocast {
+            _ if self.config.f32_products => Kind::F32,
+            Kind::F32 => self.target_vmd.kind(),
+            autocast => autocast,
+        };
+        let sources_vnd = self.sources_krd.reshape([v, -1, d]) * (1.0 / (d as f64).sqrt());
+        [sources_vnd.to_kind(kind), self.target_vmd.to_kind(kind)]
     }
 
     /// V·K × R × B × L, in f32.
-    fn raw(&self, sources_vnd: &Tensor) -> Tensor {
-        let wide = |x: &Tensor| if self.config.f32_products { x.to_kind(Kind::F32) } else { x.clone() };
-        let (sources, targets) = (wide(sources_vnd), wide(&self.target_vmd));
-        let product = self.multiply(|| product(&sources, &targets.transpose(1, 2)));
-        product.to_kind(Kind::F32).view(self.sizes())
+    fn raw(&self, [sources_vnd, target_vmd]: &[Tensor; 2]) -> Tensor {
+        product(sources_vnd, &target_vmd.transpose(1, 2)).to_kind(Kind::F32).view(self.sizes())
     }
 
     /// The positives of a K × R × B × L tensor: K × L × R, a view.
@@ -76,7 +67,7 @@ impl Product<'_> {
     /// The result by operations that autograd follows.
     pub fn scored(&self) -> Scored {
         let [k, r, b, l] = self.sizes();
-        let raw = self.raw(&self.scaled());
+        let raw = self.raw(&self.operands());
         let sum_of_squares = raw.square().sum_dim([1, 2, 3], false);
         let c = self.config.tclip;
         let score = if self.config.clip { (raw * (1.0 / c)).tanh() * c } else { raw };
@@ -96,8 +87,8 @@ impl Product<'_> {
     pub fn with_gradients(&self, weight: f64) -> (Scored, Tensor, Tensor) {
         let [k, r, b, l] = self.sizes();
         let count = (b * l) as f64;
-        let sources_vnd = self.scaled();
-        let raw = self.raw(&sources_vnd);
+        let operands = self.operands();
+        let raw = self.raw(&operands);
         let norm_k = raw.view([k, -1]).linalg_norm(2.0, 1, false);
         let regularisers_k = norm_k.square() * (self.config.regulariser / (b as f64 * count));
 
@@ -130,32 +121,25 @@ impl Product<'_> {
             gradient.add_alpha_(&raw, 2.0 * weight * self.config.regulariser / (b as f64 * count));
         }
 
-        let kind = match self.autocast {
-            _ if self.config.f32_products => Kind::F32,
-            Kind::F32 => self.target_vmd.kind(),
-            autocast => autocast,
-        };
+        let [sources_vnd, target_vmd] = operands;
+        let [v, _, d] = target_vmd.dims();
         // The gradients of most scores lie below the smallest f16, those of positives at 1 / count.
-        let raise = if kind == Kind::F16 { count } else { 1.0 };
+        let raise = if target_vmd.kind() == Kind::F16 { count } else { 1.0 };
         if raise != 1.0 {
             gradient.mul_(raise);
         }
-        let gradient_vnm = gradient.view([self.target_vmd.size_of(0), -1, b * l]).to_kind(kind);
-        let (sources_vnd, target_vmd) = (sources_vnd.to_kind(kind), self.target_vmd.to_kind(kind));
-        let scale = 1.0 / ((target_vmd.size_of(2) as f64).sqrt() * raise);
-        let (of_sources, of_target) = self.multiply(|| {
-            let of_sources = product(&gradient_vnm, &target_vmd).at_least_f32().mul_(scale);
-            let of_target = product(&gradient_vnm.transpose(1, 2), &sources_vnd).at_least_f32();
-            (of_sources, if raise == 1.0 { of_target } else { of_target.mul_(1.0 / raise) })
-        });
+        let gradient_vnm = gradient.view([v, -1, b * l]).to_kind(target_vmd.kind());
+        let of_sources = product(&gradient_vnm, &target_vmd).at_least_f32().mul_(1.0 / ((d as f64).sqrt() * raise));
+        let of_target = product(&gradient_vnm.transpose(1, 2), &sources_vnd).at_least_f32();
+        let of_target = if raise == 1.0 { of_target } else { of_target.mul_(1.0 / raise) };
         (Scored { losses_k, regularisers_k }, of_sources.view(self.sources_krd.size()), of_target)
     }
 }
 
-/// V × N × D by V × D × M.
+/// V × N × D by V × D × M, in the operands' kind.
 fn product(one_vnd: &Tensor, two_vdm: &Tensor) -> Tensor {
-    match one_vnd.size_of(0) {
+    without_autocast(|| match one_vnd.size_of(0) {
         1 => one_vnd.squeeze(0).mm(&two_vdm.squeeze(0)).unsqueeze(0),
         _ => one_vnd.bmm(two_vdm),
-    }
+    })
 }

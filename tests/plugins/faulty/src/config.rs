@@ -66,6 +66,8 @@ pub enum Fault {
     Missing,
     ViewTooFew,
     Detached,
+    /// An operator without a derivative.
+    NoDerivative,
     NotANumber,
     TermShape,
     TermKind,

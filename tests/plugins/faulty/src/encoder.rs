@@ -6,7 +6,7 @@ use crate::{
 };
 use infomax_sdk::{
     Device, Encoder, EncoderDescription, EncoderInput, FeatureMap, Kind, Mode, Module, NamedTensor, Parameter, Result,
-    Tensor, named, nn,
+    Tensor, named, nn, tensor::call,
 };
 use serde_json::{Value, json};
 
@@ -79,6 +79,7 @@ impl Encoder for FaultyEncoder {
                 Fault::Kind => vec![map.to_kind(Kind::I64)],
                 Fault::Undefined => vec![undefined()],
                 Fault::Missing => Vec::new(),
+                Fault::NoDerivative => vec![call("aten::nextafter", &[&map, &map.ones_like()]).tensor()],
                 Fault::Detached => vec![map.detach()],
                 Fault::NotANumber if due => vec![map * f64::NAN],
                 Fault::OwnStatistics if mode != Mode::Evaluate => {

@@ -8,7 +8,7 @@ use crate::{
 };
 use infomax_sdk::{
     Device, Facts, Features, Gradients, Key, Kind, Loss, LossDescription, LossInput, Module, NamedTensor, Need,
-    Parameter, Result, Source, Tensor, Terms, named,
+    Parameter, Result, Source, Tensor, Terms, named, tensor::call,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -132,6 +132,7 @@ impl FaultyLoss {
             Fault::Rank => terms.total = total.reshape([1, 1]),
             Fault::Kind => terms.total = total.to_kind(Kind::F16),
             Fault::Undefined => terms.total = undefined(),
+            Fault::NoDerivative => terms.total = call("aten::nextafter", &[total, size]).tensor(),
             Fault::Detached => terms.total = total.detach(),
             Fault::NotANumber if due => {
                 (terms.total, terms.terms[1].1) = (nan(total), nan(size));

@@ -49,6 +49,7 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
             form.controls #filter role="search" {
                 label { "Filter " input type="search" name="text" placeholder="name, what differs, state" autocomplete="off"; }
                 label { input type="checkbox" name="cells" checked[with_cells]; " cells of studies" }
+                label { input #all type="checkbox"; " choose all" }
                 button #overlay type="button" disabled { "Overlay" }
                 span #chosen.quiet {}
             }
@@ -69,6 +70,11 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
                     } }
                     tbody #rows { (in_a_row(&parts[2..])) }
                 }
+            }
+            div.controls #pages hidden {
+                button #before type="button" { "Previous" }
+                span.quiet role="status" {}
+                button #after type="button" { "Next" }
             }
             p.quiet #none hidden { "No run fits the filter." }
         }
@@ -162,6 +168,7 @@ fn row(run: &Summary, columns: &[Column]) -> Markup {
             td.number data-what="step" {
                 (steps(run))
                 @if let Some(planned) = run.planned { progress max=(planned.max(1)) value=(run.step) aria-label="Updates done" {} }
+                @if let Some(doing) = &run.doing { span.quiet { (breakable(doing)) } }
                 @if let Some(left) = run.seconds_left() { span.quiet { (duration(left)) " left" } }
             }
             td data-what="loss" {

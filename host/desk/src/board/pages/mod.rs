@@ -69,6 +69,7 @@ fn document(title: &str, stamp: &str, body: &Markup) -> Markup {
                         dt { "j, k or arrows" } dd { "next, previous run" }
                         dt { "Enter" } dd { "open the run" }
                         dt { "x" } dd { "choose the run" }
+                        dt { "a" } dd { "choose all runs that fit the filter, or none" }
                         dt { "o" } dd { "lay the chosen runs over one another" }
                         dt { "l" } dd { "logarithmic scale on and off" }
                         dt { "r" } dd { "back to the list of runs" }
@@ -112,10 +113,18 @@ fn badge(run: &Summary) -> Markup {
     html! { span class=(format!("badge {}", phase.class())) title=[run.standing.told.as_deref()] { (phase.word()) } }
 }
 
-/// How charts are drawn.
-fn controls() -> Markup {
+/// How charts are drawn, and of several numbers which one.
+fn controls(metrics: &[String]) -> Markup {
     html! {
         form.controls #drawing {
+            @if metrics.len() > 1 {
+                label { "Metric "
+                    select name="metric" {
+                        option value="" { "all" }
+                        @for metric in metrics { option value=(metric) { (metric) } }
+                    }
+                }
+            }
             label { "Scale "
                 select name="scale" {
                     option value="" { "automatic" }

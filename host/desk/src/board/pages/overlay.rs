@@ -6,7 +6,7 @@ use crate::{
         follow::{Following, Seen},
         query::Query,
     },
-    comparison::{Figures, cell, printable},
+    comparison::{Figures, cell, is_measure, printable},
     error::Error,
     listing::{Summary, columns_of, steps},
     plain::whole,
@@ -14,7 +14,7 @@ use crate::{
     report::{Across, Chart, Drawing, Series, breakable, is_accuracy, look, result},
 };
 use maud::{Markup, html};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Runs that are laid over one another at most.
 const MOST: usize = 40;
@@ -39,6 +39,7 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen, following: &'a Following) -> R
     let lacking = (named.len() - there.len(), there.len() - followed.len());
     let runs: Vec<&Summary> = followed.iter().map(|followed| followed.run.as_ref()).collect();
     let versions: Vec<u64> = followed.iter().map(|followed| followed.version).collect();
+    let metrics = metrics(&runs);
     let drawing = query.drawing();
     let make = move || {
         let read = |(run, version): (&&Summary, &u64)| match whole(&run.place.path) {
@@ -49,11 +50,11 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen, following: &'a Following) -> R
         let reasons: Vec<Option<&str>> = figures.iter().map(|read| read.as_ref().err().map(String::as_str)).collect();
         let mut parts = vec![part("p-table", &table(&runs, &reasons, lacking))];
         let figures: Vec<Arc<Figures>> = figures.into_iter().map(Result::unwrap_or_default).collect();
-        parts.extend(charts(&runs, &figures, &drawing));
+        parts.extend(charts(&runs, &figures, &drawing, query.get("metric").filter(|metric| !metric.is_empty())));
         parts
     };
-    let frame = |parts: &[(String, Markup)]| {
-        html! { (in_a_row(&parts[..1])) (controls()) div.charts #rows { (in_a_row(&parts[1..])) } }
+    let frame = move |parts: &[(String, Markup)]| {
+        html! { (in_a_row(&parts[..1])) (controls(&metrics)) div.charts #rows { (in_a_row(&parts[1..])) } }
     };
     let title = format!("{} runs", followed.len());
     Ok(Page { title, stamp, order: None, frame: Box::new(frame), make: Box::new(make) })
@@ -66,7 +67,7 @@ fn first(error: &Error) -> String {
 fn table(runs: &[&Summary], reasons: &[Option<&str>], (gone, further): (usize, usize)) -> Markup {
     let columns = columns_of(runs);
     let mut results: Vec<&str> = Vec::new();
-    for outcome in runs.iter().flat_map(|run| &run.digest.outcomes) {
+    for outcome in runs.iter().flat_map(|run| run.outcomes()) {
         if !results.contains(&outcome.name.as_str()) {
             results.push(&outcome.name);
         }
@@ -106,22 +107,45 @@ fn table(runs: &[&Summary], reasons: &[Option<&str>], (gone, further): (usize, u
     }
 }
 
-fn charts(runs: &[&Summary], figures: &[Arc<Figures>], drawing: &Drawing) -> Vec<(String, Markup)> {
+/// What there is to choose from, in the order of the charts.
+fn metrics(runs: &[&Summary]) -> Vec<String> {
+    let tested = runs.iter().flat_map(|run| &run.digest.outcomes).map(|outcome| place(&outcome.name, true));
+    let latest = runs.iter().flat_map(|run| run.digest.latest.iter().flat_map(|row| &row.values));
+    let training = latest.filter(|(name, _)| is_measure(name)).map(|(name, _)| place(name, false));
+    let mut names: Vec<String> = Vec::new();
+    for (.., name) in tested.chain(training).collect::<BTreeSet<Place<'_>>>() {
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// By which charts are in order: results first, accuracies before others, then the loss, then the rest.
+type Place<'a> = (bool, bool, bool, &'a str);
+
+fn place(name: &str, is_tested: bool) -> Place<'_> {
+    (!is_tested, !is_accuracy(name), name != "loss", name)
+}
+
+fn charts(
+    runs: &[&Summary],
+    figures: &[Arc<Figures>],
+    drawing: &Drawing,
+    wanted: Option<&str>,
+) -> Vec<(String, Markup)> {
     let own = |run: &&Summary| printable(run.place.name.rsplit('/').next().unwrap_or_default());
     let names: Vec<String> = runs.iter().map(own).collect();
     // The table above has the same colours.
     let drawing = &Drawing { has_legends: runs.len() <= NAMED, ..*drawing };
-    // Results first, then the loss, then the rest.
-    let mut metrics: BTreeMap<(bool, bool, bool, &str), ()> = BTreeMap::new();
-    for (name, metric) in figures.iter().flat_map(|figures| &figures.metrics) {
-        metrics.insert((!metric.is_tested, !is_accuracy(name), name != "loss", name), ());
-    }
+    let all = figures.iter().flat_map(|figures| &figures.metrics);
+    let metrics: BTreeSet<Place<'_>> = all.map(|(name, metric)| place(name, metric.is_tested)).collect();
     let last = |figures: &Arc<Figures>| match drawing.across {
         Across::Steps => figures.steps,
         Across::Time => figures.wall_seconds.unwrap_or(0.0).ceil() as u64,
     };
     let last = figures.iter().map(last).max().unwrap_or(0);
-    let place = |figures: &Figures, step: u64| match drawing.across {
+    let at = |figures: &Figures, step: u64| match drawing.across {
         Across::Steps => step as f64,
         Across::Time => figures.seconds_at(step).unwrap_or(0.0),
     };
@@ -135,13 +159,17 @@ fn charts(runs: &[&Summary], figures: &[Arc<Figures>], drawing: &Drawing) -> Vec
                 let curve = figures.metrics.get(name).map_or(&[][..], |metric| &metric.curve);
                 Series {
                     name: label.clone(),
-                    points: curve.iter().map(|&(step, value)| (place(figures, step), value)).collect(),
+                    points: curve.iter().map(|&(step, value)| (at(figures, step), value)).collect(),
                 }
             })
             .collect(),
         levels: Vec::new(),
         last,
     };
-    let names = metrics.keys().map(|(_, _, _, name)| *name).take(CHARTS);
-    names.map(|name| part(&element("c", name), &chart(name).drawn(drawing))).collect()
+    let names = metrics.iter().map(|(.., name)| *name).filter(|name| wanted.is_none_or(|wanted| wanted == *name));
+    let names: Vec<&str> = names.take(CHARTS).collect();
+    if let Some(wanted) = wanted.filter(|_| names.is_empty()) {
+        return vec![part("c-none", &html! { p.quiet { "None of these runs has `" (wanted) "`." } })];
+    }
+    names.into_iter().map(|name| part(&element("c", name), &chart(name).drawn(drawing))).collect()
 }

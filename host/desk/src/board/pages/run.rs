@@ -50,7 +50,7 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
     let frame = |parts: &[(String, Markup)]| {
         let curves = parts.iter().position(|(name, _)| name == "p-curves").unwrap_or(parts.len());
         let (before, after) = parts.split_at(curves);
-        html! { (in_a_row(before)) @if !after.is_empty() { (controls()) } (in_a_row(after)) }
+        html! { (in_a_row(before)) @if !after.is_empty() { (controls(&[])) } (in_a_row(after)) }
     };
     let title = name.rsplit('/').next().unwrap_or(name).to_owned();
     Ok(Page {

@@ -1,6 +1,9 @@
 //! The main metric over the steps: each group's mean, and a band of one standard deviation about it.
 
-use super::emphasis::Emphasis;
+use super::{
+    emphasis::Emphasis,
+    sizes::{Size, both},
+};
 use crate::{
     comparison::{
         At, Comparison, Group, Outcome,
@@ -11,7 +14,6 @@ use crate::{
 };
 use maud::{Markup, html};
 
-const FRAME: Frame = Frame { width: 1100.0, height: 420.0, left: 62.0, right: 20.0, top: 12.0, bottom: 38.0 };
 /// Stretches that a long curve is thinned to.
 const STRETCHES: usize = 120;
 /// Points of a curve that say their value.
@@ -25,7 +27,18 @@ pub fn section(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
     }
     let last = bands.iter().flatten().map(|point| point.step).fold(0.0, f64::max);
     let ends = bands.iter().flatten().flat_map(|point| [point.mean - point.deviation, point.mean + point.deviation]);
-    let (x, y) = (Axis::of_steps(last as u64, FRAME.letters()), Axis::around(ends.filter(|value| value.is_finite())));
+    let y = Axis::around(ends.filter(|value| value.is_finite()));
+    let drawn = |size: Size| {
+        let frame = size.frame();
+        let x = Axis::of_steps(last as u64, frame.letters());
+        html! {
+            (frame.grid(&x, &y, "step"))
+            @for index in emphasis.in_order() {
+                (curve(&comparison.groups[index].label, &bands[index], (index, emphasis), (&frame, &x, &y)))
+            }
+        }
+    };
+    let title = format!("{} by step", comparison.metric);
     let metric = with_unit(&comparison.metric);
     let has_band = bands.iter().flatten().any(|point| point.deviation > 0.0);
     html! {
@@ -37,15 +50,7 @@ pub fn section(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
                     span.unit { "mean over seeds" @if has_band { ", band: ± standard deviation" } }
                 }
                 div.wide tabindex="0" role="region" aria-label="Curves" {
-                    svg viewBox=(FRAME.view_box()) role="img" aria-labelledby="curves-title curves-text" {
-                        title id="curves-title" { (comparison.metric) " by step" }
-                        desc id="curves-text" { (told(comparison)) }
-                        (FRAME.grid(&x, &y, "step"))
-                        @for index in emphasis.in_order() {
-                            @let group = &comparison.groups[index];
-                            (curve(&group.label, &bands[index], (index, emphasis), &x, &y))
-                        }
-                    }
+                    (both("curves", &title, &told(comparison), Size::frame, drawn))
                 }
                 (legend(comparison, emphasis))
             }
@@ -74,7 +79,12 @@ fn told(comparison: &Comparison) -> String {
     comparison.groups.iter().filter(|group| group.last.is_some()).map(group).collect::<Vec<_>>().join("; ")
 }
 
-fn curve(label: &str, points: &[BandPoint], (index, emphasis): (usize, &Emphasis), x: &Axis, y: &Axis) -> Markup {
+fn curve(
+    label: &str,
+    points: &[BandPoint],
+    (index, emphasis): (usize, &Emphasis),
+    (frame, x, y): (&Frame, &Axis, &Axis),
+) -> Markup {
     let mean: Vec<(f64, f64)> = points.iter().map(|point| (point.step, point.mean)).collect();
     let mean = thinned(&mean, STRETCHES);
     let is_coloured = emphasis.is_coloured(index);
@@ -83,11 +93,11 @@ fn curve(label: &str, points: &[BandPoint], (index, emphasis): (usize, &Emphasis
     html! {
         g class=(emphasis.class(index)) data-group=(index) {
             title { (label) }
-            @if has_band { path.band d=(area(points, x, y)) {} }
-            path.line d=(FRAME.path(&mean, x, y)) {}
-            @if mean.len() == 1 { circle.dot cx=(FRAME.at_x(x, mean[0].0)) cy=(FRAME.at_y(y, mean[0].1)) r="3" {} }
+            @if has_band { path.band d=(area(points, frame, x, y)) {} }
+            path.line d=(frame.path(&mean, x, y)) {}
+            @if mean.len() == 1 { circle.dot cx=(frame.at_x(x, mean[0].0)) cy=(frame.at_y(y, mean[0].1)) r="3" {} }
             @for (step, value) in speaking {
-                circle.point cx=(format!("{:.1}", FRAME.at_x(x, step))) cy=(format!("{:.1}", FRAME.at_y(y, value))) r="6" {
+                circle.point cx=(format!("{:.1}", frame.at_x(x, step))) cy=(format!("{:.1}", frame.at_y(y, value))) r="6" {
                     title { (label) ": " (number(value)) " at step " (step.round()) }
                 }
             }
@@ -96,11 +106,11 @@ fn curve(label: &str, points: &[BandPoint], (index, emphasis): (usize, &Emphasis
 }
 
 /// The band's outline: its upper end from left to right, its lower one back.
-fn area(points: &[BandPoint], x: &Axis, y: &Axis) -> String {
+fn area(points: &[BandPoint], frame: &Frame, x: &Axis, y: &Axis) -> String {
     let picked = picked(points, STRETCHES);
     let upper = picked.iter().map(|point| (point.step, point.mean + point.deviation));
     let lower = picked.iter().rev().map(|point| (point.step, point.mean - point.deviation));
-    FRAME.path(&upper.chain(lower).collect::<Vec<_>>(), x, y) + "Z"
+    frame.path(&upper.chain(lower).collect::<Vec<_>>(), x, y) + "Z"
 }
 
 /// Which colour is which group.
@@ -112,7 +122,7 @@ pub fn legend(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
                 li {
                     span class=(format!("swatch {}", emphasis.class(index))) {}
                     (comparison.groups[index].label)
-                    @if index == comparison.baseline && comparison.has_differences() { " (baseline)" }
+                    @if comparison.is_baseline(index) && comparison.has_differences() { " (baseline)" }
                 }
             }
             @if rest > 0 { li { span.swatch.other {} (rest) " others" } }

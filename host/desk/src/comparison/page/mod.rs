@@ -5,6 +5,7 @@ mod curves;
 mod effects;
 mod emphasis;
 mod scatter;
+mod sizes;
 
 use super::{Cell, Comparison, Heading, Member, Table, columns::cell, table::NOTHING};
 use crate::{
@@ -94,7 +95,7 @@ fn shortfalls(comparison: &Comparison) -> Markup {
 }
 
 fn table(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
-    let Table { headings, rows, baseline } = Table::of(comparison);
+    let Table { headings, rows, baselines } = Table::of(comparison);
     html! {
         section {
             h2 { "Results" }
@@ -103,7 +104,7 @@ fn table(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
                     thead { tr { @for heading in &headings { (heading_cell(heading)) } } }
                     tbody {
                         @for (index, row) in rows.iter().enumerate() {
-                            tr.baseline[index == baseline] data-group=(index) {
+                            tr.baseline[baselines.contains(&index)] data-group=(index) {
                                 @for (place, (cell, heading)) in row.iter().zip(&headings).enumerate() {
                                     @let mark = (place == 0).then(|| emphasis.class(index));
                                     (body_cell(cell, heading, place == 0, mark))

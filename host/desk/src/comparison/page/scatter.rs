@@ -1,14 +1,17 @@
 //! The main metric against wall time: what a group costs and what it gives. Seeds are small, their mean is large.
 
-use super::{curves::legend, emphasis::Emphasis};
+use super::{
+    curves::legend,
+    emphasis::Emphasis,
+    sizes::{Size, both},
+};
 use crate::{
     comparison::{Comparison, table::with_unit},
     record::duration,
-    report::{Axis, Frame, result},
+    report::{Axis, result},
 };
 use maud::{Markup, html};
 
-const FRAME: Frame = Frame { width: 1100.0, height: 420.0, left: 62.0, right: 20.0, top: 12.0, bottom: 38.0 };
 /// Of more groups only those in colour show their seeds.
 const CROWD: usize = 24;
 
@@ -34,6 +37,22 @@ pub fn section(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
     };
     let x = Axis::around(marks.iter().map(|mark| mark.seconds / unit));
     let y = Axis::around(marks.iter().map(|mark| mark.value));
+    let drawn = |size: Size| {
+        let frame = size.frame();
+        html! {
+            (frame.grid(&x, &y, name))
+            @for mark in &marks {
+                @let (cx, cy) = (frame.at_x(&x, mark.seconds / unit), frame.at_y(&y, mark.value));
+                g class=(emphasis.class(mark.group)) data-group=(mark.group) {
+                    circle class=(if mark.is_mean { "mark" } else { "mark seed" })
+                        cx=(format!("{cx:.1}")) cy=(format!("{cy:.1}")) r=(if mark.is_mean { 6.5 } else { 3.0 }) {
+                        title { (mark.name) ": " (result(&comparison.metric, mark.value)) ", " (duration(mark.seconds)) }
+                    }
+                }
+            }
+        }
+    };
+    let title = format!("{} against wall time", comparison.metric);
     html! {
         section {
             h2 { "Results against time" }
@@ -43,20 +62,7 @@ pub fn section(comparison: &Comparison, emphasis: &Emphasis) -> Markup {
                     span.unit { "by " (name) ", tests included; large: mean over seeds, small: a seed" }
                 }
                 div.wide tabindex="0" role="region" aria-label="Results against time" {
-                    svg viewBox=(FRAME.view_box()) role="img" aria-labelledby="scatter-title scatter-text" {
-                        title id="scatter-title" { (comparison.metric) " against wall time" }
-                        desc id="scatter-text" { (told(comparison, &marks)) }
-                        (FRAME.grid(&x, &y, name))
-                        @for mark in &marks {
-                            @let (cx, cy) = (FRAME.at_x(&x, mark.seconds / unit), FRAME.at_y(&y, mark.value));
-                            g class=(emphasis.class(mark.group)) data-group=(mark.group) {
-                                circle class=(if mark.is_mean { "mark" } else { "mark seed" })
-                                    cx=(format!("{cx:.1}")) cy=(format!("{cy:.1}")) r=(if mark.is_mean { 6.5 } else { 3.0 }) {
-                                    title { (mark.name) ": " (result(&comparison.metric, mark.value)) ", " (duration(mark.seconds)) }
-                                }
-                            }
-                        }
-                    }
+                    (both("scatter", &title, &told(comparison, &marks), Size::frame, drawn))
                 }
                 (legend(comparison, emphasis))
             }

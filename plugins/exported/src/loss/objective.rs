@@ -1,36 +1,29 @@
-//! The loss `exported`: an objective out of a file, over the whole batch.
+//! The loss as the host calls it: an objective out of a file, over the whole batch or, of a mean over images, over some of them.
 
+use super::{
+    description::{TOTAL, describe},
+    mean::check_parts,
+};
 use crate::{
     config::ExportedLoss,
-    graph::{
-        Node, Program, Role as InputRole, Source as Given, ValueId, Work,
-        aliases::{Writes, writes},
-        expression::Symbols,
-        modes::habits,
-        sizes::{Sized, bind},
-    },
-    inputs::{Bound, bound},
-    names::{self, LEFT_OUT},
+    graph::{Program, Role as InputRole, ValueId, aliases::Writes},
+    inputs::Bound,
+    names::LEFT_OUT,
     opened::Opened,
-    run::{allows, copy, run, shown},
+    run::{allows, copy, run},
     weights::State,
 };
 use infomax_sdk::{
-    Device, Error, Facts, Features, Loss, LossDescription, LossInput, Momentum, NamedTensor, Need, Result, Source,
-    Tensor, Terms, no_grad, without_autocast,
+    Device, Error, Facts, Features, Loss, LossDescription, LossInput, NamedTensor, Result, Tensor, Terms, no_grad,
+    without_autocast,
 };
 use std::{
     cell::{Cell, RefCell},
     ops::Range,
 };
 
-/// Of its value, how far a mean over images may be from that of its parts: sums in another order.
-const PARTS: f64 = 1e-3;
 /// How often rows are repeated at most, so that there are as many as the file allows.
 const MOST_REPEATS: i64 = 64;
-
-/// The name of the output that is minimised.
-const TOTAL: &str = "loss";
 
 /// What buffers become, by the position of the input.
 type Changed = Vec<(usize, Tensor)>;
@@ -85,7 +78,12 @@ impl Loss for ExportedObjective {
             *self.pending.borrow_mut() = Some(changed);
             return Ok(terms(self.named(outputs)));
         }
-        self.check_mean(features, facts, whole)?;
+        if !self.is_checked.replace(true) {
+            check_parts(whole, |rows| {
+                let (outputs, _) = no_grad(|| self.call(features, facts, Some(rows)))?;
+                Ok(terms(self.named(outputs)).total.item())
+            })?;
+        }
         let share = (rows.end - rows.start) as f64 / whole as f64;
         let part = (rows != (0..whole)).then_some(rows);
         let (outputs, _) = self.call(features, facts, part)?;
@@ -122,28 +120,6 @@ impl ExportedObjective {
     /// The outputs that are used.
     fn named(&self, outputs: Vec<Tensor>) -> Vec<(String, Tensor)> {
         self.outputs.iter().cloned().zip(outputs).filter(|(name, _)| name != LEFT_OUT).collect()
-    }
-
-    /// Makes sure, once, that the loss is the mean over images that the config says it is.
-    fn check_mean(&self, features: &Features, facts: &Facts, whole: i64) -> Result<()> {
-        if self.is_checked.replace(true) || whole < 2 {
-            return Ok(());
-        }
-        let value = |rows: Range<i64>| -> Result<f64> {
-            let (outputs, _) = no_grad(|| self.call(features, facts, Some(rows)))?;
-            Ok(terms(self.named(outputs)).total.item())
-        };
-        let half = whole / 2;
-        let (all, one, two) = (value(0..whole)?, value(0..half)?, value(half..whole)?);
-        let parts = (one * half as f64 + two * (whole - half) as f64) / whole as f64;
-        if (all - parts).abs() <= PARTS * all.abs().max(1e-2) || !all.is_finite() {
-            return Ok(());
-        }
-        let message = format!(
-            "`mean_over_images` is set, but it is no mean over images: {all:.6} of the whole batch, {parts:.6} of two parts"
-        );
-        Err(Error::config(message)
-            .hint("leave `loss.config.mean_over_images` out: every process then sees the whole batch"))
     }
 
     /// The arguments of a call. Of a part that has fewer rows than the file allows, or another number, all rows stand several times:
@@ -219,116 +195,4 @@ fn terms(mut named: Vec<(String, Tensor)>) -> Terms {
     }
     let total = named.iter().map(|(_, value)| value.clone()).reduce(|sum, part| sum + part);
     Terms { total: total.expect("a described loss has an output"), terms: named }
-}
-
-type Described = (LossDescription, Vec<Bound>, Vec<String>);
-
-fn describe(opened: &Opened, config: &ExportedLoss, input: &LossInput) -> Result<Described> {
-    let program = &opened.program;
-    let placed = |error: Error| opened.placed(error);
-    names::check_tags(&config.tags, opened.tables.trained())?;
-    let bound = bound(program, &opened.about, config, input).map_err(placed)?;
-    let given = program.given_sizes();
-    if given.is_empty() {
-        return Err(placed(
-            Error::config("it gives no tensor")
-                .hint("return the loss from `forward`: a scalar, or a dictionary of scalars"),
-        ));
-    }
-    let outputs = names::outputs(&config.outputs, &opened.about.outputs, program.structure.as_deref(), given.len())?;
-    let is_one = |sizes: &Sized| {
-        sizes.iter().all(|size| size.as_ref().is_some_and(|size| size.value(&Symbols::new()) == Some(1)))
-    };
-    if let Some((name, sizes)) = outputs.iter().zip(&given).find(|(name, sizes)| *name != LEFT_OUT && !is_one(sizes)) {
-        let message = format!("its output `{name}` has {} dimensions, a loss gives scalars", sizes.len());
-        return Err(placed(Error::config(message).hint("end `forward` with `.mean()` or `.sum()`")));
-    }
-    if config.mean_over_images {
-        check_looks_alone(program).map_err(placed)?;
-    }
-    let mut needs: Vec<Need> = Vec::new();
-    for (view, source, map) in bound.iter().filter_map(Bound::map) {
-        match needs.iter_mut().find(|need| need.view == view && need.source == source) {
-            Some(need) if need.maps.iter().any(|other| other == map) => {}
-            Some(need) => need.maps.push(map.to_owned()),
-            None => needs.push(Need { view, source, maps: vec![map.to_owned()] }),
-        }
-    }
-    let has_momentum = needs.iter().any(|need| need.source == Source::MomentumEncoder);
-    let used: Vec<&String> = outputs.iter().filter(|name| *name != LEFT_OUT).collect();
-    let is_term = |name: &&&String| used.len() > 1 && **name != TOTAL;
-    let description = LossDescription {
-        needs,
-        momentum: has_momentum.then_some(Momentum { start: config.momentum_start, end: config.momentum_end }),
-        labels: bound.iter().any(|one| matches!(one, Bound::Labels)),
-        terms: used.iter().filter(is_term).map(|name| (*name).clone()).collect(),
-        row_ranges: config.mean_over_images,
-        forward_backward: false,
-        parameter_count: opened.tables.parameter_count(),
-        capabilities: habits(program),
-        min_batch_size: config.min_batch_size.max(smallest_batch(program, &bound, input)),
-    };
-    Ok((description, bound, outputs))
-}
-
-/// Refuses a loss that is told to be a mean over images and keeps something of the batch.
-fn check_looks_alone(program: &Program) -> Result<()> {
-    if habits(program).iter().any(|habit| habit == "draws") {
-        return Err(no_mean("it draws numbers, which each part would draw anew"));
-    }
-    let by_batch = |node: &&Node| node.base() == "batch_norm" && matches!(node.given("training"), Given::Bool(true));
-    let stores = |node: &&Node| matches!(node.work, Work::Store { .. });
-    let (node, why) = match (program.nodes.iter().find(by_batch), program.nodes.iter().find(stores)) {
-        (Some(node), _) => (node, "it normalises by the batch"),
-        (_, Some(node)) => (node, "it changes a buffer"),
-        _ => {
-            let writes = writes(program);
-            let written = program.inputs.iter().zip(&writes.inputs).find(|(input, is_written)| {
-                **is_written && matches!(input.role, InputRole::Buffer { .. } | InputRole::Constant(_))
-            });
-            let Some((input, _)) = written else { return Ok(()) };
-            return Err(no_mean(&format!("it changes {:?}", input.role)));
-        }
-    };
-    Err(no_mean(&format!("{}: {why}", node.told())))
-}
-
-fn no_mean(why: &str) -> Error {
-    let message = format!("`mean_over_images` is set, but the loss needs the whole batch: {why}");
-    Error::config(message).hint("leave `loss.config.mean_over_images` out")
-}
-
-/// The smallest batch that the file allows.
-fn smallest_batch(program: &Program, bound: &[Bound], input: &LossInput) -> u64 {
-    let fits = |batch: i64| {
-        let mut symbols = Symbols::new();
-        let all = program.arguments().zip(bound).all(|((_, declared, ..), one)| {
-            let size = one.size(input, declared.len(), batch);
-            bind(declared, &size, &mut symbols).is_ok()
-        });
-        all && program
-            .ranges
-            .iter()
-            .all(|(symbol, least, most)| symbols.get(symbol).is_none_or(|v| v >= least && v <= most))
-    };
-    (1..=4096).find(|&batch| fits(batch)).unwrap_or(1) as u64
-}
-
-/// For messages: the arguments of a program.
-pub fn arguments_told(program: &Program) -> String {
-    let all: Vec<String> = program
-        .arguments()
-        .map(|(name, sizes, ..)| {
-            let sizes: Vec<String> = sizes
-                .iter()
-                .map(|size| {
-                    size.as_ref()
-                        .and_then(|size| size.value(&Symbols::new()))
-                        .map_or_else(|| "B".to_owned(), |n| shown(&[n]))
-                })
-                .collect();
-            format!("`{name}` {}", if sizes.is_empty() { "a number".to_owned() } else { sizes.join("×") })
-        })
-        .collect();
-    all.join(", ")
 }
