@@ -1,13 +1,16 @@
 //! The objective alone, on recorded features: by hand and by autograd, whole and by row range.
 
 use super::model::{facts, features, loss, replay};
-use crate::support::golden_file::{Golden, golden, largest_difference};
+use crate::support::{
+    figures::is_whole,
+    golden_file::{Golden, golden, largest_difference},
+};
 use infomax::{
     loss::ForeignLoss,
     tensor::{Feature, Features},
 };
 use infomax_sdk::{FeatureMap, Source, View};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 fn objective(file: &Golden) -> (ForeignLoss, Vec<Vec<Tensor>>) {
     let maps: Vec<Vec<Tensor>> = ["x1", "x2"]
@@ -96,5 +99,37 @@ fn golden_objective_by_row_ranges_sums_to_the_whole() {
         }
         assert_terms(&file, &terms);
         assert_gradients(&file, &gradients);
+    }
+}
+
+/// A batch whose scores are computed by parts of its rows has the numbers of its row ranges, which fit into one part each.
+#[test]
+fn batch_by_parts_has_the_numbers_of_its_rows() {
+    if !is_whole() {
+        return; // 4 GiB, and half a minute
+    }
+    let (batch, channels) = (2400, 8); // 282 million scores of the largest map, where a part has 268
+    tch::manual_seed(1);
+    let map = |side: i64| Tensor::randn([batch, channels, side, side], (Kind::Float, Device::Cpu));
+    let maps: Vec<Vec<Tensor>> = (0..2).map(|_| [1, 5, 7].map(map).into()).collect();
+    let described = ["r1", "r5", "r7"].iter().zip([1, 5, 7]).map(|(name, side)| FeatureMap {
+        name: (*name).into(),
+        channels: channels as u32,
+        height: side,
+        width: side,
+    });
+    let view = |name: &str| View { name: name.into(), height: 32, width: 32, group: 0 };
+    let loss = loss(20.0, vec![view("one"), view("two")], described.collect());
+    let of_rows = |rows| loss.forward_backward(&features(&maps), &facts(), rows).unwrap();
+    let (whole, halves) = (of_rows(0..batch), [of_rows(0..batch / 2), of_rows(batch / 2..batch)]);
+    for (i, (name, value)) in whole.terms.terms.iter().enumerate() {
+        let sum: f64 = halves.iter().map(|half| half.terms.terms[i].1.double_value(&[])).sum();
+        assert!((value.double_value(&[]) / sum - 1.0).abs() < 1e-5, "{name}: {value} and {sum}");
+    }
+    for (i, gradient) in whole.features.iter().enumerate() {
+        let [one, other] = [0, 1].map(|half| halves[half].features[i].as_ref().unwrap());
+        let (own, sum) = (gradient.as_ref().unwrap(), one + other);
+        let error = largest_difference(own, &sum) / sum.abs().max().double_value(&[]);
+        assert!(error < 1e-5, "gradient {i}: {error:.2e} of the largest");
     }
 }
