@@ -17,6 +17,7 @@ const UNITS: [(&str, &[&str]); 2] = [
             "upload",
             "download",
             "work",
+            "winograd",
             "products",
             "watch",
             "graphs",
@@ -41,6 +42,7 @@ fn main() {
         .std("c++17")
         .opt_level(2) // also where the crate's own code is optimised less
         .warnings(false)
+        .flag("-fopenmp") // or `at::parallel_for` is a plain loop
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .define("NDEBUG", None) // as libtorch itself was built: some of its classes have another layout otherwise
         .define("GLOG_USE_GLOG_EXPORT", None)
@@ -50,6 +52,9 @@ fn main() {
         .include(own.join("gloo"))
         .files(units)
         .compile("infomax_native");
+    // The one that libtorch brings: two would each start threads of their own.
+    println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
+    println!("cargo:rustc-link-lib=gomp");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library_folder(&libtorch).display());
     println!("cargo:rerun-if-changed=native");
     println!("cargo:rerun-if-env-changed=LIBTORCH");

@@ -3,20 +3,13 @@
 
 #pragma once
 
+#include "wide.h"
+
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-#if defined(__x86_64__) && defined(__has_attribute)
-#if __has_attribute(target_clones)
-#define INFOMAX_WIDE __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
-#endif
-#endif
-#ifndef INFOMAX_WIDE
-#define INFOMAX_WIDE
-#endif
 
 // What is read and what is written lie apart.
 #define INFOMAX_APART __restrict__

@@ -1,6 +1,6 @@
 // Matrix products of f32 numbers on a CPU by oneDNN instead of MKL, which takes its plain path on processors that Intel did not
 // make: 210 GFLOP/s where oneDNN makes 490 (two cores with AVX-512). And a convolution whose window covers the whole map as the
-// product that it is: oneDNN's kernels for convolutions take two to five times as long.
+// product that it is: oneDNN's kernels for convolutions take two to five times as long. And 3×3 convolutions by winograd.cpp.
 
 #include "guarded.h"
 
@@ -20,11 +20,6 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
-
-namespace at::native {
-// libtorch has it for bf16 and f16, and takes f32 where the processor has AVX-512. Its header is not among those installed.
-TORCH_API void mkldnn_matmul(const Tensor& one, const Tensor& two, const Tensor& result, float beta, float alpha);
-}  // namespace at::native
 
 namespace {
 
@@ -102,11 +97,19 @@ bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef strid
          weight.is_contiguous(last) && input.numel() > 0 && weight.numel() > 0;
 }
 
+bool by_winograd(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
+                 at::IntArrayRef dilation, bool transposed, int64_t groups) {
+  return wanted.load(std::memory_order_relaxed) && winograd_fits(input, weight, stride, padding, dilation, transposed, groups);
+}
+
 Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
 
 Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, at::IntArrayRef stride,
                    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
                    int64_t groups) {
+  if (by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
+    return winograd_forward(input, weight, bias);
+  }
   if (!is_product(input, weight, stride, padding, dilation, transposed, groups)) {
     return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding,
                                                       groups);
@@ -121,6 +124,9 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
                                                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                                                         at::IntArrayRef output_padding, int64_t groups,
                                                         std::array<bool, 3> mask) {
+  if (is_plain(gradient) && by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
+    return winograd_backward(gradient, input, weight, mask);
+  }
   if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient)) {
     return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
                                                                transposed, output_padding, groups, mask);

@@ -39,7 +39,14 @@ pub fn now() -> Products {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use tch::{Device, Kind, Tensor};
+
+    /// The library is the whole process's.
+    fn alone() -> MutexGuard<'static, ()> {
+        static CHOOSES: Mutex<()> = Mutex::new(());
+        CHOOSES.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn random(size: &[i64]) -> Tensor {
         Tensor::randn(size, (Kind::Float, Device::Cpu))
@@ -102,6 +109,7 @@ mod tests {
 
     #[test]
     fn both_libraries_multiply_alike() {
+        let _alone = alone();
         tch::manual_seed(1);
         for library in [Products::Mkl, Products::Onednn, Products::Mkl, Products::Auto] {
             if library == Products::Onednn && !has_onednn() {
@@ -118,8 +126,50 @@ mod tests {
         }
     }
 
+    /// 3×3 convolutions that are padded by one, of enough channels: batch, channels in and out, height, width.
+    const PADDED: [[i64; 5]; 5] =
+        [[8, 64, 64, 8, 8], [6, 48, 64, 7, 9], [5, 64, 32, 12, 5], [40, 128, 96, 4, 4], [2, 80, 112, 21, 10]];
+
+    /// Output and gradients in a kind, of numbers that depend on the shape alone; maps lie channels-last.
+    fn padded([batch, from, to, height, width]: [i64; 5], kind: Kind) -> [Tensor; 4] {
+        tch::manual_seed(7);
+        let laid = |tensor: Tensor| tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]).to_kind(kind);
+        let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
+        let x = leaf(laid(random(&[batch, from, height, width])));
+        let weight = leaf(laid(random(&[to, from, 3, 3])));
+        let bias = leaf(random(&[to]).to_kind(kind));
+        let y = x.conv2d(&weight, Some(&bias), [1, 1], [1, 1], [1, 1], 1);
+        (&y * laid(random(&y.size()))).sum(kind).backward();
+        [y.detach(), x.grad(), weight.grad(), bias.grad()]
+    }
+
+    #[test]
+    fn padded_convolutions_agree_by_fewer_multiplications() {
+        let _alone = alone();
+        if !has_onednn() {
+            eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+            return;
+        }
+        for shape in PADDED {
+            choose(Products::Mkl);
+            let (direct, exact) = (padded(shape, Kind::Float), padded(shape, Kind::Double));
+            choose(Products::Onednn);
+            let found = padded(shape, Kind::Float);
+            assert!(!found[0].equal(&direct[0]), "{shape:?}: multiplied directly");
+            for (found, exact) in found.iter().zip(&exact) {
+                assert!(apart(found, exact) < 3e-6, "{shape:?}: {:e}", apart(found, exact));
+            }
+            let threads = tch::get_num_threads();
+            tch::set_num_threads(threads % 2 + 1);
+            let with_others = padded(shape, Kind::Float);
+            tch::set_num_threads(threads);
+            assert!(found.iter().zip(&with_others).all(|(one, other)| one.equal(other)), "{shape:?}: threads");
+        }
+    }
+
     #[test]
     fn sizes_that_do_not_fit_are_libtorchs_own_error() {
+        let _alone = alone();
         choose(Products::Auto);
         let (a, b) = (random(&[70, 90]), random(&[80, 50]));
         for error in [a.f_mm(&b).unwrap_err(), random(&[50]).f_addmm(&a, &b).unwrap_err()] {
