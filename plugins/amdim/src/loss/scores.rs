@@ -35,16 +35,6 @@ pub struct Scored {
     pub regularisers_k: Tensor,
 }
 
-impl Scored {
-    /// With that of other rows.
-    pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            losses_k: &self.losses_k + &other.losses_k,
-            regularisers_k: &self.regularisers_k + &other.regularisers_k,
-        }
-    }
-}
-
 impl Product<'_> {
     /// Of the scores: V·K, R, B, L.
     fn sizes(&self) -> [i64; 4] {
