@@ -1,4 +1,4 @@
-//! Which library multiplies matrices of f32 numbers on the CPU.
+//! Which library multiplies matrices of f32 numbers on the CPU, and with them 3×3 convolutions.
 
 use crate::config::Products;
 use std::os::raw::c_int;
