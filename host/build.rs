@@ -52,12 +52,21 @@ fn main() {
         .include(own.join("gloo"))
         .files(units)
         .compile("infomax_native");
-    // The one that libtorch brings: two would each start threads of their own.
+    // The one that libtorch brings, under whatever name: two would each start threads of their own.
     println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
-    println!("cargo:rustc-link-lib=gomp");
+    match openmp(&libtorch) {
+        Some(name) => println!("cargo:rustc-link-lib=dylib:+verbatim={name}"),
+        None => println!("cargo:rustc-link-lib=gomp"),
+    }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", library_folder(&libtorch).display());
     println!("cargo:rerun-if-changed=native");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+}
+
+/// The name of the OpenMP library in libtorch's folder.
+fn openmp(libtorch: &Path) -> Option<String> {
+    let names = fs::read_dir(libtorch.join("lib")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("libgomp") && name.contains(".so")).min()
 }
 
 /// The real folder behind `lib`, whose neighbours hold what libtorch itself needs.

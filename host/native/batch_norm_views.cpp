@@ -101,16 +101,16 @@ Tensor batch_norm_views(const Tensor& x, const OptionalTensor& weight, const Opt
   const auto mean = given(running_mean), var = given(running_var);
   TORCH_CHECK(views > 0 && x.size(0) % views == 0, "a batch of ", x.size(0), " rows can't be cut into ", views, " views");
   TORCH_CHECK(!centred || x.dim() == 2, "a centred BatchNorm takes N × C, got ", x.sizes());
+  if (!centred && fits(x, std::nullopt, given(weight), given(bias), mean, var, views)) {
+    return NormRelu::apply(x, std::nullopt, *weight, *bias, keep ? mean : std::nullopt, keep ? var : std::nullopt, views,
+                           policy.parts, momentum, eps, false);
+  }
   if (policy.group || policy.parts > 1) {
     std::vector<Tensor> parts;
     for (const auto& part : x.chunk(views, 0)) {
       parts.push_back(one_view(part, weight, bias, mean, var, keep, momentum, eps, centred));
     }
     return views == 1 ? parts[0] : at::cat(parts, 0);
-  }
-  if (!centred && fits(x, std::nullopt, given(weight), given(bias), mean, var, views)) {
-    return NormRelu::apply(x, std::nullopt, *weight, *bias, keep ? mean : std::nullopt, keep ? var : std::nullopt, views, momentum,
-                           eps, false);
   }
   return ViewsBatchNorm::apply(x, given(weight), given(bias), keep ? mean : std::nullopt, keep ? var : std::nullopt, views,
                                momentum, eps, centred);
@@ -132,7 +132,7 @@ Tensor batch_norm_relu(const Tensor& x, const OptionalTensor& shortcut, const Op
   const auto other = given(shortcut);
   if (fits(x, other, given(weight), given(bias), given(running_mean), given(running_var), views)) {
     return NormRelu::apply(x, other, *weight, *bias, keep ? given(running_mean) : std::nullopt,
-                           keep ? given(running_var) : std::nullopt, views, momentum, eps, true);
+                           keep ? given(running_var) : std::nullopt, views, policy.parts, momentum, eps, true);
   }
   auto y = one_by_one(x, weight, bias, running_mean, running_var, views, keep, momentum, eps);
   return (other ? y.add_(*other) : y).relu_();
@@ -143,7 +143,8 @@ Tensor batch_norm_relu_conv2d(const Tensor& x, const OptionalTensor& weight, con
                               double momentum, double eps, const Tensor& kernel, int64_t stride, int64_t padding) {
   if (is_plain(kernel) && fits(x, std::nullopt, given(weight), given(bias), given(running_mean), given(running_var), views)) {
     return NormReluConvolution::apply(x, *weight, *bias, keep ? given(running_mean) : std::nullopt,
-                                      keep ? given(running_var) : std::nullopt, views, momentum, eps, kernel, stride, padding);
+                                      keep ? given(running_var) : std::nullopt, views, policy.parts, momentum, eps, kernel, stride,
+                                      padding);
   }
   const auto y = one_by_one(x, weight, bias, running_mean, running_var, views, keep, momentum, eps).relu_();
   return at::conv2d(y, kernel, std::nullopt, stride, padding);

@@ -9,6 +9,7 @@
 #include <c10/core/impl/alloc_cpu.h>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <iterator>
@@ -21,7 +22,11 @@
 namespace {
 
 constexpr size_t kLarge = 256 << 10;  // smaller ones are the C library's
-constexpr size_t kStep = 4096;        // a page
+
+size_t page() {
+  static const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
 
 // Free and used parts of a range; the smallest free part that fits is taken, the lowest of those.
 class Range {
@@ -40,7 +45,7 @@ class Range {
 
   // Null where nothing fits.
   void* take(size_t bytes) {
-    const size_t size = (bytes + kStep - 1) / kStep * kStep;
+    const size_t size = (bytes + page() - 1) / page() * page();
     std::lock_guard<std::mutex> lock(mutex_);
     const auto found = by_size_.lower_bound({size, 0});
     if (found == by_size_.end()) return nullptr;
@@ -122,18 +127,21 @@ struct Allocator final : c10::Allocator {
 
 extern "C" {
 
-// From now on, for the whole process: a second call changes nothing. Where the system gives no addresses, as with a limit on them,
-// everything stays the C library's.
+// From now on, for the whole process: a second call changes nothing. Where addresses are limited, or the system gives none, everything
+// stays the C library's.
 void infomax_keep_large_tensors_apart() {
-  if (range) return;
-  // As much as the machine has: what is larger is refused by the C library at once, in place of a kill as it is written to.
-  const size_t memory = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t bytes = memory / kStep * kStep;
-  char* base = Range::reserve(bytes);
-  if (!base) return;
-  static Allocator allocator;
-  range = new Range(base, bytes);
-  c10::SetCPUAllocator(&allocator, 1);
+  static std::once_flag once;
+  std::call_once(once, [] {
+    rlimit addresses{};
+    if (getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur != RLIM_INFINITY) return;
+    // As much as the machine has: what is larger is refused by the C library at once, in place of a kill as it is written to.
+    const size_t bytes = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page();
+    char* base = Range::reserve(bytes);
+    if (!base) return;
+    static Allocator allocator;
+    range = new Range(base, bytes);
+    c10::SetCPUAllocator(&allocator, 1);
+  });
 }
 
 // Gives freed memory to the system.

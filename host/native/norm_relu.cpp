@@ -1,4 +1,4 @@
-// BatchNorm of each view by its own statistics, with the shortcut, the ReLU and the convolution that follow, as one step: on a CPU, of
+// BatchNorm of each view, or each part of it, by its own statistics, with the shortcut, the ReLU and the convolution that follow, as one step: on a CPU, of
 // f32 maps that lie channels-last. The activated map that the convolution reads is made again for the backward pass instead of kept.
 
 #include "norm_kernels.h"
@@ -14,49 +14,57 @@
 
 namespace {
 
-// A view's statistics and the numbers that they make of weight and bias, V × C each.
+// Statistics of groups of rows, which views are or parts of them, and the numbers that they make of weight and bias, V × C each.
 struct Statistics {
   Tensor mean_vc, inverse_vc, factor_vc, bias_c;
 
-  norm::Affine of(int64_t view) const {
-    const int64_t at = view * mean_vc.size(1);
+  int64_t groups() const { return mean_vc.size(0); }
+
+  norm::Affine of(int64_t group) const {
+    const int64_t at = group * mean_vc.size(1);
     return {mean_vc.const_data_ptr<float>() + at, factor_vc.const_data_ptr<float>() + at, bias_c.const_data_ptr<float>()};
   }
 };
 
 struct Layout {
-  int64_t views, rows, channels;
+  int64_t groups, rows, channels;
 
-  Layout(const Tensor& x, int64_t views)
-      : views(views), rows(x.numel() / x.size(1) / views), channels(x.size(1)) {}
+  Layout(const Tensor& x, int64_t groups)
+      : groups(groups), rows(x.numel() / x.size(1) / groups), channels(x.size(1)) {}
 
-  int64_t at(int64_t view) const { return view * rows * channels; }
+  int64_t at(int64_t group) const { return group * rows * channels; }
 };
 
-// Statistics of each view; running ones move in the order of the views.
+// Statistics of each of `views` · `parts` groups of rows. Running ones move in the order of the views, by the mean over a view's parts.
 Statistics measured(const Tensor& x, const Tensor& weight, const Tensor& bias, const OptionalTensor& running_mean,
-                    const OptionalTensor& running_var, int64_t views, double momentum, double eps) {
-  const Layout layout(x, views);
+                    const OptionalTensor& running_var, int64_t views, int64_t parts, double momentum, double eps) {
+  const Layout layout(x, views * parts);
   const int64_t channels = layout.channels;
-  const auto vector = [&] { return at::empty({views, channels}, weight.options()); };
+  const auto vector = [&] { return at::empty({layout.groups, channels}, weight.options()); };
   Statistics statistics{vector(), vector(), vector(), bias};
-  std::vector<double> mean(channels), squares(channels);
+  std::vector<double> mean(channels), squares(channels), means(channels), variances(channels);
   const float* scale = weight.const_data_ptr<float>();
-  const double count = static_cast<double>(layout.rows);
-  for (int64_t view = 0; view < views; ++view) {
-    norm::moments(x.const_data_ptr<float>() + layout.at(view), layout.rows, channels, mean.data(), squares.data());
-    const int64_t at = view * channels;
+  const double count = static_cast<double>(layout.rows), share = 1.0 / static_cast<double>(parts);
+  for (int64_t group = 0; group < layout.groups; ++group) {
+    norm::moments(x.const_data_ptr<float>() + layout.at(group), layout.rows, channels, mean.data(), squares.data());
+    const int64_t at = group * channels;
+    if (group % parts == 0) {
+      std::fill(means.begin(), means.end(), 0.0);
+      std::fill(variances.begin(), variances.end(), 0.0);
+    }
     for (int64_t c = 0; c < channels; ++c) {
       const double inverse = 1.0 / std::sqrt(squares[c] / count + eps);
       statistics.mean_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(mean[c]);
       statistics.inverse_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse);
       statistics.factor_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse * scale[c]);
+      means[c] += share * mean[c];
+      variances[c] += share * squares[c] / (count - 1);
     }
-    if (running_mean) {
+    if (running_mean && (group + 1) % parts == 0) {
       float *mean_c = running_mean->mutable_data_ptr<float>(), *var_c = running_var->mutable_data_ptr<float>();
       for (int64_t c = 0; c < channels; ++c) {
-        mean_c[c] = static_cast<float>(momentum * mean[c] + (1 - momentum) * mean_c[c]);
-        var_c[c] = static_cast<float>(momentum * squares[c] / (count - 1) + (1 - momentum) * var_c[c]);
+        mean_c[c] = static_cast<float>(momentum * means[c] + (1 - momentum) * mean_c[c]);
+        var_c[c] = static_cast<float>(momentum * variances[c] + (1 - momentum) * var_c[c]);
       }
     }
   }
@@ -67,11 +75,11 @@ Statistics measured(const Tensor& x, const Tensor& weight, const Tensor& bias, c
   return statistics;
 }
 
-Tensor normalised(const Tensor& x, const OptionalTensor& shortcut, const Statistics& statistics, int64_t views, bool relu) {
-  const Layout layout(x, views);
+Tensor normalised(const Tensor& x, const OptionalTensor& shortcut, const Statistics& statistics, bool relu) {
+  const Layout layout(x, statistics.groups());
   auto y = at::empty_like(x);
   const norm::Parts parts(layout.rows, layout.channels);
-  at::parallel_for(0, views * parts.count(), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, layout.groups * parts.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t view = i / parts.count();
       parts.chunks(i % parts.count(), [&](int64_t row, int64_t count) {
@@ -89,9 +97,9 @@ struct Gradients {
 };
 
 // Of a normalisation whose output `y` is needed with a shortcut only.
-Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, const Tensor& y, const Statistics& statistics,
-                      int64_t views) {
-  const Layout layout(x, views);
+Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, const Tensor& y, const Statistics& statistics) {
+  const Layout layout(x, statistics.groups());
+  const int64_t views = layout.groups;
   const int64_t channels = layout.channels;
   const auto dy = gradient.contiguous(at::MemoryFormat::ChannelsLast);
   const bool has_shortcut = gate == norm::Gate::kShortcut;
@@ -121,7 +129,7 @@ Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, 
   }
   const auto& passed = has_shortcut ? result.shortcut : dy;
   const norm::Parts parts(layout.rows, channels);
-  at::parallel_for(0, views * parts.count(), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, layout.groups * parts.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t view = i / parts.count();
       parts.chunks(i % parts.count(), [&](int64_t row, int64_t rows) {
@@ -135,6 +143,12 @@ Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, 
   return result;
 }
 
+// The passes know no derivatives of their own.
+void refuse_second_derivatives() {
+  TORCH_CHECK(!at::GradMode::is_enabled(),
+              "BatchNorm with what follows it can't be differentiated twice on a CPU: set INFOMAX_FUSED=0 for layers that can");
+}
+
 // Statistics as saved_variables hold them.
 void save(torch::autograd::AutogradContext* context, const Tensor& x, const Statistics& statistics, const Tensor& other) {
   context->save_for_backward(
@@ -146,57 +160,57 @@ Statistics saved_statistics(const torch::autograd::variable_list& saved) { retur
 struct NormRelu : torch::autograd::Function<NormRelu> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const OptionalTensor& shortcut,
                         const Tensor& weight, const Tensor& bias, const OptionalTensor& running_mean,
-                        const OptionalTensor& running_var, int64_t views, double momentum, double eps, bool relu) {
-    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, momentum, eps);
-    const auto y = normalised(x, shortcut, statistics, views, relu);
+                        const OptionalTensor& running_var, int64_t views, int64_t parts, double momentum, double eps,
+                        bool relu) {
+    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, parts, momentum, eps);
+    const auto y = normalised(x, shortcut, statistics, relu);
     save(context, x, statistics, shortcut ? y : Tensor());
-    context->saved_data["views"] = views;
     context->saved_data["relu"] = relu;
     return y;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
+    refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
     const auto gate = saved[5].defined()                     ? norm::Gate::kShortcut
                       : context->saved_data["relu"].toBool() ? norm::Gate::kOwn
                                                              : norm::Gate::kNone;
-    const auto own = backward_of(gate, gradients[0], saved[0], saved[5], saved_statistics(saved),
-                                 context->saved_data["views"].toInt());
-    return {own.x, own.shortcut, own.weight, own.bias, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    const auto own = backward_of(gate, gradients[0], saved[0], saved[5], saved_statistics(saved));
+    return {own.x,    own.shortcut, own.weight, own.bias, Tensor(), Tensor(),
+            Tensor(), Tensor(),     Tensor(),   Tensor(), Tensor()};
   }
 };
 
 struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const OptionalTensor& running_mean, const OptionalTensor& running_var, int64_t views, double momentum,
-                        double eps, const Tensor& kernel, int64_t stride, int64_t padding) {
-    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, momentum, eps);
+                        const OptionalTensor& running_mean, const OptionalTensor& running_var, int64_t views, int64_t parts,
+                        double momentum, double eps, const Tensor& kernel, int64_t stride, int64_t padding) {
+    const auto statistics = measured(x, weight, bias, running_mean, running_var, views, parts, momentum, eps);
     save(context, x, statistics, kernel);
-    context->saved_data["views"] = views;
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;
     context->saved_data["kernel"] = kernel.requires_grad();
-    return at::conv2d(normalised(x, std::nullopt, statistics, views, true), kernel, std::nullopt, stride, padding);
+    return at::conv2d(normalised(x, std::nullopt, statistics, true), kernel, std::nullopt, stride, padding);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
+    refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
     const auto statistics = saved_statistics(saved);
     const auto &x = saved[0], &kernel = saved[5];
-    const int64_t views = context->saved_data["views"].toInt();
     const int64_t stride = context->saved_data["stride"].toInt(), padding = context->saved_data["padding"].toInt();
     Tensor dy, to_kernel;
     {
-      const auto y = normalised(x, std::nullopt, statistics, views, true);
+      const auto y = normalised(x, std::nullopt, statistics, true);
       std::tie(dy, to_kernel, std::ignore) =
           at::convolution_backward(gradients[0], y, kernel, std::nullopt, {stride, stride}, {padding, padding}, {1, 1}, false,
                                    {0, 0}, 1, {true, context->saved_data["kernel"].toBool(), false});
     }
-    const auto own = backward_of(norm::Gate::kOwn, dy, x, Tensor(), statistics, views);
-    return {own.x,    own.weight, own.bias,  Tensor(), Tensor(), Tensor(),
-            Tensor(), Tensor(),   to_kernel, Tensor(), Tensor()};
+    const auto own = backward_of(norm::Gate::kOwn, dy, x, Tensor(), statistics);
+    return {own.x,    own.weight, own.bias, Tensor(),  Tensor(), Tensor(),
+            Tensor(), Tensor(),   Tensor(), to_kernel, Tensor(), Tensor()};
   }
 };
 
@@ -210,7 +224,7 @@ bool is_wanted() {
 }
 
 bool is_plain(const Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided;
+  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && !tensor.is_neg();
 }
 
 bool is_vector(const OptionalTensor& tensor, int64_t channels) {
@@ -221,7 +235,7 @@ bool is_vector(const OptionalTensor& tensor, int64_t channels) {
 bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor& weight, const OptionalTensor& bias,
           const OptionalTensor& mean, const OptionalTensor& var, int64_t views) {
   constexpr auto last = at::MemoryFormat::ChannelsLast;
-  if (!is_wanted() || policy.group || policy.parts > 1 || !is_plain(x) || x.dim() != 4 || x.numel() == 0 ||
+  if (!is_wanted() || policy.group || !is_plain(x) || x.dim() != 4 || x.numel() == 0 ||
       !x.is_contiguous(last) || at::autocast::is_autocast_enabled(at::kCPU)) {
     return false;
   }
@@ -230,7 +244,8 @@ bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor&
     return false;
   }
   const bool runs = mean || var;
-  return views > 0 && x.size(0) % views == 0 && x.numel() / channels / views > 1 && is_vector(weight, channels) &&
+  const int64_t groups = views * policy.parts;
+  return views > 0 && x.size(0) % groups == 0 && x.numel() / channels / groups > 1 && is_vector(weight, channels) &&
          is_vector(bias, channels) && (!runs || (is_vector(mean, channels) && is_vector(var, channels)));
 }
 

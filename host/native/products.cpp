@@ -102,15 +102,20 @@ bool by_winograd(const Tensor& input, const Tensor& weight, at::IntArrayRef stri
   return wanted.load(std::memory_order_relaxed) && winograd_fits(input, weight, stride, padding, dilation, transposed, groups);
 }
 
+// No bias, or a number for each output.
+bool is_bias(const std::optional<Tensor>& bias, const Tensor& weight) {
+  return !bias || !bias->defined() || (is_plain(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0));
+}
+
 Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
 
 Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, at::IntArrayRef stride,
                    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
                    int64_t groups) {
-  if (by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
+  if (is_bias(bias, weight) && by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
     return winograd_forward(input, weight, bias);
   }
-  if (!is_product(input, weight, stride, padding, dilation, transposed, groups)) {
+  if (!is_bias(bias, weight) || !is_product(input, weight, stride, padding, dilation, transposed, groups)) {
     return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding,
                                                       groups);
   }
@@ -124,7 +129,11 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
                                                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                                                         at::IntArrayRef output_padding, int64_t groups,
                                                         std::array<bool, 3> mask) {
-  if (is_plain(gradient) && by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
+  const auto fits_output = [&] {
+    return is_plain(gradient) && gradient.dim() == 4 && gradient.size(0) == input.size(0) && gradient.size(1) == weight.size(0) &&
+           gradient.sizes().slice(2) == input.sizes().slice(2);
+  };
+  if (by_winograd(input, weight, stride, padding, dilation, transposed, groups) && fits_output()) {
     return winograd_backward(gradient, input, weight, mask);
   }
   if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient)) {

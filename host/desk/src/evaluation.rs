@@ -75,8 +75,8 @@ pub struct Evaluated {
 /// A result of the file under a key of its own, as lists of runs have it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keyed {
-    /// `evaluate/linear_top1`; with the dataset before the result's name where it is not the run's own, and with the labels where they
-    /// were not all: `evaluate/cifar100/0.1/linear_top1`.
+    /// `evaluate/linear_top1`; with the dataset before the result's name where it is not the run's own, by the file that `--dataset`
+    /// named, and with the labels where they were not all, a list by its file's name: `evaluate/cifar100/0.1/linear_top1`.
     pub key: String,
     /// Updates that the encoder had seen.
     pub step: u64,
@@ -88,6 +88,7 @@ pub struct Keyed {
 struct Measured {
     step: u64,
     dataset: String,
+    elsewhere: Option<String>,
     labels: String,
     #[serde(flatten)]
     results: Results,
@@ -137,9 +138,13 @@ pub fn read(run: &Path) -> Result<Vec<Evaluated>, String> {
 /// A file that can't be read, in words.
 pub fn results(run: &Path, own_dataset: Option<&str>) -> Result<Vec<Keyed>, String> {
     let rows: Vec<Measured> = rows(run)?;
-    let of_row = |Measured { step, dataset, labels, results }: Measured| {
-        let dataset = Some(dataset).filter(|dataset| own_dataset.is_some_and(|own| own != dataset));
-        let parts = [Some("evaluate".to_owned()), dataset, Some(labels).filter(|labels| labels != "all")];
+    let of_row = |Measured { step, dataset, elsewhere, labels, results }: Measured| {
+        let dataset = elsewhere.or(Some(dataset).filter(|dataset| own_dataset.is_some_and(|own| own != dataset)));
+        let is_list = |labels: &String| labels != "all" && labels.parse::<f64>().is_err();
+        let name =
+            Path::new(&labels).file_stem().filter(|_| is_list(&labels)).map(|name| name.to_string_lossy().into());
+        let labels = name.or(Some(labels).filter(|labels| labels != "all"));
+        let parts = [Some("evaluate".to_owned()), dataset, labels];
         let place = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
         let Results { linear_top1, knn_top1, feature_std, rankme, uniformity } = results;
         let named = [
@@ -190,8 +195,10 @@ mod tests {
                 "linear_top1": linear, "linear_c": 1.0, "linear_converged": true, "knn_top1": 30.0, "rankme": null, "classes": [],
             })
         };
-        let rows =
-            serde_json::json!([row("own", "all", 50.0), row("own", "0.1", 40.0), row("other", "lists/few.txt", 20.0)]);
+        let mut away = row("own", "all", 10.0); // a component of the same name, on other data
+        away["elsewhere"] = "places205".into();
+        let list = row("other", "lists/few.txt", 20.0);
+        let rows = serde_json::json!([row("own", "all", 50.0), row("own", "0.1", 40.0), list, away]);
         std::fs::write(folder.path().join(FILE), rows.to_string()).unwrap();
         let found = results(folder.path(), Some("own")).unwrap();
         let keys: Vec<(&str, f64)> = found.iter().map(|result| (result.key.as_str(), result.value)).collect();
@@ -200,8 +207,10 @@ mod tests {
             ("evaluate/knn_top1", 30.0),
             ("evaluate/0.1/linear_top1", 40.0),
             ("evaluate/0.1/knn_top1", 30.0),
-            ("evaluate/other/lists/few.txt/linear_top1", 20.0),
-            ("evaluate/other/lists/few.txt/knn_top1", 30.0),
+            ("evaluate/other/few/linear_top1", 20.0),
+            ("evaluate/other/few/knn_top1", 30.0),
+            ("evaluate/places205/linear_top1", 10.0),
+            ("evaluate/places205/knn_top1", 30.0),
         ];
         assert_eq!(keys, expected);
         std::fs::write(folder.path().join(FILE), "{}").unwrap();

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     loss::ForeignLoss,
-    native::memory::free_bytes,
+    native::memory::{free_bytes, let_freed_memory_go},
     plugin::{Component, Kind, LoadComponent, Registry},
     tensor::{Facts, Feature, Features},
     train::device_name,
@@ -83,6 +83,7 @@ fn one_batch(
         let what = format!("{}, maps of {channels}, batch {batch}, {}", component.name, of_ranks(ranks));
         Row { part: "loss", what, by: OWN.to_owned(), ..Row::default() }
     };
+    let_freed_memory_go();
     let free = free_bytes(device).unwrap_or(u64::MAX);
     let by_rows = bench.loss.description().row_ranges;
     // The least first: what it has freed is not given back, and would hide the next one's need.

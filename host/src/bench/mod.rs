@@ -1,7 +1,6 @@
-//! How fast this machine is: whole steps of AMDIM's models at their batches (`step`), by number format, with the share of the device's own
-//! matrix rate; steps of other methods (`methods`); what comes before them (`data`), their objective alone (`loss`), what a study spends beside them (`study`), and what a
-//! step would cost on many cards (`scale`). Each beside
-//! the same in PyTorch (`peer`).
+//! How fast this machine is: whole steps of AMDIM's models at their batches (`step`), by number format, with the share of the device's
+//! own matrix rate; steps of other methods (`methods`); what comes before them (`data`), their objective alone (`loss`), what a study
+//! spends beside them (`study`), and what a step would cost on many cards (`scale`). Each beside the same in PyTorch (`peer`).
 
 pub mod data;
 pub mod loss;

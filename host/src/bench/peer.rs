@@ -120,7 +120,8 @@ impl Embedded {
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let why = said.lines().last().unwrap_or("it said nothing").to_owned();
-            rows.push(Row { note: Some(why), ..row(format!("the peer of `{}` failed", self.part)) });
+            let of = if self.part == "methods" { arguments[3].as_str() } else { self.part };
+            rows.push(Row { note: Some(why), ..row(format!("the peer of `{of}` failed")) });
         }
         Ok(rows)
     }

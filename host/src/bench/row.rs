@@ -24,7 +24,7 @@ pub const OWN: &str = "infomax";
 /// What was measured; a figure that makes no sense there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// `data`, `loss`, `study` or `scale`.
+    /// `methods`, `data`, `loss`, `study` or `scale`.
     pub part: &'static str,
     pub what: String,
     /// `infomax`, or what it is compared with.

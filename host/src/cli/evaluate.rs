@@ -151,7 +151,8 @@ impl Evaluate {
             *images += &images_to_csv(&run, &labels, &names, &said);
             let classes = by_class(&names, &said);
             let confusion = confusion(&names, &said);
-            rows.push(Row { run, step: opened.step, dataset, labels, measured, classes, confusion });
+            let elsewhere = self.elsewhere();
+            rows.push(Row { run, step: opened.step, dataset, elsewhere, labels, measured, classes, confusion });
         }
         Ok(())
     }
@@ -163,6 +164,13 @@ impl Evaluate {
         let says = |key: &str| self.set.iter().any(|set| set.trim_start().starts_with(key));
         let turned_on = says("evaluation.knn_") && !says("evaluation.knn=");
         self.set.iter().cloned().chain(turned_on.then(|| "evaluation.knn=true".to_owned())).collect()
+    }
+
+    /// The names of the files whose dataset takes the place of the run's.
+    fn elsewhere(&self) -> Option<String> {
+        let names = self.dataset.iter().filter_map(|path| path.file_stem());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        (!names.is_empty()).then(|| names.join("+"))
     }
 
     /// Which labels are used, by name: all, those that the run's config chose, those that are asked for; by position.

@@ -14,6 +14,9 @@ pub struct Row {
     pub run: String,
     pub step: u64,
     pub dataset: String,
+    /// The config files that put other data in the place of the run's, by their names; none where it is the run's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     /// Share of the training labels that were used: a number, or a file of names.
     pub labels: String,
     #[serde(flatten)]

@@ -42,9 +42,18 @@ pub fn free_bytes(device: Device) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use tch::{Kind, Tensor};
 
     const MIB: i64 = 1 << 20;
+
+    /// Places are looked at, which another test's tensors would take.
+    fn alone() -> MutexGuard<'static, ()> {
+        static PLACES: Mutex<()> = Mutex::new(());
+        let alone = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        keep_large_tensors_apart();
+        alone
+    }
 
     fn bytes(count: i64, value: i64) -> Tensor {
         Tensor::full([count], value, (Kind::Uint8, Device::Cpu))
@@ -53,7 +62,7 @@ mod tests {
     /// Tensors of many sizes come and go, small ones among them; each keeps its numbers until it goes.
     #[test]
     fn large_tensors_do_not_touch_one_another() {
-        keep_large_tensors_apart();
+        let _alone = alone();
         let mut held: Vec<(Tensor, i64)> = Vec::new();
         let mut state = 7_u64;
         for round in 0..2000 {
@@ -71,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_freed_is_joined_and_serves_again() {
-        keep_large_tensors_apart();
+        let _alone = alone();
         // Of a size that nothing else in this process has, so that nobody takes the places meanwhile.
         let parts = [64 * MIB, 64 * MIB].map(|size| Tensor::empty([size], (Kind::Uint8, Device::Cpu)));
         let places = parts.each_ref().map(|tensor| tensor.data_ptr() as usize);
@@ -82,8 +91,8 @@ mod tests {
 
     #[test]
     fn more_than_the_machine_has_is_an_error() {
-        keep_large_tensors_apart();
-        let error = Tensor::f_empty([1 << 46], (Kind::Uint8, Device::Cpu)).unwrap_err().to_string();
+        let _alone = alone();
+        let error = Tensor::f_empty([1 << 60], (Kind::Uint8, Device::Cpu)).unwrap_err().to_string();
         assert!(error.contains("allocate memory"), "{error}");
     }
 }

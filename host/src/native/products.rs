@@ -132,7 +132,11 @@ mod tests {
 
     /// Output and gradients in a kind, of numbers that depend on the shape alone; maps lie channels-last.
     fn padded([batch, from, to, height, width]: [i64; 5], kind: Kind) -> [Tensor; 4] {
-        tch::manual_seed(7);
+        // Not by libtorch's generator, which other tests draw from.
+        let random = |size: &[i64]| {
+            let turns = Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 12.9898;
+            (turns.sin() * 43758.5453).frac().view_(size).to_kind(Kind::Float)
+        };
         let laid = |tensor: Tensor| tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]).to_kind(kind);
         let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
         let x = leaf(laid(random(&[batch, from, height, width])));

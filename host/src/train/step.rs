@@ -504,11 +504,16 @@ impl Stepper {
 
 const BACKWARD: &str = "use operators that libtorch can go back through; `infomax plugin check` takes a component forward and back by itself";
 
+/// How libtorch begins what a GPU or its libraries say.
+const OF_DEVICE: [&str; 5] = ["CUDA error", "cuDNN error", "CUDNN_STATUS", "CUBLAS_STATUS", "CUDA driver error"];
+
 /// What libtorch refuses on the way back through a component's operators, such as one without a derivative, is the component's fault;
 /// not so where memory ran out, or the device failed.
 fn refused(error: Error, breach: impl FnOnce(String) -> PluginError) -> Error {
     match error {
-        Error::Torch { message, .. } if !memory_ran_out(&message) && !message.contains("CUDA error") => {
+        Error::Torch { message, .. }
+            if !memory_ran_out(&message) && !OF_DEVICE.iter().any(|of| message.contains(of)) =>
+        {
             breach(message).into()
         }
         other => other,

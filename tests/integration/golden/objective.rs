@@ -1,16 +1,13 @@
 //! The objective alone, on recorded features: by hand and by autograd, whole and by row range.
 
 use super::model::{facts, features, loss, replay};
-use crate::support::{
-    figures::is_whole,
-    golden_file::{Golden, golden, largest_difference},
-};
+use crate::support::golden_file::{Golden, golden, largest_difference};
 use infomax::{
     loss::ForeignLoss,
     tensor::{Feature, Features},
 };
 use infomax_sdk::{FeatureMap, Source, View};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 fn objective(file: &Golden) -> (ForeignLoss, Vec<Vec<Tensor>>) {
     let maps: Vec<Vec<Tensor>> = ["x1", "x2"]
@@ -102,34 +99,25 @@ fn golden_objective_by_row_ranges_sums_to_the_whole() {
     }
 }
 
-/// A batch whose scores are computed by parts of its rows has the numbers of its row ranges, which fit into one part each.
+/// A batch is computed by as many parts as it has rows, or a few: the recorded numbers.
 #[test]
-fn batch_by_parts_has_the_numbers_of_its_rows() {
-    if !is_whole() {
-        return; // 4 GiB, and half a minute
-    }
-    let (batch, channels) = (2400, 8); // 282 million scores of the largest map, where a part has 268
-    tch::manual_seed(1);
-    let map = |side: i64| Tensor::randn([batch, channels, side, side], (Kind::Float, Device::Cpu));
-    let maps: Vec<Vec<Tensor>> = (0..2).map(|_| [1, 5, 7].map(map).into()).collect();
-    let described = ["r1", "r5", "r7"].iter().zip([1, 5, 7]).map(|(name, side)| FeatureMap {
-        name: (*name).into(),
-        channels: channels as u32,
-        height: side,
-        width: side,
-    });
-    let view = |name: &str| View { name: name.into(), height: 32, width: 32, group: 0 };
-    let loss = loss(20.0, vec![view("one"), view("two")], described.collect());
-    let of_rows = |rows| loss.forward_backward(&features(&maps), &facts(), rows).unwrap();
-    let (whole, halves) = (of_rows(0..batch), [of_rows(0..batch / 2), of_rows(batch / 2..batch)]);
-    for (i, (name, value)) in whole.terms.terms.iter().enumerate() {
-        let sum: f64 = halves.iter().map(|half| half.terms.terms[i].1.double_value(&[])).sum();
-        assert!((value.double_value(&[]) / sum - 1.0).abs() < 1e-5, "{name}: {value} and {sum}");
-    }
-    for (i, gradient) in whole.features.iter().enumerate() {
-        let [one, other] = [0, 1].map(|half| halves[half].features[i].as_ref().unwrap());
-        let (own, sum) = (gradient.as_ref().unwrap(), one + other);
-        let error = largest_difference(own, &sum) / sum.abs().max().double_value(&[]);
-        assert!(error < 1e-5, "gradient {i}: {error:.2e} of the largest");
+fn golden_objective_by_parts_of_a_batch_agrees() {
+    for (file, most_scores) in
+        [1, 3_000].into_iter().flat_map(|most| golden("nce").into_iter().map(move |file| (file, most)))
+    {
+        let (mut loss, maps) = objective(&file);
+        let batch = maps[0][0].size()[0];
+        let mut state = loss.save().unwrap();
+        state["most_scores"] = most_scores.into();
+        loss.load(&state).unwrap();
+        let whole = objective(&file).0.forward_backward(&features(&maps), &facts(), 0..batch).unwrap();
+        let done = loss.forward_backward(&features(&maps), &facts(), 0..batch).unwrap();
+        let differ = |(one, two): (&Option<Tensor>, &Option<Tensor>)| one.as_ref().unwrap() != two.as_ref().unwrap();
+        assert!(done.features.iter().zip(&whole.features).any(differ), "{}: in one part", file.name);
+        assert_terms(
+            &file,
+            &done.terms.terms.iter().map(|(n, t)| (n.clone(), t.double_value(&[]))).collect::<Vec<_>>(),
+        );
+        assert_gradients(&file, &done.features.into_iter().map(Option::unwrap).collect::<Vec<_>>());
     }
 }

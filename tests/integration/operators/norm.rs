@@ -62,8 +62,8 @@ impl Inputs {
         }
     }
 
-    /// The output, then the gradients of what it was made of, then the running statistics.
-    fn results(&self, form: Form, views: i64, keep: bool) -> Vec<(&'static str, Tensor)> {
+    /// The output, and what beside the usual it was made of.
+    fn output(&self, form: Form, views: i64, keep: bool) -> (Tensor, Vec<(&'static str, &Parameter)>) {
         let (momentum, eps) = (0.1, 1e-5);
         let norm: [&dyn Argument; 8] =
             [&*self.weight, &*self.bias, &self.mean, &self.var, &views, &keep, &momentum, &eps];
@@ -71,7 +71,7 @@ impl Inputs {
             tensor::call(name, &[first, &norm[..], last].concat()).tensor()
         };
         let none = Value::NONE;
-        let (y, mut of) = match form {
+        match form {
             Form::Views => (with("infomax::batch_norm_views", &[&*self.x], &[&false]), vec![]),
             Form::Relu => (with("infomax::batch_norm_relu", &[&*self.x, &none], &[]), vec![]),
             Form::Shortcut => {
@@ -82,7 +82,12 @@ impl Inputs {
                 let y = with("infomax::batch_norm_relu_conv2d", &[&*self.x], &[&*self.kernel, &2, &1]);
                 (y, vec![("kernel's gradient", &self.kernel)])
             }
-        };
+        }
+    }
+
+    /// The output, then the gradients of what it was made of, then the running statistics.
+    fn results(&self, form: Form, views: i64, keep: bool) -> Vec<(&'static str, Tensor)> {
+        let (y, mut of) = self.output(form, views, keep);
         of.extend([("x's gradient", &self.x), ("weight's gradient", &self.weight), ("bias's gradient", &self.bias)]);
         let weights = numbers(&y.size(), 8).to_kind(y.kind());
         let tensors: Vec<&Tensor> = of.iter().map(|(_, tensor)| &***tensor).collect();
@@ -121,6 +126,19 @@ fn normalisations_with_what_follows_give_the_layers_numbers() {
                 }
             }
         }
+    }
+}
+
+/// The host's own passes are what is compared: they sum in another order than libtorch's layers, and know no second derivatives.
+#[test]
+fn passes_are_the_hosts_own() {
+    connect();
+    for form in FORMS {
+        let inputs = Inputs::new([8, 64, 8, 8], Kind::F32);
+        let y = inputs.output(form, 2, true).0;
+        let twice = infomax_sdk::attempt(|| gradients(&y.sum(), &[&*inputs.x], true));
+        let message = twice.expect_err("it can't be differentiated twice").message;
+        assert!(message.contains("INFOMAX_FUSED=0"), "{form:?}: {message}");
     }
 }
 

@@ -143,7 +143,7 @@ impl Bench {
             })?;
         }
         let (products, lines) = steps.told();
-        let rate = |row: &Row| row.images_per_second.or(row.seconds.map(|seconds| 1.0 / seconds)).unwrap_or(0.0);
+        let rate = |row: &Row| row.images_per_second.or(row.seconds.map(|seconds| 1.0 / seconds));
         let rows = middle(rows, |row| (row.part, row.what.clone(), row.by.clone()), rate);
         if !rows.is_empty() {
             let table: Vec<[String; 6]> =
@@ -165,6 +165,7 @@ impl Bench {
         let Place { registry, device, threads, models, python } = *place;
         let beside = |script: Embedded, arguments: &[String], tell: &mut dyn FnMut(Row)| -> Result<()> {
             let Some(python) = python else { return Ok(()) };
+            native::memory::let_freed_memory_go(); // for the other process
             script.run(python, arguments).map(|rows| rows.into_iter().for_each(tell))
         };
         let seconds = enough.as_secs_f64().to_string();

@@ -42,9 +42,9 @@ impl Steps {
 
     /// Prints the table of each line's middle round, and gives what the JSON says of products and lines.
     pub(super) fn told(self) -> (Vec<Value>, Vec<Value>) {
-        let products = middle(self.products, |product| product.precision, |product| product.rate);
+        let products = middle(self.products, |product| product.precision, |product| Some(product.rate));
         let key = |line: &Line| (line.shape, line.what.clone());
-        let lines = middle(self.lines, key, |line| line.images_per_second.unwrap_or(0.0));
+        let lines = middle(self.lines, key, |line| line.images_per_second);
         if !lines.is_empty() {
             let table: Vec<[String; 6]> =
                 std::iter::once(HEAD.map(str::to_owned)).chain(lines.iter().map(cells)).collect();

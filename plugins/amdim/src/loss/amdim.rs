@@ -15,7 +15,7 @@ use std::{
     ops::Range,
 };
 
-/// Scores of one product: three buffers of so many f32 numbers, a GiB each. A larger batch is computed by parts of its rows.
+/// Three buffers of so many f32 numbers, a GiB each.
 const MOST_SCORES: i64 = 1 << 28;
 
 /// AMDIM's objective (Bachman et al. 2019, section 3, and the published code).
@@ -26,6 +26,8 @@ pub struct AmdimLoss {
     maps: BTreeMap<u32, String>,
     /// Recorded source locations of each view, in place of drawn ones: replays a recorded step.
     replayed: Option<Vec<Vec<i64>>>,
+    /// Scores of a product, at most: a larger batch is computed by parts of its rows.
+    most_scores: i64,
 }
 
 /// Sources that look for the same map of the other view: of one view, or of each.
@@ -54,7 +56,13 @@ impl Loss for AmdimLoss {
     fn create(config: &LossConfig, input: &LossInput, device: Device) -> Result<Self> {
         Self::describe(config, input)?;
         let maps = find_maps(config, input)?;
-        Ok(Self { groups: groups(config, device), config: config.clone(), maps, replayed: None })
+        Ok(Self {
+            groups: groups(config, device),
+            config: config.clone(),
+            maps,
+            replayed: None,
+            most_scores: MOST_SCORES,
+        })
     }
 
     fn forward(&self, features: &Features, facts: &Facts, rows: Range<i64>) -> Result<Terms> {
@@ -96,6 +104,7 @@ impl Loss for AmdimLoss {
     fn load(&mut self, state: Value) -> Result<()> {
         let locations = state.get("source_locations").cloned().unwrap_or_default();
         let wrong = "`source_locations` must be two lists of numbers";
+        self.most_scores = state.get("most_scores").and_then(Value::as_i64).unwrap_or(MOST_SCORES).max(1);
         self.replayed = serde_json::from_value(locations).map_err(|error| Error::new(wrong).caused_by(&error))?;
         Ok(())
     }
@@ -111,11 +120,11 @@ impl AmdimLoss {
         features.position(view, Source::Encoder, &self.maps[&side])
     }
 
-    /// Rows cut into the fewest parts of about one size whose scores fit into [`MOST_SCORES`].
+    /// Rows cut into the fewest parts of about one size whose scores are few enough.
     fn parts(&self, group: &Group, features: &Features, rows: &Range<i64>) -> Result<Vec<Range<i64>>> {
         let [b, _, h, w] = features.get(1 - group.source_views[0], &self.maps[&group.target_side])?.dims();
         let (count, of_row) = (rows.end - rows.start, group.sources().count() as i64 * b * h * w);
-        let parts = ((count * of_row + MOST_SCORES - 1) / MOST_SCORES).clamp(1, count.max(1));
+        let parts = ((count * of_row + self.most_scores - 1) / self.most_scores).clamp(1, count.max(1));
         Ok((0..parts).map(|part| rows.start + count * part / parts..rows.start + count * (part + 1) / parts).collect())
     }
 

@@ -151,7 +151,7 @@ impl Train {
     }
 }
 
-/// A library that multiplies matrices.
+/// A library that multiplies matrices, and with them 3×3 convolutions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Products {
