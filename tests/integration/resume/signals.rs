@@ -60,8 +60,14 @@ fn t08_a_signal_at_any_time_saves_and_exits_75() {
     let mut duration = began.elapsed();
     let cases = sampled("t08", (0..100u32).collect());
     let (mut saved, mut finished, mut waits) = (0, 0, Vec::new());
-    for &case in &cases {
+    let mut early = std::collections::BTreeSet::new();
+    // A run that ends before its signal is made again: the machine is faster than it was.
+    for (case, attempt) in cases.iter().flat_map(|&case| (0..3).map(move |attempt| (case, attempt))) {
         let name = format!("cut-{case}");
+        if attempt > 0 && !early.remove(&case) {
+            continue;
+        }
+        fs::remove_dir_all(folder.path().join("runs").join(&name)).ok();
         let mut child = start(folder.path(), &name, &[]);
         // From the moment that the run exists, spread over all of it by the golden ratio.
         wait_until(|| folder.path().join("runs").join(&name).join("run.lock").exists());
@@ -79,6 +85,10 @@ fn t08_a_signal_at_any_time_saves_and_exits_75() {
         waits.push(asked.elapsed().as_secs_f64());
         match output.status.code() {
             Some(75) => saved += 1,
+            Some(0) if attempt < 2 => {
+                early.insert(case);
+                continue;
+            }
             Some(0) => finished += 1,
             _ => panic!("case {case}: {:?} {}", output.status, errors(&output, folder.path())),
         }
