@@ -1,5 +1,5 @@
 // Where the large tensors of the CPU lie: in a range of addresses of their own. The C library's heap puts small blocks that stay
-// between large ones that go, so that the same step needs twice the memory; here what is freed is joined with its neighbours and
+// between large ones that go, so that a step's heap grows to up to twice what it holds; here what is freed is joined with its neighbours and
 // serves the next step as it is, in large pages. Called by host/src/native/memory.rs alone.
 
 #include "guarded.h"

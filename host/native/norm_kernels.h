@@ -30,7 +30,8 @@ enum class Gate {
   kShortcut,  // the same of y + shortcut, read from the output; what passes is written for the shortcut
 };
 
-INFOMAX_WIDE static void chunk_moments(const float* INFOMAX_APART x, int64_t rows, int64_t channels, float* INFOMAX_APART mean, float* INFOMAX_APART squares) {
+INFOMAX_WIDE static void chunk_moments(const float* INFOMAX_APART x, int64_t rows, int64_t channels, float* INFOMAX_APART mean,
+                                       float* INFOMAX_APART squares) {
   std::fill_n(mean, channels, 0.0f);
   std::fill_n(squares, channels, 0.0f);
   for (int64_t r = 0; r < rows; ++r) {
@@ -50,7 +51,8 @@ INFOMAX_WIDE static void chunk_moments(const float* INFOMAX_APART x, int64_t row
 
 // Chan, Golub, LeVeque 1979: `count` rows of a chunk join those before.
 INFOMAX_WIDE static void join_moments(double before, double count, int64_t channels, const float* INFOMAX_APART chunk_mean,
-                                      const float* INFOMAX_APART chunk_squares, double* INFOMAX_APART mean, double* INFOMAX_APART squares) {
+                                      const float* INFOMAX_APART chunk_squares, double* INFOMAX_APART mean,
+                                      double* INFOMAX_APART squares) {
   const double share = count / (before + count), weight = before * share;
   for (int64_t c = 0; c < channels; ++c) {
     const double apart = chunk_mean[c] - mean[c];
@@ -60,8 +62,8 @@ INFOMAX_WIDE static void join_moments(double before, double count, int64_t chann
 }
 
 // What is not a number stays one.
-INFOMAX_WIDE static void write_normalised(const float* INFOMAX_APART x, const float* INFOMAX_APART shortcut, float* INFOMAX_APART y, int64_t rows, int64_t channels,
-                                          Affine affine, bool relu) {
+INFOMAX_WIDE static void write_normalised(const float* INFOMAX_APART x, const float* INFOMAX_APART shortcut, float* INFOMAX_APART y,
+                                          int64_t rows, int64_t channels, Affine affine, bool relu) {
   const float *INFOMAX_APART mean = affine.mean, *INFOMAX_APART factor = affine.factor, *INFOMAX_APART bias = affine.bias;
   for (int64_t r = 0; r < rows; ++r) {
     const float* INFOMAX_APART row = x + r * channels;
@@ -84,8 +86,9 @@ INFOMAX_WIDE static void write_normalised(const float* INFOMAX_APART x, const fl
 }
 
 // Sums of the gradient that passes, and of it times x − mean.
-INFOMAX_WIDE static void chunk_sums(Gate gate, const float* INFOMAX_APART dy, const float* INFOMAX_APART x, const float* INFOMAX_APART y, float* INFOMAX_APART passed, int64_t rows,
-                                    int64_t channels, Affine affine, float* INFOMAX_APART sums, float* INFOMAX_APART products) {
+INFOMAX_WIDE static void chunk_sums(Gate gate, const float* INFOMAX_APART dy, const float* INFOMAX_APART x,
+                                    const float* INFOMAX_APART y, float* INFOMAX_APART passed, int64_t rows, int64_t channels,
+                                    Affine affine, float* INFOMAX_APART sums, float* INFOMAX_APART products) {
   const float *INFOMAX_APART mean = affine.mean, *INFOMAX_APART factor = affine.factor, *INFOMAX_APART bias = affine.bias;
   std::fill_n(sums, channels, 0.0f);
   std::fill_n(products, channels, 0.0f);
@@ -121,8 +124,9 @@ INFOMAX_WIDE static void add_to(const float* INFOMAX_APART from, double* INFOMAX
 }
 
 // dx = (g − mean of g − (x − mean) · slope) · factor.
-INFOMAX_WIDE static void write_gradient(bool gated, const float* INFOMAX_APART dy, const float* INFOMAX_APART x, float* INFOMAX_APART dx, int64_t rows, int64_t channels,
-                                        Affine affine, const float* INFOMAX_APART mean_gradient, const float* INFOMAX_APART slope) {
+INFOMAX_WIDE static void write_gradient(bool gated, const float* INFOMAX_APART dy, const float* INFOMAX_APART x,
+                                        float* INFOMAX_APART dx, int64_t rows, int64_t channels, Affine affine,
+                                        const float* INFOMAX_APART mean_gradient, const float* INFOMAX_APART slope) {
   const float *INFOMAX_APART mean = affine.mean, *INFOMAX_APART factor = affine.factor, *INFOMAX_APART bias = affine.bias;
   for (int64_t r = 0; r < rows; ++r) {
     const float *INFOMAX_APART gradient = dy + r * channels, *INFOMAX_APART row = x + r * channels;

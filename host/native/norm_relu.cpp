@@ -1,7 +1,9 @@
-// BatchNorm of each view, or each part of it, by its own statistics, with the shortcut, the ReLU and the convolution that follow, as one step: on a CPU, of
-// f32 maps that lie channels-last. The activated map that the convolution reads is made again for the backward pass instead of kept.
+// BatchNorm of each view, or each part of it, by its own statistics, with the shortcut, the ReLU and the convolution that follow, as one
+// step: on a CPU, of f32 maps that lie channels-last. The activated map that the convolution reads is made again for the backward pass
+// instead of kept.
 
 #include "norm_kernels.h"
+#include "plain.h"
 
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -33,6 +35,18 @@ struct Layout {
       : groups(groups), rows(x.numel() / x.size(1) / groups), channels(x.size(1)) {}
 
   int64_t at(int64_t group) const { return group * rows * channels; }
+
+  // Calls `each(group, where its first number lies, rows)` for the chunks of all groups, on all threads.
+  template <typename Each>
+  void chunks(Each each) const {
+    const norm::Parts parts(rows, channels);
+    at::parallel_for(0, groups * parts.count(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t group = i / parts.count();
+        parts.chunks(i % parts.count(), [&](int64_t row, int64_t count) { each(group, at(group) + row * channels, count); });
+      }
+    });
+  }
 };
 
 // Statistics of each of `views` · `parts` groups of rows. Running ones move in the order of the views, by the mean over a view's parts.
@@ -52,11 +66,14 @@ Statistics measured(const Tensor& x, const Tensor& weight, const Tensor& bias, c
       std::fill(means.begin(), means.end(), 0.0);
       std::fill(variances.begin(), variances.end(), 0.0);
     }
+    float* own_mean = statistics.mean_vc.mutable_data_ptr<float>() + at;
+    float* own_inverse = statistics.inverse_vc.mutable_data_ptr<float>() + at;
+    float* own_factor = statistics.factor_vc.mutable_data_ptr<float>() + at;
     for (int64_t c = 0; c < channels; ++c) {
       const double inverse = 1.0 / std::sqrt(squares[c] / count + eps);
-      statistics.mean_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(mean[c]);
-      statistics.inverse_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse);
-      statistics.factor_vc.mutable_data_ptr<float>()[at + c] = static_cast<float>(inverse * scale[c]);
+      own_mean[c] = static_cast<float>(mean[c]);
+      own_inverse[c] = static_cast<float>(inverse);
+      own_factor[c] = static_cast<float>(inverse * scale[c]);
       means[c] += share * mean[c];
       variances[c] += share * squares[c] / (count - 1);
     }
@@ -78,16 +95,9 @@ Statistics measured(const Tensor& x, const Tensor& weight, const Tensor& bias, c
 Tensor normalised(const Tensor& x, const OptionalTensor& shortcut, const Statistics& statistics, bool relu) {
   const Layout layout(x, statistics.groups());
   auto y = at::empty_like(x);
-  const norm::Parts parts(layout.rows, layout.channels);
-  at::parallel_for(0, layout.groups * parts.count(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t view = i / parts.count();
-      parts.chunks(i % parts.count(), [&](int64_t row, int64_t count) {
-        const int64_t at = layout.at(view) + row * layout.channels;
-        norm::write_normalised(x.const_data_ptr<float>() + at, shortcut ? shortcut->const_data_ptr<float>() + at : nullptr,
-                               y.mutable_data_ptr<float>() + at, count, layout.channels, statistics.of(view), relu);
-      });
-    }
+  layout.chunks([&](int64_t group, int64_t at, int64_t rows) {
+    norm::write_normalised(x.const_data_ptr<float>() + at, shortcut ? shortcut->const_data_ptr<float>() + at : nullptr,
+                           y.mutable_data_ptr<float>() + at, rows, layout.channels, statistics.of(group), relu);
   });
   return y;
 }
@@ -99,46 +109,39 @@ struct Gradients {
 // Of a normalisation whose output `y` is needed with a shortcut only.
 Gradients backward_of(norm::Gate gate, const Tensor& gradient, const Tensor& x, const Tensor& y, const Statistics& statistics) {
   const Layout layout(x, statistics.groups());
-  const int64_t views = layout.groups;
   const int64_t channels = layout.channels;
   const auto dy = gradient.contiguous(at::MemoryFormat::ChannelsLast);
   const bool has_shortcut = gate == norm::Gate::kShortcut;
   Gradients result{at::empty_like(x), at::empty({channels}, statistics.mean_vc.options()),
                    at::empty({channels}, statistics.mean_vc.options()), has_shortcut ? at::empty_like(x) : Tensor()};
   std::vector<double> sum(channels), product(channels), weights(channels, 0.0), biases(channels, 0.0);
-  std::vector<float> mean_gradient(views * channels), slope(views * channels);
+  std::vector<float> mean_gradient(layout.groups * channels), slope(layout.groups * channels);
   const float* inverse_vc = statistics.inverse_vc.const_data_ptr<float>();
   const double count = static_cast<double>(layout.rows);
-  for (int64_t view = 0; view < views; ++view) {
-    const int64_t at = layout.at(view);
+  for (int64_t group = 0; group < layout.groups; ++group) {
+    const int64_t at = layout.at(group);
     norm::sums(gate, dy.const_data_ptr<float>() + at, x.const_data_ptr<float>() + at,
                has_shortcut ? y.const_data_ptr<float>() + at : nullptr,
                has_shortcut ? result.shortcut.mutable_data_ptr<float>() + at : nullptr, layout.rows, channels,
-               statistics.of(view), sum.data(), product.data());
+               statistics.of(group), sum.data(), product.data());
     for (int64_t c = 0; c < channels; ++c) {
-      const double inverse = inverse_vc[view * channels + c];
-      mean_gradient[view * channels + c] = static_cast<float>(sum[c] / count);
-      slope[view * channels + c] = static_cast<float>(product[c] / count * inverse * inverse);
+      const double inverse = inverse_vc[group * channels + c];
+      mean_gradient[group * channels + c] = static_cast<float>(sum[c] / count);
+      slope[group * channels + c] = static_cast<float>(product[c] / count * inverse * inverse);
       weights[c] += product[c] * inverse;
       biases[c] += sum[c];
     }
   }
+  float *weight_c = result.weight.mutable_data_ptr<float>(), *bias_c = result.bias.mutable_data_ptr<float>();
   for (int64_t c = 0; c < channels; ++c) {
-    result.weight.mutable_data_ptr<float>()[c] = static_cast<float>(weights[c]);
-    result.bias.mutable_data_ptr<float>()[c] = static_cast<float>(biases[c]);
+    weight_c[c] = static_cast<float>(weights[c]);
+    bias_c[c] = static_cast<float>(biases[c]);
   }
   const auto& passed = has_shortcut ? result.shortcut : dy;
-  const norm::Parts parts(layout.rows, channels);
-  at::parallel_for(0, layout.groups * parts.count(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t view = i / parts.count();
-      parts.chunks(i % parts.count(), [&](int64_t row, int64_t rows) {
-        const int64_t at = layout.at(view) + row * channels;
-        norm::write_gradient(gate == norm::Gate::kOwn, passed.const_data_ptr<float>() + at, x.const_data_ptr<float>() + at,
-                             result.x.mutable_data_ptr<float>() + at, rows, channels, statistics.of(view),
-                             &mean_gradient[view * channels], &slope[view * channels]);
-      });
-    }
+  layout.chunks([&](int64_t group, int64_t at, int64_t rows) {
+    norm::write_gradient(gate == norm::Gate::kOwn, passed.const_data_ptr<float>() + at, x.const_data_ptr<float>() + at,
+                         result.x.mutable_data_ptr<float>() + at, rows, channels, statistics.of(group),
+                         &mean_gradient[group * channels], &slope[group * channels]);
   });
   return result;
 }
@@ -223,10 +226,6 @@ bool is_wanted() {
   return wanted;
 }
 
-bool is_plain(const Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && !tensor.is_neg();
-}
-
 bool is_vector(const OptionalTensor& tensor, int64_t channels) {
   return tensor && is_plain(*tensor) && tensor->dim() == 1 && tensor->size(0) == channels && tensor->is_contiguous();
 }
@@ -235,8 +234,8 @@ bool is_vector(const OptionalTensor& tensor, int64_t channels) {
 bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor& weight, const OptionalTensor& bias,
           const OptionalTensor& mean, const OptionalTensor& var, int64_t views) {
   constexpr auto last = at::MemoryFormat::ChannelsLast;
-  if (!is_wanted() || policy.group || !is_plain(x) || x.dim() != 4 || x.numel() == 0 ||
-      !x.is_contiguous(last) || at::autocast::is_autocast_enabled(at::kCPU)) {
+  if (!is_wanted() || policy.group || !is_plain(x) || x.dim() != 4 || x.numel() == 0 || !x.is_contiguous(last) ||
+      at::autocast::is_autocast_enabled(at::kCPU)) {
     return false;
   }
   const int64_t channels = x.size(1);

@@ -3,6 +3,7 @@
 // product that it is: oneDNN's kernels for convolutions take two to five times as long. And 3×3 convolutions by winograd.cpp.
 
 #include "guarded.h"
+#include "plain.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUFunctions.h>
@@ -40,10 +41,6 @@ bool lies_well(const Tensor& matrix) {
     return strides[0] == 1 && strides[1] == sizes[0];
   }
   return strides[0] == sizes[1] * sizes[2] && strides[1] == 1 && strides[2] == sizes[1];
-}
-
-bool is_plain(const Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg();
 }
 
 bool by_onednn(const Tensor& one, const Tensor& two, int64_t dims) {

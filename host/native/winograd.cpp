@@ -3,6 +3,7 @@
 // close to the processor's peak.
 // For products.cpp alone, where products are oneDNN's: `mkldnn_matmul` refuses f32 on other processors.
 
+#include "plain.h"
 #include "winograd_kernels.h"
 
 #include <ATen/ATen.h>
@@ -241,8 +242,7 @@ bool winograd_fits(const at::Tensor& input, const at::Tensor& weight, at::IntArr
     return std::all_of(numbers.begin(), numbers.end(), [](int64_t each) { return each == 1; });
   };
   const auto plain = [](const at::Tensor& tensor) {
-    return tensor.dim() == 4 && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() &&
-           !tensor.is_neg() && tensor.numel() > 0 && tensor.is_contiguous(at::MemoryFormat::ChannelsLast);
+    return tensor.dim() == 4 && is_plain(tensor) && tensor.numel() > 0 && tensor.is_contiguous(at::MemoryFormat::ChannelsLast);
   };
   return !transposed && groups == 1 && ones(stride) && ones(padding) && ones(dilation) && plain(input) && plain(weight) &&
          weight.size(2) == 3 && weight.size(3) == 3 && weight.size(1) == input.size(1) && weight.size(0) % 16 == 0 &&

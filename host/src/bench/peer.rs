@@ -94,11 +94,11 @@ impl Embedded {
     /// A process that is ready to train.
     pub const START: Self = Self { part: "study", by: "PyTorch", text: include_str!("peers/start.py") };
 
-    /// Its rows; one that says why where the script fails, as without a package.
+    /// Its rows; one that says why where the script fails, as without a package, and what it is `of`.
     ///
     /// # Errors
     /// A Python that can't be started.
-    pub fn run(self, python: &Path, arguments: &[String]) -> Result<Vec<Row>> {
+    pub fn run(self, python: &Path, of: &str, arguments: &[String]) -> Result<Vec<Row>> {
         let mut command = Command::new(python);
         command.args(["-c", self.text]).args(arguments).stdin(Stdio::null());
         ends_with_this_process(&mut command, libc::SIGTERM);
@@ -120,7 +120,6 @@ impl Embedded {
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let why = said.lines().last().unwrap_or("it said nothing").to_owned();
-            let of = if self.part == "methods" { arguments[3].as_str() } else { self.part };
             rows.push(Row { note: Some(why), ..row(format!("the peer of `{of}` failed")) });
         }
         Ok(rows)

@@ -12,7 +12,9 @@ use crate::{
     error::{Error, Fault, Result},
     native::precision::device_memory,
     plugin::{Registry, Schemas, Watch, lock},
-    record::{Asked, ENCODER, History, Identity, Memory, RunDirectory, STARTED_BY, Started, now, write_whole},
+    record::{
+        Asked, ENCODER, History, Identity, LOG_FILE, Memory, RunDirectory, STARTED_BY, Started, now, write_whole,
+    },
     report,
     train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
 };
@@ -214,7 +216,7 @@ impl Train {
             // Before anything starts: it is what runs, in every process, and what `--resume` reads.
             let path = directory.path().join("config.toml");
             write_whole(&path, resolved.kept.as_bytes())?;
-            logger::also_to(&directory.path().join(LOG));
+            logger::also_to(&directory.path().join(LOG_FILE));
             write_origins(&resolved.origins, directory.path())?;
             directory.accept();
             self.accepted.set(true);
@@ -248,7 +250,7 @@ impl Train {
         let (resolved, registry) = self.resolve_frozen(&run.join(PROPOSED))?;
         let own = (place.rank == 0).then_some(run);
         self.train(&resolved, &registry, own, Some(place), signals.clone(), &|run| {
-            logger::also_to(&run.join(LOG));
+            logger::also_to(&run.join(LOG_FILE));
             Hearing::accept(run)
         })
     }
@@ -386,7 +388,7 @@ impl Train {
         if let Some(directory) = directory {
             directory.accept();
         }
-        logger::also_to(&run.join(LOG));
+        logger::also_to(&run.join(LOG_FILE));
         adopt(&self.changes, resolved, run)
     }
 
@@ -416,9 +418,6 @@ impl Train {
         }
     }
 }
-
-/// The file in a run directory for what is worth knowing afterwards.
-const LOG: &str = "infomax.log";
 
 /// Where a launcher starts a job again, which would begin anew: the run that is left behind.
 fn tell_unfinished(record: &config::Record, experiment: &str, new: &Path) {
@@ -481,7 +480,7 @@ fn summary(outcome: &Outcome, run: &Path) {
         }
     }
     if outcome.bad_images > 0 {
-        tell(&format!("bad images skipped: {}; see {}", outcome.bad_images, run.join("infomax.log").display()));
+        tell(&format!("bad images skipped: {}; see {}", outcome.bad_images, run.join(LOG_FILE).display()));
     }
     if outcome.skipped_steps > 0 {
         tell(&format!("steps without an update, for a value that was not finite: {}", outcome.skipped_steps));

@@ -3,7 +3,7 @@
 use super::{Conv2d, as_wide, init, tracked::count};
 use crate::{
     Buffer, Device, Kind, Mode, Parameter, Tensor, named,
-    tensor::{Argument, Operator},
+    tensor::{Argument, Operator, Value},
 };
 
 const MOMENTUM: f64 = 0.1; // PyTorch's default for BatchNorm
@@ -121,23 +121,8 @@ impl BatchNorm {
         if !self.is_plain(mode) || conv.bias.is_some() {
             return conv.forward(&self.forward_relu(x, views, mode));
         }
-        let keep = mode != Mode::TrainFrozenStatistics;
-        let y = OPERATOR.one(&[
-            x.value(),
-            self.weight.value(),
-            self.bias.value(),
-            self.running_mean.value(),
-            self.running_var.value(),
-            views.value(),
-            keep.value(),
-            MOMENTUM.value(),
-            EPS.value(),
-            conv.weight.value(),
-            conv.stride.value(),
-            conv.padding.value(),
-        ]);
-        self.count_views(views, keep);
-        y
+        let last = [conv.weight.value(), conv.stride.value(), conv.padding.value()];
+        self.by_views(&OPERATOR, &[x.value()], &last, views, mode != Mode::TrainFrozenStatistics)
     }
 
     /// Whether one operator can do it: by the batch's own statistics.
@@ -148,35 +133,20 @@ impl BatchNorm {
     #[track_caller]
     fn relu_of(&self, x: &Tensor, shortcut: Option<&Tensor>, views: i64, mode: Mode) -> Tensor {
         static OPERATOR: Operator = Operator::new("infomax::batch_norm_relu", "");
-        let keep = mode != Mode::TrainFrozenStatistics;
-        let y = OPERATOR.one(&[
-            x.value(),
-            shortcut.value(),
-            self.weight.value(),
-            self.bias.value(),
-            self.running_mean.value(),
-            self.running_var.value(),
-            views.value(),
-            keep.value(),
-            MOMENTUM.value(),
-            EPS.value(),
-        ]);
-        self.count_views(views, keep);
-        y
-    }
-
-    fn count_views(&self, views: i64, keep: bool) {
-        if keep {
-            (0..views).for_each(|_| count(&self.num_batches_tracked));
-        }
+        self.by_views(&OPERATOR, &[x.value(), shortcut.value()], &[], views, mode != Mode::TrainFrozenStatistics)
     }
 
     /// By the host's own operator, which neither cuts nor joins.
     #[track_caller]
     fn views_forward(&self, x: &Tensor, views: i64, keep: bool) -> Tensor {
         static OPERATOR: Operator = Operator::new("infomax::batch_norm_views", "");
-        let y = OPERATOR.one(&[
-            x.value(),
+        self.by_views(&OPERATOR, &[x.value()], &[self.centred.value()], views, keep)
+    }
+
+    /// Calls one of the host's operators on views, which take what a normalisation is made of between what is their own.
+    #[track_caller]
+    fn by_views(&self, operator: &Operator, first: &[Value<'_>], last: &[Value<'_>], views: i64, keep: bool) -> Tensor {
+        let own = [
             self.weight.value(),
             self.bias.value(),
             self.running_mean.value(),
@@ -185,9 +155,11 @@ impl BatchNorm {
             keep.value(),
             MOMENTUM.value(),
             EPS.value(),
-            self.centred.value(),
-        ]);
-        self.count_views(views, keep);
+        ];
+        let y = operator.one(&[first, &own, last].concat());
+        if keep {
+            (0..views).for_each(|_| count(&self.num_batches_tracked));
+        }
         y
     }
 

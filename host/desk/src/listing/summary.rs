@@ -9,7 +9,7 @@ use crate::{
     config::leaves,
     console::MEANWHILE,
     evaluation, plain,
-    record::{History, METRICS},
+    record::{History, LOG_FILE, METRICS},
     report::{Outcome, is_accuracy, is_held_out},
 };
 use serde_json::Value;
@@ -24,7 +24,6 @@ use std::{
 
 const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.json";
-const LOG: &str = "infomax.log";
 /// Within so many bytes of its end a log's last line begins, where it is a short one.
 const LAST_LINE: u64 = 1024;
 /// The result that is told where nobody asks for another.
@@ -226,7 +225,7 @@ impl Summary {
 
 /// What a run told last in its log, where that was how far it is with something beside updates.
 fn last_told(run: &Path) -> Option<String> {
-    let mut file = plain::open(&run.join(LOG)).ok()?;
+    let mut file = plain::open(&run.join(LOG_FILE)).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINE))).ok()?;
     let mut end = Vec::new();

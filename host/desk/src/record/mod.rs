@@ -35,7 +35,9 @@ pub use neighbour_sheet::{Captioned, NeighbourRow, NeighbourSheet};
 pub use plot::Curves;
 pub use progress::{Progress, Status, duration, wrapped};
 pub use provenance::{Asked, Git, Provenance, STARTED_BY, Started};
-pub use run_directory::{Holder, LOCK_FILE, RunDirectory, host_name, is_held, is_held_by_another, minute, utc};
+pub use run_directory::{
+    Holder, LOCK_FILE, LOG_FILE, RunDirectory, host_name, is_held, is_held_by_another, minute, utc,
+};
 pub use scatter::Scatter;
 pub use tensorboard::EventFile;
 pub use whole_file::{fill_whole, write_whole};

@@ -17,6 +17,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+/// What is worth knowing of a run afterwards, with times.
+pub const LOG_FILE: &str = "infomax.log";
 /// The file in a run directory that is locked while the run lives.
 pub const LOCK_FILE: &str = "run.lock";
 
@@ -193,7 +195,7 @@ const OF_A_START: [&str; 9] = [
     "config.toml",
     "hardware.json",
     "history.json",
-    "infomax.log",
+    LOG_FILE,
     "metrics.jsonl",
     "origins.json",
     "plugins",

@@ -163,10 +163,10 @@ impl Bench {
     /// What is measured beside AMDIM's steps, once.
     fn parts(&self, place: &Place<'_>, enough: Duration, tell: &mut dyn FnMut(Row)) -> Result<()> {
         let Place { registry, device, threads, models, python } = *place;
-        let beside = |script: Embedded, arguments: &[String], tell: &mut dyn FnMut(Row)| -> Result<()> {
+        let beside = |script: Embedded, of: &str, arguments: &[String], tell: &mut dyn FnMut(Row)| -> Result<()> {
             let Some(python) = python else { return Ok(()) };
             native::memory::let_freed_memory_go(); // for the other process
-            script.run(python, arguments).map(|rows| rows.into_iter().for_each(tell))
+            script.run(python, of, arguments).map(|rows| rows.into_iter().for_each(tell))
         };
         let seconds = enough.as_secs_f64().to_string();
         if self.what.contains(&What::Methods) {
@@ -177,18 +177,23 @@ impl Bench {
                 tell(methods::row(registry, device, method, batch, enough)?);
                 let own = [seconds.clone(), device_name(device), threads.to_string(), method.name().to_owned()];
                 let sizes = [batch.to_string(), methods::SIZE.to_string()];
-                beside(Embedded::METHODS, &[&own[..], &sizes[..]].concat(), tell)?;
+                beside(Embedded::METHODS, method.name(), &[&own[..], &sizes[..]].concat(), tell)?;
             }
         }
         if self.what.contains(&What::Data) {
             data::rows(registry, self.data.as_deref(), threads, enough, tell)?;
             let photos = self.data.iter().map(|path| path.display().to_string());
-            beside(Embedded::DATA, &std::iter::once(seconds.clone()).chain(photos).collect::<Vec<_>>(), tell)?;
+            beside(
+                Embedded::DATA,
+                Embedded::DATA.part,
+                &std::iter::once(seconds.clone()).chain(photos).collect::<Vec<_>>(),
+                tell,
+            )?;
         }
         // Before large objectives, which leave no file in the system's memory.
         if self.what.contains(&What::Study) {
             study::rows(registry, &device_name(device), tell)?;
-            beside(Embedded::START, &[], tell)?;
+            beside(Embedded::START, Embedded::START.part, &[], tell)?;
         }
         if self.what.contains(&What::Loss) {
             let (channels, batches) = (models[0].n_rkhs, self.batches(&loss::BATCHES));
@@ -198,7 +203,12 @@ impl Bench {
             if self.loss.iter().any(|name| name == "amdim") {
                 let batches: Vec<String> = batches.iter().map(u64::to_string).collect();
                 let (device, threads, channels) = (device_name(device), threads.to_string(), channels.to_string());
-                beside(Embedded::LOSS, &[seconds, device, threads, channels, batches.join(",")], tell)?;
+                beside(
+                    Embedded::LOSS,
+                    Embedded::LOSS.part,
+                    &[seconds, device, threads, channels, batches.join(",")],
+                    tell,
+                )?;
             }
         }
         if self.what.contains(&What::Scale) {

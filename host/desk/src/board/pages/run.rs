@@ -9,6 +9,7 @@ use crate::{
     comparison::printable,
     listing::{StudySummary, Summary},
     plain::whole,
+    record::LOG_FILE,
     report::{self, prose, sentence},
     study::OUTPUT,
 };
@@ -64,16 +65,8 @@ pub fn page<'a>(query: &'a Query, seen: &'a Seen) -> Result<Page<'a>, String> {
 
 /// Changes with the files that the page shows.
 fn stamp(run: &Summary, version: u64, seen: &Seen) -> String {
-    const FILES: [&str; 8] = [
-        "infomax.log",
-        "checkpoints",
-        "evaluation.json",
-        "views.png",
-        "run.json",
-        "hardware.json",
-        "origins.json",
-        ".",
-    ];
+    const FILES: [&str; 8] =
+        [LOG_FILE, "checkpoints", "evaluation.json", "views.png", "run.json", "hardware.json", "origins.json", "."];
     let facts = FILES.iter().map(|file| run.place.path.join(file)).chain([output(run)]);
     let facts = facts.filter_map(|path| fs::symlink_metadata(path).ok());
     let text: String =
@@ -103,7 +96,7 @@ fn cell(run: &Summary, seen: &Seen) -> Markup {
 
 fn logs(run: &Summary) -> Markup {
     html! {
-        (log(&run.place.path.join("infomax.log"), "Log"))
+        (log(&run.place.path.join(LOG_FILE), "Log"))
         @if run.place.cell.is_some() { (log(&output(run), "Output of the cell")) }
     }
 }
