@@ -1,8 +1,6 @@
 // Matrix products of f32 numbers on a CPU by oneDNN instead of MKL, which takes its plain path on processors that Intel did not
-// make: 210 GFLOP/s where oneDNN makes 490 (two cores with AVX-512). And a convolution whose window covers the whole map as the
-// product that it is: oneDNN's kernels for convolutions take two to five times as long. And 3×3 convolutions by winograd.cpp.
+// make: 210 GFLOP/s where oneDNN makes 490 (two cores with AVX-512).
 
-#include "guarded.h"
 #include "plain.h"
 
 #include <ATen/ATen.h>
@@ -22,11 +20,19 @@
 #include <cpuid.h>
 #endif
 
+namespace at::native {
+// libtorch has it for bf16 and f16, and takes f32 where the processor has AVX-512. Its header is not among those installed.
+TORCH_API void mkldnn_matmul(const Tensor& one, const Tensor& two, const Tensor& result, float beta, float alpha);
+}  // namespace at::native
+
 namespace {
 
 using at::Tensor;
 
+// By oneDNN, not by MKL.
 std::atomic<bool> wanted{false};
+
+bool products_are_by_onednn() { return wanted.load(std::memory_order_relaxed); }
 
 // Below this many multiplications a product costs less than to ask oneDNN for it.
 constexpr int64_t kSmall = 1 << 16;
@@ -44,7 +50,7 @@ bool lies_well(const Tensor& matrix) {
 }
 
 bool by_onednn(const Tensor& one, const Tensor& two, int64_t dims) {
-  if (!wanted.load(std::memory_order_relaxed) || one.dim() != dims || two.dim() != dims || !is_plain(one) || !is_plain(two)) {
+  if (!products_are_by_onednn() || one.dim() != dims || two.dim() != dims || !is_plain(one) || !is_plain(two)) {
     return false;
   }
   const int64_t inner = one.size(dims - 1);
@@ -82,76 +88,15 @@ Tensor product_with(const Tensor& self, const Tensor& mat1, const Tensor& mat2, 
   return result;
 }
 
-// Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
-bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
-                bool transposed, int64_t groups) {
-  constexpr auto last = at::MemoryFormat::ChannelsLast;
-  const auto all = [](at::IntArrayRef numbers, int64_t number) {
-    return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });
-  };
-  return !transposed && groups == 1 && input.dim() == 4 && weight.dim() == 4 && input.sizes().slice(1) == weight.sizes().slice(1) &&
-         all(padding, 0) && all(dilation, 1) && is_plain(input) && is_plain(weight) && input.is_contiguous(last) &&
-         weight.is_contiguous(last) && input.numel() > 0 && weight.numel() > 0;
-}
-
-bool by_winograd(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
-                 at::IntArrayRef dilation, bool transposed, int64_t groups) {
-  return wanted.load(std::memory_order_relaxed) && winograd_fits(input, weight, stride, padding, dilation, transposed, groups);
-}
-
-// No bias, or a number for each output.
-bool is_bias(const std::optional<Tensor>& bias, const Tensor& weight) {
-  return !bias || !bias->defined() || (is_plain(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0));
-}
-
-Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
-
-Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, at::IntArrayRef stride,
-                   at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
-                   int64_t groups) {
-  if (is_bias(bias, weight) && by_winograd(input, weight, stride, padding, dilation, transposed, groups)) {
-    return winograd_forward(input, weight, bias);
+// Into `result`, of 3 dimensions, all of them plain: one · two, and with `add` what stands there already.
+void multiply_all(const Tensor& one, const Tensor& two, Tensor& result, bool add) {
+  if (products_are_by_onednn()) {
+    at::native::mkldnn_matmul(one, two, result, add ? 1.0f : 0.0f, 1);
+  } else if (add) {
+    at::cpu::baddbmm_(result, one, two, 1, 1);
+  } else {
+    at::cpu::bmm_out(result, one, two);
   }
-  if (!is_bias(bias, weight) || !is_product(input, weight, stride, padding, dilation, transposed, groups)) {
-    return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding,
-                                                      groups);
-  }
-  const auto one = rows_of(input), two = rows_of(weight).t();
-  const auto result = bias && bias->defined() ? product_with(*bias, one, two, 1, 1) : product_of(one, two);
-  return result.view({input.size(0), weight.size(0), 1, 1});
-}
-
-std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
-                                                        at::OptionalIntArrayRef bias_sizes, at::IntArrayRef stride,
-                                                        at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-                                                        at::IntArrayRef output_padding, int64_t groups,
-                                                        std::array<bool, 3> mask) {
-  const auto fits_output = [&] {
-    return is_plain(gradient) && gradient.dim() == 4 && gradient.size(0) == input.size(0) && gradient.size(1) == weight.size(0) &&
-           gradient.sizes().slice(2) == input.sizes().slice(2);
-  };
-  if (by_winograd(input, weight, stride, padding, dilation, transposed, groups) && fits_output()) {
-    return winograd_backward(gradient, input, weight, mask);
-  }
-  if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient)) {
-    return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
-                                                               transposed, output_padding, groups, mask);
-  }
-  const auto rows = gradient.reshape({input.size(0), weight.size(0)});
-  const auto as_maps = [](const Tensor& rows, const Tensor& like) {
-    return rows.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
-  };
-  Tensor to_input, to_weight, to_bias;
-  if (mask[0]) {
-    to_input = as_maps(product_of(rows, rows_of(weight)), input);
-  }
-  if (mask[1]) {
-    to_weight = as_maps(product_of(rows.t(), rows_of(input)), weight);
-  }
-  if (mask[2]) {
-    to_bias = rows.sum(0);
-  }
-  return {to_input, to_weight, to_bias};
 }
 
 // Says nothing of the kernels that are replaced, which is what libtorch warns of.
@@ -159,18 +104,22 @@ struct Silent final : c10::WarningHandler {
   void process(const c10::Warning&) override {}
 };
 
-void install() {
-  static const auto library = [] {
-    Silent silent;
-    c10::WarningUtils::WarningHandlerGuard guard(&silent);
-    auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
-    library->impl("mm", TORCH_FN(product_of));
-    library->impl("bmm", TORCH_FN(products_of));
-    library->impl("addmm", TORCH_FN(product_with));
-    library->impl("convolution", TORCH_FN(convolution));
-    library->impl("convolution_backward", TORCH_FN(convolution_backward));
-    return library;
-  }();
+// Puts kernels into the place of libtorch's on CPUs, for as long as the process lives.
+template <typename Register>
+std::unique_ptr<torch::Library> replace_kernels(Register each) {
+  Silent silent;
+  c10::WarningUtils::WarningHandlerGuard guard(&silent);
+  auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
+  each(*library);
+  return library;
+}
+
+void install_products() {
+  static const auto library = replace_kernels([](torch::Library& library) {
+    library.impl("mm", TORCH_FN(product_of));
+    library.impl("bmm", TORCH_FN(products_of));
+    library.impl("addmm", TORCH_FN(product_with));
+  });
 }
 
 bool is_intels() {
@@ -217,7 +166,7 @@ int infomax_products_are_by_onednn() { return wanted; }
 
 // By oneDNN from now on, in all threads; or by what libtorch takes.
 void infomax_products_by_onednn(int on) {
-  install();
+  install_products();
   wanted = on != 0;
 }
 

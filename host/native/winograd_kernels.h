@@ -1,6 +1,6 @@
-// The transforms of Winograd's F(2×2, 3×3) (Lavin, Gray 2015: "Fast Algorithms for Convolutional Neural Networks") of maps that lie
-// channels-last, f32: a tile of 2×2 outputs sees 4×4 inputs, and 16 numbers a channel ("positions") replace both. Channels lie one
-// after the other, and are what is vectorised.
+// The transforms of Winograd's F(2×2, 3×3) and F(3×3, 2×2) (Lavin, Gray 2015: "Fast Algorithms for Convolutional Neural Networks") of
+// maps that lie channels-last, f32: a tile of 2×2 or 3×3 outputs sees 4×4 inputs, and 16 numbers a channel ("positions") replace
+// both. The points are 0, 1, −1 and infinity for either. Channels lie one after the other, and are what is vectorised.
 
 #pragma once
 
@@ -14,6 +14,9 @@
 #else
 #define INFOMAX_CHANNELS _Pragma("GCC ivdep")
 #endif
+
+// What `INFOMAX_WIDE` functions are made of.
+#define INFOMAX_INLINE static inline __attribute__((always_inline))
 
 namespace winograd {
 
@@ -53,95 +56,149 @@ INFOMAX_WIDE static void input_tile(const float* const* pixels, int64_t channels
   }
 }
 
-// A g Aᵀ of the 2×2 numbers of a tile.
-INFOMAX_WIDE static void gradient_tile(const float* const* pixels, int64_t channels, float* to, int64_t step) {
-  const float *p00 = pixels[0], *p01 = pixels[1], *p10 = pixels[2], *p11 = pixels[3];
+// A g Aᵀ of the Outs×Outs numbers of a tile.
+template <int Outs>
+INFOMAX_INLINE void gradient_tile(const float* const* pixels, int64_t channels, float* to, int64_t step) {
+  const float* at[Outs * Outs];
+  for (int k = 0; k < Outs * Outs; ++k) at[k] = pixels[k];
   INFOMAX_CHANNELS
   for (int64_t c = 0; c < channels; ++c) {
-    const float a0 = p00[c], a1 = p01[c], b0 = p10[c], b1 = p11[c];
-    const float e0 = a0 + b0, e1 = a1 + b1, f0 = a0 - b0, f1 = a1 - b1;
+    float rows[4][Outs];
+    for (int j = 0; j < Outs; ++j) {
+      const float first = at[j][c], second = at[Outs + j][c];
+      if (Outs == 2) {
+        rows[0][j] = first;
+        rows[1][j] = first + second;
+        rows[2][j] = first - second;
+        rows[3][j] = -second;
+      } else {
+        const float third = at[(Outs - 1) * Outs + j][c], both = first + third;
+        rows[0][j] = first;
+        rows[1][j] = both + second;
+        rows[2][j] = both - second;
+        rows[3][j] = -third;
+      }
+    }
     float* d = to + c;
-    d[0] = a0;
-    d[step] = a0 + a1;
-    d[2 * step] = a0 - a1;
-    d[3 * step] = -a1;
-    d[4 * step] = e0;
-    d[5 * step] = e0 + e1;
-    d[6 * step] = e0 - e1;
-    d[7 * step] = -e1;
-    d[8 * step] = f0;
-    d[9 * step] = f0 + f1;
-    d[10 * step] = f0 - f1;
-    d[11 * step] = -f1;
-    d[12 * step] = -b0;
-    d[13 * step] = -b0 - b1;
-    d[14 * step] = b1 - b0;
-    d[15 * step] = b1;
+    for (int i = 0; i < 4; ++i) {
+      const float first = rows[i][0], second = rows[i][1], last = rows[i][Outs - 1], both = Outs == 2 ? first : first + last;
+      d[4 * i * step] = first;
+      d[(4 * i + 1) * step] = both + second;
+      d[(4 * i + 2) * step] = both - second;
+      d[(4 * i + 3) * step] = -last;
+    }
   }
 }
 
-// Aᵀ m A and the bias: the 2×2 outputs of a tile.
-INFOMAX_WIDE static void output_tile(const float* from, int64_t step, int64_t channels, const float* bias, float* const* pixels) {
-  float *p00 = pixels[0], *p01 = pixels[1], *p10 = pixels[2], *p11 = pixels[3];
+// Aᵀ m A and the bias: the Outs×Outs outputs of a tile.
+template <int Outs>
+INFOMAX_INLINE void output_tile(const float* from, int64_t step, int64_t channels, const float* bias, float* const* pixels) {
+  float* at[Outs * Outs];
+  for (int k = 0; k < Outs * Outs; ++k) at[k] = pixels[k];
   INFOMAX_CHANNELS
   for (int64_t c = 0; c < channels; ++c) {
     const float* m = from + c;
-    const float m10 = m[4 * step], m11 = m[5 * step], m12 = m[6 * step], m13 = m[7 * step];
-    const float m20 = m[8 * step], m21 = m[9 * step], m22 = m[10 * step], m23 = m[11 * step];
-    const float a0 = m[0] + m10 + m20, a1 = m[step] + m11 + m21, a2 = m[2 * step] + m12 + m22, a3 = m[3 * step] + m13 + m23;
-    const float b0 = m10 - m20 - m[12 * step], b1 = m11 - m21 - m[13 * step], b2 = m12 - m22 - m[14 * step],
-                b3 = m13 - m23 - m[15 * step];
-    p00[c] = a0 + a1 + a2 + bias[c];
-    p01[c] = a1 - a2 - a3 + bias[c];
-    p10[c] = b0 + b1 + b2 + bias[c];
-    p11[c] = b1 - b2 - b3 + bias[c];
+    float rows[Outs][4];
+    for (int j = 0; j < 4; ++j) {
+      const float first = m[j * step], one = m[(4 + j) * step], two = m[(8 + j) * step], last = m[(12 + j) * step];
+      rows[0][j] = first + one + two;
+      rows[1][j] = Outs == 2 ? one - two - last : one - two;
+      if (Outs == 3) rows[Outs - 1][j] = one + two - last;
+    }
+    for (int i = 0; i < Outs; ++i) {
+      const float first = rows[i][0], one = rows[i][1], two = rows[i][2], last = rows[i][3];
+      at[Outs * i][c] = first + one + two + bias[c];
+      at[Outs * i + 1][c] = (Outs == 2 ? one - two - last : one - two) + bias[c];
+      if (Outs == 3) at[Outs * i + Outs - 1][c] = one + two - last + bias[c];
+    }
   }
 }
 
-// G g Gᵀ of 3×3 weights, `apart` from each other (negative: turned by 180°), of `count` channels.
-INFOMAX_WIDE static void to_positions(const float* from, int64_t apart, int64_t count, float* to, int64_t step) {
+// G g Gᵀ of weights of Taps×Taps, rows of them `down` from each other and columns `across` (negative: turned by 180°), of `count`
+// channels.
+template <int Taps>
+INFOMAX_INLINE void to_positions(const float* from, int64_t down, int64_t across, int64_t count, float* to, int64_t step) {
   INFOMAX_CHANNELS
   for (int64_t c = 0; c < count; ++c) {
     const float* g = from + c;
-    float rows[4][3];
-    for (int j = 0; j < 3; ++j) {
-      const float top = g[j * apart], middle = g[(3 + j) * apart], bottom = g[(6 + j) * apart], both = 0.5f * (top + bottom);
+    float rows[4][Taps];
+    for (int j = 0; j < Taps; ++j) {
+      const float top = g[j * across], second = g[down + j * across], bottom = Taps == 3 ? g[2 * down + j * across] : second;
+      const float outer = 0.5f * (Taps == 3 ? top + bottom : top), inner = 0.5f * second;
       rows[0][j] = top;
-      rows[1][j] = both + 0.5f * middle;
-      rows[2][j] = both - 0.5f * middle;
+      rows[1][j] = outer + inner;
+      rows[2][j] = outer - inner;
       rows[3][j] = bottom;
     }
     float* u = to + c;
     for (int i = 0; i < 4; ++i) {
-      const float both = 0.5f * (rows[i][0] + rows[i][2]), middle = 0.5f * rows[i][1];
-      u[4 * i * step] = rows[i][0];
-      u[(4 * i + 1) * step] = both + middle;
-      u[(4 * i + 2) * step] = both - middle;
-      u[(4 * i + 3) * step] = rows[i][2];
+      const float first = rows[i][0], last = rows[i][Taps - 1];
+      const float outer = 0.5f * (Taps == 3 ? first + last : first), inner = 0.5f * rows[i][1];
+      u[4 * i * step] = first;
+      u[(4 * i + 1) * step] = outer + inner;
+      u[(4 * i + 2) * step] = outer - inner;
+      u[(4 * i + 3) * step] = last;
     }
   }
 }
 
-// Gᵀ u G: the 3×3 weights' gradients.
-INFOMAX_WIDE static void from_positions(const float* from, int64_t step, int64_t count, float* to, int64_t apart) {
+// Gᵀ u G: the Taps×Taps weights' gradients.
+template <int Taps>
+INFOMAX_INLINE void from_positions(const float* from, int64_t step, int64_t count, float* to, int64_t down, int64_t across) {
   INFOMAX_CHANNELS
   for (int64_t c = 0; c < count; ++c) {
     const float* u = from + c;
-    float rows[3][4];
+    float rows[Taps][4];
     for (int j = 0; j < 4; ++j) {
-      const float one = u[(4 + j) * step], two = u[(8 + j) * step], both = 0.5f * (one + two);
-      rows[0][j] = u[j * step] + both;
-      rows[1][j] = 0.5f * (one - two);
-      rows[2][j] = u[(12 + j) * step] + both;
+      const float first = u[j * step], one = u[(4 + j) * step], two = u[(8 + j) * step], last = u[(12 + j) * step];
+      const float both = 0.5f * (one + two), half = 0.5f * (one - two);
+      rows[0][j] = first + both;
+      rows[1][j] = Taps == 3 ? half : half + last;
+      if (Taps == 3) rows[Taps - 1][j] = both + last;
     }
     float* g = to + c;
-    for (int i = 0; i < 3; ++i) {
-      const float both = 0.5f * (rows[i][1] + rows[i][2]);
-      g[3 * i * apart] = rows[i][0] + both;
-      g[(3 * i + 1) * apart] = 0.5f * (rows[i][1] - rows[i][2]);
-      g[(3 * i + 2) * apart] = rows[i][3] + both;
+    for (int i = 0; i < Taps; ++i) {
+      const float first = rows[i][0], one = rows[i][1], two = rows[i][2], last = rows[i][3];
+      const float both = 0.5f * (one + two), half = 0.5f * (one - two);
+      g[i * down] = first + both;
+      g[i * down + across] = Taps == 3 ? half : half + last;
+      if (Taps == 3) g[i * down + 2 * across] = both + last;
     }
   }
+}
+
+// For each processor: a template cannot be compiled for several.
+
+INFOMAX_WIDE static void gradient_2(const float* const* pixels, int64_t channels, float* to, int64_t step) {
+  gradient_tile<2>(pixels, channels, to, step);
+}
+
+INFOMAX_WIDE static void gradient_3(const float* const* pixels, int64_t channels, float* to, int64_t step) {
+  gradient_tile<3>(pixels, channels, to, step);
+}
+
+INFOMAX_WIDE static void output_2(const float* from, int64_t step, int64_t channels, const float* bias, float* const* pixels) {
+  output_tile<2>(from, step, channels, bias, pixels);
+}
+
+INFOMAX_WIDE static void output_3(const float* from, int64_t step, int64_t channels, const float* bias, float* const* pixels) {
+  output_tile<3>(from, step, channels, bias, pixels);
+}
+
+INFOMAX_WIDE static void to_positions_2(const float* from, int64_t down, int64_t across, int64_t count, float* to, int64_t step) {
+  to_positions<2>(from, down, across, count, to, step);
+}
+
+INFOMAX_WIDE static void to_positions_3(const float* from, int64_t down, int64_t across, int64_t count, float* to, int64_t step) {
+  to_positions<3>(from, down, across, count, to, step);
+}
+
+INFOMAX_WIDE static void from_positions_2(const float* from, int64_t step, int64_t count, float* to, int64_t down, int64_t across) {
+  from_positions<2>(from, step, count, to, down, across);
+}
+
+INFOMAX_WIDE static void from_positions_3(const float* from, int64_t step, int64_t count, float* to, int64_t down, int64_t across) {
+  from_positions<3>(from, step, count, to, down, across);
 }
 
 }  // namespace winograd

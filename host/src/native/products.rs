@@ -1,4 +1,4 @@
-//! Which library multiplies matrices of f32 numbers on the CPU, and with them 3×3 convolutions.
+//! What multiplies f32 numbers on the CPU: the library for matrices, and how convolutions are made of them.
 
 use crate::config::Products;
 use std::os::raw::c_int;
@@ -8,7 +8,11 @@ unsafe extern "C" {
     fn infomax_products_profit() -> c_int;
     fn infomax_products_are_by_onednn() -> c_int;
     fn infomax_products_by_onednn(on: c_int);
+    fn infomax_convolutions_by_fewer(on: c_int);
 }
+
+/// `0` makes convolutions of as many multiplications as they are defined by, to compare with.
+const WINOGRAD: &str = "INFOMAX_WINOGRAD";
 
 /// Whether this processor has what libtorch asks of one for oneDNN's products.
 pub fn has_onednn() -> bool {
@@ -16,10 +20,14 @@ pub fn has_onednn() -> bool {
     unsafe { infomax_products_possible() != 0 }
 }
 
-/// Takes a library from now on, in the whole process.
+/// Takes a library from now on, in the whole process, and the fewest multiplications for convolutions.
 pub fn choose(products: Products) {
-    // SAFETY: the first call asks the processor for its name and features; the second registers kernels once, which libtorch
-    // allows at any time, and sets an atomic value that they read.
+    choose_with(products, std::env::var_os(WINOGRAD).is_none_or(|value| value != "0"));
+}
+
+fn choose_with(products: Products, fewer_multiplications: bool) {
+    // SAFETY: the first call asks the processor for its name and features; the others register kernels once, which libtorch
+    // allows at any time, and set an atomic value that these read.
     unsafe {
         let by_onednn = match products {
             Products::Auto => infomax_products_profit() != 0,
@@ -27,6 +35,7 @@ pub fn choose(products: Products) {
             Products::Onednn => true,
         };
         infomax_products_by_onednn(c_int::from(by_onednn));
+        infomax_convolutions_by_fewer(c_int::from(fewer_multiplications));
     }
 }
 
@@ -126,12 +135,32 @@ mod tests {
         }
     }
 
-    /// 3×3 convolutions that are padded by one, of enough channels: batch, channels in and out, height, width.
-    const PADDED: [[i64; 5]; 5] =
-        [[8, 64, 64, 8, 8], [6, 48, 64, 7, 9], [5, 64, 32, 12, 5], [40, 128, 96, 4, 4], [2, 80, 112, 21, 10]];
+    /// A convolution of enough channels, and which of output, gradient of data and of weight are made of fewer products: width and
+    /// stride of the window, padding, batch, channels in and out, height, width.
+    type Fewer = ([i64; 3], [i64; 5], [bool; 3]);
+
+    const FEWER: [Fewer; 13] = [
+        ([3, 1, 1], [8, 64, 64, 8, 8], [true; 3]),
+        ([3, 1, 1], [6, 48, 64, 7, 9], [true; 3]),
+        ([3, 1, 1], [5, 64, 32, 12, 5], [true; 3]),
+        ([3, 1, 1], [40, 128, 96, 4, 4], [true; 3]),
+        ([3, 1, 1], [2, 80, 112, 21, 10], [true; 3]),
+        ([3, 1, 0], [8, 48, 64, 14, 11], [true; 3]),
+        ([3, 1, 0], [8, 64, 48, 7, 7], [true, false, true]),
+        ([3, 1, 0], [40, 64, 64, 5, 5], [false, false, true]),
+        ([3, 1, 2], [8, 48, 64, 8, 11], [true; 3]),
+        ([4, 2, 0], [8, 32, 64, 30, 30], [true; 3]),
+        ([4, 2, 0], [8, 48, 32, 17, 20], [true, false, true]),
+        ([4, 2, 1], [12, 32, 48, 10, 17], [true; 3]),
+        ([4, 2, 3], [12, 16, 80, 13, 24], [true; 3]),
+    ];
 
     /// Output and gradients in a kind, of numbers that depend on the shape alone; maps lie channels-last.
-    fn padded([batch, from, to, height, width]: [i64; 5], kind: Kind) -> [Tensor; 4] {
+    fn convolved(
+        [width, stride, padding]: [i64; 3],
+        [batch, from, to, height, across]: [i64; 5],
+        kind: Kind,
+    ) -> [Tensor; 4] {
         // Not by libtorch's generator, which other tests draw from.
         let random = |size: &[i64]| {
             let turns = Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 12.9898;
@@ -139,36 +168,48 @@ mod tests {
         };
         let laid = |tensor: Tensor| tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]).to_kind(kind);
         let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
-        let x = leaf(laid(random(&[batch, from, height, width])));
-        let weight = leaf(laid(random(&[to, from, 3, 3])));
+        let x = leaf(laid(random(&[batch, from, height, across])));
+        let weight = leaf(laid(random(&[to, from, width, width])));
         let bias = leaf(random(&[to]).to_kind(kind));
-        let y = x.conv2d(&weight, Some(&bias), [1, 1], [1, 1], [1, 1], 1);
+        let y = x.conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1);
         (&y * laid(random(&y.size()))).sum(kind).backward();
         [y.detach(), x.grad(), weight.grad(), bias.grad()]
     }
 
     #[test]
-    fn padded_convolutions_agree_by_fewer_multiplications() {
+    fn convolutions_agree_by_fewer_multiplications() {
         let _alone = alone();
-        if !has_onednn() {
-            eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+        if !std::arch::is_x86_feature_detected!("avx2") {
+            eprintln!("SKIPPED: no AVX2, so no convolutions of fewer multiplications");
             return;
         }
-        for shape in PADDED {
-            choose(Products::Mkl);
-            let (direct, exact) = (padded(shape, Kind::Float), padded(shape, Kind::Double));
-            choose(Products::Onednn);
-            let found = padded(shape, Kind::Float);
-            assert!(!found[0].equal(&direct[0]), "{shape:?}: multiplied directly");
-            for (found, exact) in found.iter().zip(&exact) {
-                assert!(apart(found, exact) < 3e-6, "{shape:?}: {:e}", apart(found, exact));
+        for library in [Products::Mkl, Products::Onednn] {
+            if library == Products::Onednn && !has_onednn() {
+                eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+                continue;
             }
-            let threads = tch::get_num_threads();
-            tch::set_num_threads(threads % 2 + 1);
-            let with_others = padded(shape, Kind::Float);
-            tch::set_num_threads(threads);
-            assert!(found.iter().zip(&with_others).all(|(one, other)| one.equal(other)), "{shape:?}: threads");
+            for (window, sizes, fewer) in FEWER {
+                let case = format!("{library}, {window:?} of {sizes:?}");
+                choose_with(library, false);
+                let [direct, exact] = [Kind::Float, Kind::Double].map(|kind| convolved(window, sizes, kind));
+                choose_with(library, true);
+                let found = convolved(window, sizes, Kind::Float);
+                for ((found, direct), fewer) in found.iter().zip(&direct).zip(fewer) {
+                    assert_eq!(!found.equal(direct), fewer, "{case}: how it was multiplied");
+                }
+                for (found, exact) in found.iter().zip(&exact) {
+                    assert!(apart(found, exact) < 3e-6, "{case}: {:e}", apart(found, exact));
+                }
+                let threads = tch::get_num_threads();
+                tch::set_num_threads(threads % 2 + 1);
+                let with_others = convolved(window, sizes, Kind::Float);
+                tch::set_num_threads(threads);
+                for ((one, other), fewer) in found.iter().zip(&with_others).zip(fewer) {
+                    assert!(!fewer || one.equal(other), "{case}: other bits with other threads");
+                }
+            }
         }
+        choose(Products::Auto);
     }
 
     #[test]

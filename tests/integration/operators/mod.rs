@@ -187,8 +187,12 @@ fn no_handle_is_lost() {
         drop(Tensor::cat(&parts, 0).clone());
     };
     (0..100).for_each(|_| work());
-    let before = resident();
-    (0..400).for_each(|_| work());
-    let grown = resident() - before;
-    assert!(grown < 32 << 20, "{grown} bytes: a tensor lost each time would be 100 MiB");
+    // The least of several: other tests of this process take memory meanwhile, but not each time.
+    let grown = (0..5).map(|_| {
+        let before = resident();
+        (0..400).for_each(|_| work());
+        resident() - before
+    });
+    let least = grown.min().expect("five of them");
+    assert!(least < 32 << 20, "{least} bytes: a tensor lost each time would be 100 MiB");
 }

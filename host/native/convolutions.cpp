@@ -1,0 +1,132 @@
+// Convolutions on a CPU that oneDNN's kernels are not the best for, of f32 maps that lie channels-last. One whose window covers the whole
+// map is a product, which takes a half to a fifth of the time; and those that winograd.cpp has.
+// After products.cpp and winograd.cpp.
+
+#include "plain.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CompositeExplicitAutogradFunctions.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <optional>
+#include <tuple>
+
+namespace {
+
+// Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
+bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                bool transposed, int64_t groups) {
+  constexpr auto last = at::MemoryFormat::ChannelsLast;
+  const auto all = [](at::IntArrayRef numbers, int64_t number) {
+    return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });
+  };
+  return !transposed && groups == 1 && input.dim() == 4 && weight.dim() == 4 && input.sizes().slice(1) == weight.sizes().slice(1) &&
+         all(padding, 0) && all(dilation, 1) && is_plain(input) && is_plain(weight) && input.is_contiguous(last) &&
+         weight.is_contiguous(last) && input.numel() > 0 && weight.numel() > 0;
+}
+
+std::atomic<bool> by_fewer{false};
+
+WinogradGains by_winograd(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
+                          at::IntArrayRef dilation, bool transposed, int64_t groups) {
+  const bool on = by_fewer.load(std::memory_order_relaxed);
+  return on ? winograd_gains(input, weight, stride, padding, dilation, transposed, groups) : WinogradGains{};
+}
+
+// No bias, or a number for each output.
+bool is_bias(const std::optional<Tensor>& bias, const Tensor& weight) {
+  return !bias || !bias->defined() || (is_plain(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0));
+}
+
+Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
+
+Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, at::IntArrayRef stride,
+                   at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
+                   int64_t groups) {
+  if (is_bias(bias, weight) && by_winograd(input, weight, stride, padding, dilation, transposed, groups).output) {
+    return winograd_forward(input, weight, bias, padding[0]);
+  }
+  if (!is_bias(bias, weight) || !is_product(input, weight, stride, padding, dilation, transposed, groups)) {
+    return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding,
+                                                      groups);
+  }
+  const auto one = rows_of(input), two = rows_of(weight).t();
+  const auto result = bias && bias->defined() ? product_with(*bias, one, two, 1, 1) : product_of(one, two);
+  return result.view({input.size(0), weight.size(0), 1, 1});
+}
+
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
+                                                        at::OptionalIntArrayRef bias_sizes, at::IntArrayRef stride,
+                                                        at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                                                        at::IntArrayRef output_padding, int64_t groups,
+                                                        std::array<bool, 3> mask) {
+  const auto gains = by_winograd(input, weight, stride, padding, dilation, transposed, groups);
+  const bool of_input = mask[0] && gains.input, of_weight = mask[1] && gains.weight;
+  if ((of_input || of_weight) && winograd_fits_output(gradient, input, weight, padding[0])) {
+    auto [to_input, to_weight] = winograd_backward(gradient, input, weight, padding[0], of_input, of_weight);
+    Tensor to_bias;
+    if ((mask[0] && !of_input) || (mask[1] && !of_weight)) {
+      const auto rest = at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding,
+                                                                            dilation, transposed, output_padding, groups,
+                                                                            {mask[0] && !of_input, mask[1] && !of_weight, false});
+      to_input = of_input ? to_input : std::get<0>(rest);
+      to_weight = of_weight ? to_weight : std::get<1>(rest);
+    }
+    if (mask[2]) {
+      to_bias = gradient.sum({0, 2, 3});
+    }
+    return {to_input, to_weight, to_bias};
+  }
+  if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient)) {
+    return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
+                                                               transposed, output_padding, groups, mask);
+  }
+  const auto rows = gradient.reshape({input.size(0), weight.size(0)});
+  const auto as_maps = [](const Tensor& rows, const Tensor& like) {
+    return rows.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
+  };
+  Tensor to_input, to_weight, to_bias;
+  if (mask[0]) {
+    to_input = as_maps(product_of(rows, rows_of(weight)), input);
+  }
+  if (mask[1]) {
+    to_weight = as_maps(product_of(rows.t(), rows_of(input)), weight);
+  }
+  if (mask[2]) {
+    to_bias = rows.sum(0);
+  }
+  return {to_input, to_weight, to_bias};
+}
+
+void install_convolutions() {
+  static const auto library = replace_kernels([](torch::Library& library) {
+    library.impl("convolution", TORCH_FN(convolution));
+    library.impl("convolution_backward", TORCH_FN(convolution_backward));
+  });
+}
+
+// Whether the transforms have vectors that are wide enough.
+bool is_wide() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+extern "C" {
+
+// By fewer multiplications where those pay, from now on, in all threads; or directly.
+void infomax_convolutions_by_fewer(int on) {
+  install_convolutions();
+  by_fewer = on != 0 && is_wide();
+}
+
+int infomax_convolutions_are_by_fewer() { return by_fewer; }
+
+}  // extern "C"
