@@ -32,7 +32,8 @@ pub fn rows(
 ) -> Result<()> {
     let mut counts = vec![1, cores];
     counts.dedup();
-    let opened = photos.map(|path| open(registry, path)).transpose()?;
+    let opened = photos.map(|path| open(registry, path, None)).transpose()?;
+    let opened_smaller = photos.map(|path| open(registry, path, Some(PHOTO))).transpose()?;
     for threads in counts {
         let on = if threads == 1 { "a core".to_owned() } else { format!("{threads} cores") };
         let row = |what: &str, images_per_second| {
@@ -47,14 +48,13 @@ pub fn rows(
                 Ok(positions.len() as u64)
             };
             tell(row("photos decoded", rate(threads, enough, decoded)?));
-            let key = Key::new(1);
-            let viewed = |step: u64| {
-                let rows = 0..images(step).len();
-                Ok(maker.train(order, key, step, rows)?.labels.len() as u64)
-            };
-            tell(row(&format!("photos to two views of {PHOTO}"), rate(threads, enough, viewed)?));
+            tell(row(&format!("photos to two views of {PHOTO}"), rate(threads, enough, views_of(maker, order))?));
         }
-        let (augmentation, _) = augmentation(registry, SMALL)?;
+        if let Some((maker, order)) = &opened_smaller {
+            let what = format!("photos decoded smaller to two views of {PHOTO}");
+            tell(row(&what, rate(threads, enough, views_of(maker, order))?));
+        }
+        let (augmentation, _) = augmentation(registry, SMALL, None)?;
         let (pixels, bytes) = (small_images(), (SMALL * SMALL * 3) as usize);
         let viewed = |epoch: u64| {
             let mut buffers = [vec![0; bytes], vec![0; bytes]];
@@ -70,8 +70,17 @@ pub fn rows(
     Ok(())
 }
 
-/// The images of a folder or of tar shards through AMDIM's views, and their order.
-fn open(registry: &Registry, path: &Path) -> Result<(BatchMaker, Order)> {
+/// Makes the views of a step's images, and counts these.
+fn views_of<'a>(maker: &'a BatchMaker, order: &'a Order) -> impl Fn(u64) -> Result<u64> + Sync + 'a {
+    move |step| {
+        let rows = 0..order.batch(step).len();
+        Ok(maker.train(order, Key::new(1), step, rows)?.labels.len() as u64)
+    }
+}
+
+/// The images of a folder or of tar shards through AMDIM's views, and their order. JPEG files are decoded at a fraction of their size
+/// where that leaves `short_side` pixels.
+fn open(registry: &Registry, path: &Path, short_side: Option<u32>) -> Result<(BatchMaker, Order)> {
     let is_shards = path.is_file() || has_shards(path).map_err(Error::io("list", path))?;
     let name = if is_shards { "webdataset" } else { "image-folder" };
     let (library, component) = registry.load(Kind::Dataset, name, None)?;
@@ -80,7 +89,7 @@ fn open(registry: &Registry, path: &Path) -> Result<(BatchMaker, Order)> {
     let table = json!({ "name": name, "config": { "root": root } });
     let table: DatasetTable =
         serde_json::from_value(table).map_err(|error| Error::Bug { what: format!("the bench's dataset: {error}") })?;
-    let (augmentation, description) = augmentation(registry, PHOTO)?;
+    let (augmentation, description) = augmentation(registry, PHOTO, short_side)?;
     let source =
         Source::open(&Component::new(library, Kind::Dataset, component), &table, description.decode_short_side)?;
     source.hush();
@@ -99,10 +108,14 @@ fn has_shards(folder: &Path) -> std::io::Result<bool> {
     Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "tar"))))
 }
 
-fn augmentation(registry: &Registry, size: u32) -> Result<(ForeignAugmentation, infomax_sdk::AugmentationDescription)> {
+fn augmentation(
+    registry: &Registry,
+    size: u32,
+    short_side: Option<u32>,
+) -> Result<(ForeignAugmentation, infomax_sdk::AugmentationDescription)> {
     let (library, name) = registry.load(Kind::Augmentation, "amdim", None)?;
     let component = Component::new(library, Kind::Augmentation, name);
-    let request = Request { config: json!({ "size": size }), ..Request::default() };
+    let request = Request { config: json!({ "size": size, "decode_short_side": short_side }), ..Request::default() };
     let description = describe(&component, &request)?;
     Ok((ForeignAugmentation::create(&component, &request)?, description))
 }

@@ -130,6 +130,9 @@ impl Original {
         if !then.is_empty() {
             changed("processor", &then.join(" and "), &Hardware::of_this_machine().processor);
         }
+        for (name, then, now) in identity.provenance.iter().flat_map(|provenance| provenance.other_arithmetic()) {
+            changed(name, &then, &now);
+        }
         if identity.device != "Cpu" {
             doubts.push(format!("it ran on {}: only a CPU gives the same bits again", identity.device));
         }

@@ -94,6 +94,12 @@ fn what_cannot_be_repeated_is_told() {
     assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(err.contains("note: the same bits are not promised: libtorch: 2.10.0 then, 2.11.0 now"), "{err}");
     assert!(err.contains("it ran on Cuda(0): only a CPU gives the same bits again"), "{err}");
+    // In another environment, where the number of threads has no say.
+    let mut command = crate::support::binary::infomax(folder, &["reproduce", "runs/older"]);
+    let output = command.env("INFOMAX_WINOGRAD", "0").env("OMP_NUM_THREADS", "1").output().unwrap();
+    let err = errors(&output, folder);
+    assert!(err.contains("INFOMAX_WINOGRAD: not set then, 0 now"), "{err}");
+    assert!(!err.contains("OMP_NUM_THREADS"), "{err}");
 }
 
 #[test]

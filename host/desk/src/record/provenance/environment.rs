@@ -26,10 +26,12 @@ const PREFIXES: [&str; 19] = [
     "TORCH_",
 ];
 /// And these: where plugins and libraries are found, and which of several processes this is. Addresses of machines are left out.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "GROUP_RANK",
     "INFOMAX_FAULT",
+    "INFOMAX_FUSED",
     "INFOMAX_PLUGIN_PATH",
+    "INFOMAX_WINOGRAD",
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
     "LOCAL_RANK",
@@ -45,6 +47,29 @@ const NAMES: [&str; 17] = [
     "TORCHELASTIC_RUN_ID",
     "WORLD_SIZE",
 ];
+
+/// Of those that take part: by which instructions, and in which order, numbers are computed on a CPU.
+const ARITHMETIC: [&str; 9] = [
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "INFOMAX_FUSED",
+    "INFOMAX_WINOGRAD",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+];
+
+/// The variables that change how numbers are computed and have other values in two environments: name and both values.
+pub fn other_arithmetic(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<(&'static str, String, String)> {
+    let value = |of: &BTreeMap<String, String>, name: &str| of.get(name).map_or("not set", String::as_str).to_owned();
+    let both = ARITHMETIC.iter().map(|&name| (name, value(then, name), value(now, name)));
+    both.filter(|(_, then, now)| then != now).collect()
+}
 
 /// The variables that take part, by name.
 pub fn taking_part(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
@@ -92,5 +117,17 @@ mod tests {
             ("OMP_NUM_THREADS", "2"),
         ];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    }
+    #[test]
+    fn what_numbers_depend_on_is_told_where_it_differs() {
+        let of = |set: &[(&str, &str)]| set.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let then = of(&[("INFOMAX_WINOGRAD", "0"), ("MKL_CBWR", "AVX2"), ("OMP_NUM_THREADS", "2")]);
+        let now = of(&[("MKL_CBWR", "AVX2"), ("ONEDNN_MAX_CPU_ISA", "AVX2")]);
+        let found = other_arithmetic(&then, &now);
+        let text = |value: &str| value.to_owned();
+        let expected =
+            [("INFOMAX_WINOGRAD", text("0"), text("not set")), ("ONEDNN_MAX_CPU_ISA", text("not set"), text("AVX2"))];
+        assert_eq!(found, expected);
+        assert!(ARITHMETIC.iter().all(|name| takes_part(name)));
     }
 }

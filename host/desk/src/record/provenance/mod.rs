@@ -23,6 +23,13 @@ pub struct Provenance {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Provenance {
+    /// The variables that change how numbers are computed on a CPU and have another value now: name, value then, value now.
+    pub fn other_arithmetic(&self) -> Vec<(&'static str, String, String)> {
+        environment::other_arithmetic(&self.environment, &environment::taking_part(std::env::vars_os()))
+    }
+}
+
 /// A provenance whose commit is being asked for.
 #[derive(Debug)]
 pub struct Asked {
