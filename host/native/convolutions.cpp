@@ -127,6 +127,4 @@ void infomax_convolutions_by_fewer(int on) {
   by_fewer = on != 0 && is_wide();
 }
 
-int infomax_convolutions_are_by_fewer() { return by_fewer; }
-
 }  // extern "C"

@@ -5,16 +5,11 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUFunctions.h>
-#include <ATen/CompositeExplicitAutogradFunctions.h>
 #include <torch/library.h>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstring>
 #include <memory>
-#include <optional>
-#include <tuple>
 
 #if defined(__x86_64__)
 #include <cpuid.h>

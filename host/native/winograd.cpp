@@ -32,6 +32,7 @@ using winograd::kPositions;
 constexpr int64_t kGrain = 16;   // the fewest tiles, or rows of weights, that are worth a thread
 constexpr int64_t kOften = 16;   // more chunks than these, and weights are turned once for all
 constexpr int64_t kShares = 4;   // chunks for each convolution, at the least, if they are not too small then
+constexpr int64_t kMostSums = 1 << 24;  // numbers of weights' gradients at a time: 64 MiB
 constexpr auto kLast = at::MemoryFormat::ChannelsLast;
 
 // Convolutions that differ in their sizes alone: the side of a phase's weights, of a tile of its outputs, and how many phases a side has.
@@ -280,9 +281,9 @@ Tensor input_gradient(const Kind& kind, const Tensor& gradient, const Tensor& in
 Tensor weight_gradient(const Kind& kind, const Tensor& gradient, const Tensor& input, const Tensor& weight, int64_t padding) {
   const auto tiles = output_tiles(kind, gradient);
   const int64_t channels = weight.size(1), in = kind.phases() * channels, out = weight.size(0), count = tiles.count();
-  // As many sums whatever the threads, each over chunks in their order.
+  // As many sums whatever the threads, each over chunks in their order; fewer where they are large.
   int64_t parts = 1;
-  while (parts < 16 && count >= 2048 * parts) {
+  while (parts < 16 && count >= 2048 * parts && 2 * parts * kPositions * in * out <= kMostSums) {
     parts *= 2;
   }
   const int64_t most = (count + parts - 1) / parts;
