@@ -8,7 +8,6 @@
 #include <ATen/CompositeExplicitAutogradFunctions.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <optional>
@@ -19,13 +18,8 @@ namespace {
 // Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
 bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                 bool transposed, int64_t groups) {
-  constexpr auto last = at::MemoryFormat::ChannelsLast;
-  const auto all = [](at::IntArrayRef numbers, int64_t number) {
-    return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });
-  };
-  return !transposed && groups == 1 && input.dim() == 4 && weight.dim() == 4 && input.sizes().slice(1) == weight.sizes().slice(1) &&
-         all(padding, 0) && all(dilation, 1) && is_plain(input) && is_plain(weight) && input.is_contiguous(last) &&
-         weight.is_contiguous(last) && input.numel() > 0 && weight.numel() > 0;
+  return !transposed && groups == 1 && is_plain_last(input) && is_plain_last(weight) &&
+         input.sizes().slice(1) == weight.sizes().slice(1) && are_all(padding, 0) && are_all(dilation, 1);
 }
 
 std::atomic<bool> by_fewer{false};

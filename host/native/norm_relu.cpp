@@ -233,13 +233,11 @@ bool is_vector(const OptionalTensor& tensor, int64_t channels) {
 // Whether the kernels take these.
 bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor& weight, const OptionalTensor& bias,
           const OptionalTensor& mean, const OptionalTensor& var, int64_t views) {
-  constexpr auto last = at::MemoryFormat::ChannelsLast;
-  if (!is_wanted() || policy.group || !is_plain(x) || x.dim() != 4 || x.numel() == 0 || !x.is_contiguous(last) ||
-      at::autocast::is_autocast_enabled(at::kCPU)) {
+  if (!is_wanted() || policy.group || !is_plain_last(x) || at::autocast::is_autocast_enabled(at::kCPU)) {
     return false;
   }
   const int64_t channels = x.size(1);
-  if (shortcut && !(is_plain(*shortcut) && shortcut->sizes() == x.sizes() && shortcut->is_contiguous(last))) {
+  if (shortcut && !(shortcut->sizes() == x.sizes() && is_plain_last(*shortcut))) {
     return false;
   }
   const bool runs = mean || var;

@@ -352,19 +352,13 @@ const wino::Kind& kind_of(const at::Tensor& weight) { return weight.size(2) == 3
 
 WinogradGains winograd_gains(const at::Tensor& input, const at::Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
                              at::IntArrayRef dilation, bool transposed, int64_t groups) {
-  const auto all = [](at::IntArrayRef numbers, int64_t number) {
-    return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });
-  };
-  const auto plain = [](const at::Tensor& tensor) {
-    return tensor.dim() == 4 && is_plain(tensor) && tensor.numel() > 0 && tensor.is_contiguous(at::MemoryFormat::ChannelsLast);
-  };
-  if (transposed || groups != 1 || !all(dilation, 1) || !plain(input) || !plain(weight) || weight.size(1) != input.size(1) ||
-      weight.size(0) % 16 != 0 || weight.size(1) % 16 != 0 || padding.empty() || padding[0] < 0) {
+  if (transposed || groups != 1 || !are_all(dilation, 1) || !is_plain_last(input) || !is_plain_last(weight) ||
+      weight.size(1) != input.size(1) || weight.size(0) % 16 != 0 || weight.size(1) % 16 != 0 || padding.empty() || padding[0] < 0) {
     return {};
   }
   const wino::Kind& kind = kind_of(weight);
   const int64_t pad = padding[0];
-  if (weight.size(2) != kind.side() || weight.size(3) != kind.side() || !all(stride, kind.step) || !all(padding, pad) ||
+  if (weight.size(2) != kind.side() || weight.size(3) != kind.side() || !are_all(stride, kind.step) || !are_all(padding, pad) ||
       pad >= kind.side() || input.size(2) + 2 * pad < kind.side() || input.size(3) + 2 * pad < kind.side()) {
     return {};
   }

@@ -118,6 +118,7 @@ mod tests {
         ];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
+
     #[test]
     fn what_numbers_depend_on_is_told_where_it_differs() {
         let of = |set: &[(&str, &str)]| set.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
