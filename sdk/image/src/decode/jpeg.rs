@@ -78,19 +78,34 @@ mod tests {
         if !has_it() {
             return;
         }
-        let sizes =
-            [[1, 1], [3, 5], [8, 8], [9, 7], [15, 17], [16, 16], [31, 33], [64, 48], [125, 93], [500, 3], [6, 301]];
+        let sizes = [
+            [1, 1],
+            [3, 5],
+            [8, 8],
+            [9, 7],
+            [15, 17],
+            [16, 16],
+            [31, 33],
+            [64, 48],
+            [125, 93],
+            [500, 3],
+            [6, 301],
+            [321, 247],
+        ];
         for size in sizes {
             for (coarse, gray) in [(false, false), (true, false), (false, true)] {
                 for (quality, noise) in [(95.0, 20), (75.0, 60), (30.0, 120), (100.0, 8)] {
                     let bytes = file(size, coarse, gray, quality, noise);
-                    for short_side in [None, Some((size[0].min(size[1]) / 2).max(1) as u32)] {
+                    let side = size[0].min(size[1]) as u32;
+                    for short_side in [None, Some(side.div_ceil(2)), Some(side.div_ceil(4)), Some(side.div_ceil(8))] {
                         let (plain, library) = both(&bytes, short_side);
-                        let eighths =
-                            short_side.map_or(8, |least| library::eighths(size[0].min(size[1]) as u32, least));
+                        let eighths = short_side.map_or(8, |least| library::eighths(side, least));
                         let is_narrow = coarse && size[0] <= 4 && eighths == 8; // libjpeg does not interpolate so few
-                        let is_left = is_narrow || eighths < 4;
-                        assert_eq!(plain.is_none(), is_left, "{size:?}, coarse {coarse}, gray {gray}, {short_side:?}");
+                        assert_eq!(
+                            plain.is_none(),
+                            is_narrow,
+                            "{size:?}, coarse {coarse}, gray {gray}, {short_side:?}"
+                        );
                         if let Some(plain) = plain {
                             assert_eq!([plain.width, plain.height], [library.width, library.height]);
                             assert!(
@@ -154,6 +169,32 @@ mod tests {
             }
         }
         assert!(taken > 100, "{taken} changed files were decoded");
+    }
+
+    /// As above, of a file that is long enough to be read by pairs of coefficients, at some of its places.
+    #[test]
+    fn a_long_file_that_is_cut_or_changed_is_never_other_pixels() {
+        if !has_it() {
+            return;
+        }
+        let sound = file([240, 160], true, false, 98.0, 200);
+        assert!(sound.len() > 17_000, "{}", sound.len());
+        let options = DecodeOptions::default();
+        let mut taken = 0;
+        for at in (2..sound.len()).step_by(61) {
+            assert!(plain::decode(&sound[..at], &options).is_none(), "cut at {at}");
+            for flip in [1, 0x10, 0x80, 0xFF] {
+                let mut bytes = sound.clone();
+                bytes[at] ^= flip;
+                if let Some(plain) = plain::decode(&bytes, &options) {
+                    taken += 1;
+                    let library =
+                        library::decode(&bytes, &options).unwrap_or_else(|error| panic!("{at} {flip}: {error}"));
+                    assert!(plain == library, "byte {at} changed by {flip}");
+                }
+            }
+        }
+        assert!(taken > 20, "{taken} changed files were decoded");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Files of the usual kind, with AVX2: baseline Huffman codes in one scan, gray or YCbCr, with chroma as fine as luma or halved
-//! both ways, in full or at half the size. Everything else, and every file that is not in order, is left to the library.
+//! both ways, at every size that [`eighths`] gives. Everything else, and every file that is not in order, is left to the library.
 
 #![allow(unused_unsafe, reason = "intrinsics are unsafe up to Rust 1.86")]
 
 mod bits;
+mod codes;
 mod colour;
 mod header;
 mod huffman;
+mod pairs;
 mod planes;
 mod transform;
 mod upsample;
@@ -23,11 +25,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Option<Decoded> {
     }
     let header = Header::read(bytes)?;
     options.limits.check(Format::Jpeg, header.width as u32, header.height as u32).ok()?;
-    let scale = match options.short_side.map(|least| eighths(header.width.min(header.height) as u32, least)) {
-        None | Some(8) => Scale::Full,
-        Some(4) => Scale::Half,
-        Some(_) => return None,
-    };
+    let eighths = options.short_side.map_or(8, |least| eighths(header.width.min(header.height) as u32, least));
+    let scale = Scale(eighths.into());
     // SAFETY: the processor has AVX2 and BMI2 (looked at above).
     let pixels = unsafe {
         let planes = Planes::decode(&header, scale)?;

@@ -9,7 +9,7 @@ pub struct Bits<'a> {
     at: usize,
     /// The next bits, at the top.
     ahead: u64,
-    /// How many of them are in use.
+    /// How many of them are in use: the lowest six bits.
     count: u32,
 }
 
@@ -25,14 +25,15 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     pub fn refill(&mut self) {
         let Some(word) = self.bytes.get(self.at..self.at + 8) else {
-            self.count = 64; // `is_spent` finds out
+            self.count = 0; // `is_spent` finds out
             self.at = self.bytes.len();
             return;
         };
         let word = u64::from_be_bytes(word.try_into().expect("8 bytes"));
-        self.ahead |= word >> self.count;
-        self.at += ((63 - self.count) >> 3) as usize;
-        self.count |= 56;
+        let count = self.count & 63;
+        self.ahead |= word >> count;
+        self.at += ((63 - count) >> 3) as usize;
+        self.count = count | 56;
     }
 
     /// The next `count` bits, 1 to 32, which stay where they are.
@@ -41,11 +42,12 @@ impl<'a> Bits<'a> {
         (self.ahead >> (64 - count)) as u32
     }
 
-    /// Goes on by `count` bits.
+    /// Goes on by as many bits as the lowest six of `count` say. What stands above them does not matter, so that nothing has to be
+    /// taken out of an entry on the way from one code to the next.
     #[inline(always)]
     pub fn skip(&mut self, count: u32) {
-        self.ahead <<= count;
-        self.count -= count;
+        self.ahead = self.ahead.wrapping_shl(count);
+        self.count = self.count.wrapping_sub(count);
     }
 
     /// A number of `size` bits, 1 to 15, behind the next `after`, as T.81 writes it: the lower half is negative.
@@ -58,7 +60,7 @@ impl<'a> Bits<'a> {
 
     /// Whether the part ends here, but for the bits that fill its last byte.
     pub fn is_spent(&self) -> bool {
-        let taken = self.at * 8 - self.count as usize;
+        let taken = self.at * 8 - (self.count & 63) as usize;
         let all = (self.bytes.len() - PADDING) * 8;
         taken <= all && all - taken < 8
     }

@@ -1,12 +1,12 @@
 //! What stands before the coded pixels (ITU-T T.81, annex B).
 
-use super::huffman::{Ac, Dc, Slots};
+use super::huffman::{Ac, Dc, Quantisers};
 
 /// A colour's plane in the file.
 pub struct Component {
     /// How often it is sampled in the direction of either side, compared with the others: 1 or 2.
     pub sampling: usize,
-    pub slots: Slots,
+    pub quantisers: Quantisers,
     pub dc: Dc,
     pub ac: Ac,
 }
@@ -72,7 +72,7 @@ impl<'a> Header<'a> {
                             return None;
                         }
                     }
-                    let components = frame.scanned(segment, &tables)?;
+                    let components = frame.scanned(segment, &tables, rest.len())?;
                     let (width, height) = (frame.width, frame.height);
                     return Some(Self { width, height, components, restart_interval, scan: rest, exif });
                 }
@@ -148,7 +148,7 @@ impl Frame {
     }
 
     /// The components as the scan's header lists them, which has to be all of them in order.
-    fn scanned(&self, segment: &[u8], tables: &Tables<'_>) -> Option<Vec<Component>> {
+    fn scanned(&self, segment: &[u8], tables: &Tables<'_>, length: usize) -> Option<Vec<Component>> {
         let count = self.components.len();
         if segment.len() != 4 + 2 * count || usize::from(segment[0]) != count || segment[1 + 2 * count..] != [0, 63, 0]
         {
@@ -163,9 +163,9 @@ impl Frame {
             let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
             components.push(Component {
                 sampling: if count == 1 { 1 } else { sampling },
-                slots: Slots::new(tables.quantisers.get(quantisers)?.as_ref()?),
+                quantisers: Quantisers::new(tables.quantisers.get(quantisers)?.as_ref()?),
                 dc: Dc::new((*tables.dc.get(dc)?)?)?,
-                ac: Ac::new((*tables.ac.get(ac)?)?)?,
+                ac: Ac::new((*tables.ac.get(ac)?)?, length)?,
             });
         }
         Some(components)

@@ -1,13 +1,14 @@
 //! Huffman codes, and the blocks of 8 × 8 coefficients that they stand for.
 
-use super::bits::Bits;
+use super::{
+    bits::Bits,
+    codes::{Codes, FAST},
+    pairs::{END, LOOK, Pairs},
+};
 
-const FAST: u32 = 10; // bits of a code that is found by one look
-const LONGEST: usize = 16;
-
-/// Where the coefficients of a block lie, row by row.
-static ZIGZAG: [u8; 64] = {
-    let mut order = [0; 64];
+/// Where the coefficients of a block lie, row by row; behind them [`NOWHERE`].
+static ZIGZAG: [u8; PLACES] = {
+    let mut order = [NOWHERE; PLACES];
     let (mut at, mut diagonal) = (0, 0);
     while diagonal < 15 {
         let mut step = 0;
@@ -25,58 +26,10 @@ static ZIGZAG: [u8; 64] = {
     order
 };
 
-/// Codes by length: what a code of up to 16 bits means.
-struct Codes {
-    /// For each length the first code that is longer, as 16 bits.
-    limits: [u32; LONGEST + 1],
-    /// For each length what to add to a code to find its symbol.
-    offsets: [i32; LONGEST + 1],
-    symbols: Vec<u8>,
-}
-
-impl Codes {
-    /// From a table's 16 counts and its symbols.
-    fn new(table: &[u8]) -> Option<Self> {
-        let (counts, symbols) = table.split_at(LONGEST);
-        let (mut limits, mut offsets) = ([0; LONGEST + 1], [0; LONGEST + 1]);
-        let (mut code, mut first) = (0u32, 0i32);
-        for length in 1..=LONGEST {
-            let count = u32::from(counts[length - 1]);
-            offsets[length] = first - code as i32;
-            code += count;
-            first += count as i32;
-            if code > 1 << length {
-                return None;
-            }
-            limits[length] = code << (LONGEST - length);
-            code <<= 1;
-        }
-        Some(Self { limits, offsets, symbols: symbols.to_vec() })
-    }
-
-    /// The length and the symbol of the code at the top of 16 bits.
-    fn find(&self, bits: u32) -> Option<(u32, u8)> {
-        let length = (1..=LONGEST).find(|&length| bits < self.limits[length])?;
-        let code = (bits >> (LONGEST - length)) as i32;
-        Some((length as u32, self.symbols[usize::try_from(code + self.offsets[length]).ok()?]))
-    }
-
-    /// For each number of [`FAST`] bits what a code of up to so many bits at its top means.
-    fn fast<T: Copy>(&self, none: T, meant: impl Fn(u32, u8) -> T) -> Box<[T; 1 << FAST]> {
-        let mut fast = Box::new([none; 1 << FAST]);
-        let (mut at, mut next) = (0, 0);
-        for length in 1..=FAST {
-            let count = ((self.limits[length as usize] >> (LONGEST as u32 - FAST)) as usize - at) >> (FAST - length);
-            for &symbol in &self.symbols[next..next + count] {
-                let end = at + (1 << (FAST - length));
-                fast[at..end].fill(meant(length, symbol));
-                at = end;
-            }
-            next += count;
-        }
-        fast
-    }
-}
+/// Where a value goes that is not part of a block.
+const NOWHERE: u8 = 64;
+/// More places than runs can lead to: the end of a block behind a coefficient is at most 63 + 16 + [`END`].
+const PLACES: usize = 256;
 
 /// The codes of a first coefficient's size.
 pub struct Dc {
@@ -88,7 +41,7 @@ pub struct Dc {
 impl Dc {
     pub fn new(table: &[u8]) -> Option<Self> {
         let codes = Codes::new(table)?;
-        if codes.symbols.iter().any(|&size| size > 11) {
+        if codes.symbols().iter().any(|&size| size > 11) {
             return None;
         }
         Some(Self { fast: codes.fast((0, 0), |length, size| (length as u8, size)), codes })
@@ -112,133 +65,223 @@ impl Dc {
     }
 }
 
-/// What a code stands for: zeros, and the size of the coefficient behind them.
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    /// Bits of the code; 0: not by one look.
-    length: u8,
-    /// Bits of code and coefficient.
-    both: u8,
-    /// Bits of the coefficient. None, with a run of 0: zeros to the end; with one of 15: 16 zeros.
-    size: u8,
-    run: u8,
-}
+/// What a code stands for: zeros, and the size of the coefficient behind them. Of its bits, from the lowest: six for the bits of code
+/// and coefficient, six for those of the code, four for those of the coefficient, four for the number of zeros.
+#[derive(Clone, Copy)]
+struct Entry(u32);
 
 impl Entry {
+    /// Not by one look.
+    const NONE: Self = Self(0);
+
     fn new(length: u32, symbol: u8) -> Self {
-        let (length, size) = (length as u8, symbol & 15);
-        Self { length, both: length + size, size, run: symbol >> 4 }
+        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        Self((length + size) | length << 6 | size << 12 | run << 16)
+    }
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
+    #[inline(always)]
+    fn size(self) -> u32 {
+        self.0 >> 12 & 15
     }
 }
 
+/// A scan of so many bytes pays for the table of pairs.
+const WORTH_PAIRS: usize = 1 << 14;
+
 /// The codes of the other coefficients.
 pub struct Ac {
+    /// Only where there is much to read.
+    pairs: Option<Pairs>,
     fast: Box<[Entry; 1 << FAST]>,
     codes: Codes,
 }
 
 impl Ac {
-    pub fn new(table: &[u8]) -> Option<Self> {
+    /// For a scan of `length` bytes.
+    pub fn new(table: &[u8], length: usize) -> Option<Self> {
         let codes = Codes::new(table)?;
-        if codes.symbols.iter().any(|symbol| symbol & 15 > 10 || (symbol & 15 == 0 && *symbol != 0 && *symbol != 0xF0))
+        if codes
+            .symbols()
+            .iter()
+            .any(|symbol| symbol & 15 > 10 || (symbol & 15 == 0 && *symbol != 0 && *symbol != 0xF0))
         {
             return None;
         }
-        Some(Self { fast: codes.fast(Entry::default(), Entry::new), codes })
+        let pairs = (length >= WORTH_PAIRS).then(|| Pairs::new(&codes));
+        Some(Self { pairs, fast: codes.fast(Entry::NONE, Entry::new), codes })
     }
-}
 
-/// Where the coefficient at a place of the zigzag order goes, and what it is multiplied by.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    quantiser: i16,
-    to: u8,
-}
-
-/// The slots of a block; more than there are, for runs that lead out of it.
-#[derive(Clone, Debug)]
-pub struct Slots([Slot; 64 + 16]);
-
-impl Slots {
-    /// From quantisers in zigzag order.
-    pub fn new(quantisers: &[i16; 64]) -> Self {
-        let mut slots = [Slot::default(); 80];
-        for ((slot, &quantiser), &to) in slots.iter_mut().zip(quantisers).zip(&ZIGZAG) {
-            *slot = Slot { quantiser, to };
+    /// The code at the front. Where it is not known by one look, 16 bits have to be ahead.
+    #[inline(always)]
+    fn entry(&self, bits: &Bits<'_>) -> Option<Entry> {
+        let entry = self.fast[bits.peek(FAST) as usize];
+        if entry.0 != 0 {
+            return Some(entry);
         }
-        Self(slots)
+        let entry = self.long(bits.peek(16));
+        (entry.0 != 0).then_some(entry)
+    }
+
+    /// Of a code that is longer than a look; [`Entry::NONE`] where there is no such code.
+    #[cold]
+    #[inline(never)]
+    fn long(&self, bits: u32) -> Entry {
+        self.codes.find(bits).map_or(Entry::NONE, |(length, symbol)| Entry::new(length, symbol))
     }
 }
 
-/// The coefficients of a block times their quantisers, row by row.
+/// What the coefficients of a block are multiplied by, row by row.
+#[derive(Clone, Debug)]
+#[repr(align(32))]
+pub struct Quantisers([i16; 64]);
+
+impl Quantisers {
+    /// From such in zigzag order.
+    pub fn new(quantisers: &[i16; 64]) -> Self {
+        let mut rows = [0; 64];
+        for (&quantiser, &to) in quantisers.iter().zip(&ZIGZAG) {
+            rows[usize::from(to)] = quantiser;
+        }
+        Self(rows)
+    }
+
+    pub fn rows(&self) -> &[i16; 64] {
+        &self.0
+    }
+}
+
+/// The coefficients of a block, row by row.
 #[repr(align(32))]
 pub struct Block {
-    pub values: [i16; 64],
+    /// 64, and what is [`NOWHERE`].
+    values: [i16; 64 + 16],
     /// Whether only the first is not zero.
     pub is_flat: bool,
 }
 
 impl Block {
     pub const fn new() -> Self {
-        Self { values: [0; 64], is_flat: true }
+        Self { values: [0; 80], is_flat: true }
+    }
+
+    pub fn first(&self) -> i16 {
+        self.values[0]
+    }
+
+    pub fn rows(&self) -> &[i16; 64] {
+        self.values.first_chunk().expect("64 of 80")
+    }
+
+    /// Puts a coefficient at a place of the zigzag order.
+    ///
+    /// # Safety
+    /// The place is below [`PLACES`].
+    #[inline(always)]
+    unsafe fn set(&mut self, place: usize, coefficient: i32) {
+        debug_assert!(place < PLACES);
+        // SAFETY: there are so many places (the caller), and none leads further than NOWHERE, which is within the values.
+        unsafe {
+            let to = *ZIGZAG.get_unchecked(place);
+            *self.values.get_unchecked_mut(usize::from(to)) = coefficient as i16;
+        }
     }
 }
 
-/// No coefficient of pixels is larger.
-const LARGEST: u32 = 1 << 12;
-
-/// Reads a block. None where its codes are not in order, or stand for what no pixels give.
+/// Reads a block. None where its codes are not in order.
 ///
 /// # Safety
 /// The processor has BMI2.
 #[inline(never)]
 #[target_feature(enable = "bmi1,bmi2,lzcnt")]
-pub unsafe fn read(
-    stream: &mut Bits<'_>,
-    (dc, ac): (&Dc, &Ac),
-    Slots(slots): &Slots,
-    before: &mut i32,
-    block: &mut Block,
-) -> Option<()> {
+pub unsafe fn read(stream: &mut Bits<'_>, (dc, ac): (&Dc, &Ac), before: &mut i32, block: &mut Block) -> Option<()> {
     let mut bits = *stream; // in registers
-    block.values = [0; 64];
+    block.values[..64].fill(0);
     bits.refill();
     *before += dc.read(&mut bits)?;
-    let first = *before * i32::from(slots[0].quantiser);
-    block.values[0] = first as i16;
-    let mut all = first.wrapping_add(LARGEST as i32) as u32;
+    block.values[0] = i16::try_from(*before).ok()?;
     let mut at = 1;
+    if let Some(pairs) = &ac.pairs {
+        'pairs: while at < 64 {
+            bits.refill();
+            // 44 bits at most.
+            for _ in 0..4 {
+                let pair = pairs.of(bits.peek(LOOK));
+                if pair.is_none() {
+                    bits.refill();
+                    let Some(Coefficient { run, value }) = Coefficient::read(&mut bits, ac)? else {
+                        at += END;
+                        break 'pairs;
+                    };
+                    // SAFETY: `at` is below 64 (the loops), a run below 16.
+                    unsafe { block.set(at + run, value) };
+                    at += run + 1;
+                    continue 'pairs;
+                }
+                let from = bits;
+                bits.skip(pair.bits());
+                let first = at + pair.run();
+                at += pair.ahead();
+                // SAFETY: `at` was below 64 (the loops), a run is below 16, what a pair has ahead below 128.
+                unsafe {
+                    block.set(first, pair.first());
+                    block.set(at - 1, pair.second());
+                }
+                if at > 63 {
+                    if first > 62 {
+                        // The first alone was the block's last; what follows is not part of it.
+                        bits = from;
+                        Coefficient::read(&mut bits, ac)?;
+                        at = first + 1;
+                    }
+                    break 'pairs;
+                }
+            }
+        }
+    }
     'block: while at < 64 {
         bits.refill();
         // Two codes with their coefficients take 52 bits at most.
         for _ in 0..2 {
-            let mut entry = ac.fast[bits.peek(FAST) as usize];
-            if entry.length == 0 {
-                let (length, symbol) = ac.codes.find(bits.peek(16))?;
-                entry = Entry::new(length, symbol);
-            }
-            if entry.size == 0 {
-                bits.skip(entry.length.into());
-                if entry.run == 0 {
-                    break 'block;
-                }
-                at += 16;
-                continue 'block;
-            }
-            let coefficient = bits.number(entry.length.into(), entry.size.into());
-            bits.skip(entry.both.into());
-            at += usize::from(entry.run);
-            let Slot { quantiser, to } = slots[at];
-            let value = coefficient * i32::from(quantiser);
-            all |= (value + LARGEST as i32) as u32;
-            block.values[usize::from(to & 63)] = value as i16;
-            at += 1;
+            let Some(Coefficient { run, value }) = Coefficient::read(&mut bits, ac)? else {
+                at += END;
+                break 'block;
+            };
+            // SAFETY: `at` is below 64 (the loops), a run below 16.
+            unsafe { block.set(at + run, value) };
+            at += run + 1;
             if at > 63 {
                 break 'block;
             }
         }
     }
-    block.is_flat = at == 1;
+    block.is_flat = at == 1 + END;
     *stream = bits;
-    (all < 2 * LARGEST && at <= 64).then_some(())
+    (at == 64 || at > END).then_some(())
+}
+
+/// One that is not zero, behind zeros; or the last of 16 zeros.
+struct Coefficient {
+    run: usize,
+    value: i32,
+}
+
+impl Coefficient {
+    /// Some(None) at the end of the block. Takes 26 bits at most.
+    #[inline(always)]
+    fn read(bits: &mut Bits<'_>, ac: &Ac) -> Option<Option<Self>> {
+        let entry = ac.entry(bits)?;
+        let (run, size) = (entry.run(), entry.size());
+        if size == 0 {
+            bits.skip(entry.0);
+            return Some((run > 0).then_some(Self { run, value: 0 }));
+        }
+        let value = bits.number(entry.0 >> 6 & 63, size);
+        bits.skip(entry.0);
+        Some(Some(Self { run, value }))
+    }
 }

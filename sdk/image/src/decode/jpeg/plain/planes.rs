@@ -11,20 +11,14 @@ const END_OF_IMAGE: u8 = 0xD9;
 /// Of a unit: 2 × 2 of luma, and chroma.
 const MOST_BLOCKS: usize = 6;
 
-/// At which size a file is decoded.
+/// At which size a file is decoded: how many samples a block of 8 gives a side, 8, 4, 2 or 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    Full,
-    Half,
-}
+pub struct Scale(pub usize);
 
 impl Scale {
     /// How long a side comes out.
     pub fn of(self, side: usize) -> usize {
-        match self {
-            Self::Full => side,
-            Self::Half => side.div_ceil(2),
-        }
+        (side * self.0).div_ceil(8)
     }
 }
 
@@ -65,13 +59,13 @@ impl Planes {
     pub unsafe fn decode(header: &Header<'_>, scale: Scale) -> Option<Self> {
         let fineness = header.fineness();
         let [across, down] = [header.width, header.height].map(|side| side.div_ceil(8 * fineness));
-        let is_coarse = fineness == 2 && scale == Scale::Full;
+        let is_coarse = fineness == 2 && scale.0 == 8;
         let (width, height) = (scale.of(header.width), scale.of(header.height));
         let mut sides = Vec::new();
         let mut planes = Vec::new();
         for component in &header.components {
-            // Chroma that is sampled half as often comes out as large as luma at half of its size.
-            let side = if scale == Scale::Half && component.sampling == fineness { 4 } else { 8 };
+            // Below full size, chroma that is sampled half as often gives twice as many of a block, and comes out as large as luma.
+            let side = if is_coarse { 8 } else { scale.0 * (fineness / component.sampling) };
             let ratio = if is_coarse { fineness / component.sampling } else { 1 };
             let (width, height) = (width.div_ceil(ratio), height.div_ceil(ratio));
             let stride = across * component.sampling * side;
@@ -100,7 +94,7 @@ impl Planes {
                     let codes = (&component.dc, &component.ac);
                     for block in unit.by_ref().take(component.sampling * component.sampling) {
                         // SAFETY: the processor has BMI2 (the caller).
-                        unsafe { huffman::read(&mut bits, codes, &component.slots, before, block)? };
+                        unsafe { huffman::read(&mut bits, codes, before, block)? };
                     }
                 }
                 let mut unit = blocks.iter();
@@ -112,7 +106,7 @@ impl Planes {
                         for (across, block) in unit.by_ref().take(sampling).enumerate() {
                             let to = &mut plane.samples[corner + across * side..];
                             // SAFETY: the processor has AVX2 (the caller).
-                            unsafe { transform::block(block, to, plane.stride, side)? };
+                            unsafe { transform::block(block, &component.quantisers, to, plane.stride, side)? };
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The inverse cosine transform of a block in fixed point, as libjpeg's accurate one rounds it (Loeffler, Ligtenberg, Moschytz 1989,
 //! columns first, 13 bits after the point): sums are linear in between, so that their order is free.
 
-use super::huffman::Block;
+use super::huffman::{Block, Quantisers};
 use std::arch::x86_64::*;
 
 const BITS: i32 = 13;
@@ -91,6 +91,20 @@ unsafe fn short_pass<const DOWN: i32>(c: [__m128i; 8]) -> [__m128i; 4] {
     }
 }
 
+/// One pass to two numbers of eight coefficients, of which the third, the fifth and the seventh do not count.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn shortest_pass<const DOWN: i32>(c: [__m128i; 8]) -> [__m128i; 2] {
+    // SAFETY: registers only; AVX2 is there (the callers).
+    unsafe {
+        let even = _mm256_madd_epi16(pairs(c[0], c[0]), pair(1 << (BITS + 1), 1 << (BITS + 1)));
+        let c75 = _mm256_madd_epi16(pairs(c[7], c[5]), pair(-5_906, 6_967));
+        let c31 = _mm256_madd_epi16(pairs(c[3], c[1]), pair(-10_426, 29_692));
+        let odd = _mm256_add_epi32(c75, c31);
+        rounded::<DOWN>(_mm256_add_epi32(even, odd), _mm256_sub_epi32(even, odd))
+    }
+}
+
 /// Rows for columns.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -130,66 +144,69 @@ unsafe fn samples(one: __m128i, two: __m128i) -> __m128i {
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn rows(block: &Block) -> [__m128i; 8] {
-    // SAFETY: registers only.
-    let mut rows = [unsafe { _mm_setzero_si128() }; 8];
-    for (row, values) in rows.iter_mut().zip(block.values.chunks_exact(8)) {
-        // SAFETY: a load of 16 bytes from an array of 16.
-        *row = unsafe { _mm_loadu_si128(values.as_ptr().cast()) };
-    }
-    rows
-}
-
 /// The largest sum of coefficients' sizes with which numbers between the passes fit 16 bits: a pass makes at most
 /// 4 · √2 · cos(π/16) = 5.55 times as much of it. Noise in pure black and white exceeds it, photographs don't.
 const MOST: u16 = 5_800;
 
-/// Whether the coefficients' sizes sum up to no more.
+/// The rows of a block times its quantisers. None where they sum up to more than [`MOST`].
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn is_moderate(c: [__m128i; 8]) -> bool {
-    // SAFETY: registers only; AVX2 is there (the callers).
+unsafe fn rows(block: &Block, quantisers: &Quantisers) -> Option<[__m128i; 8]> {
+    // SAFETY: loads of 32 bytes from 16 numbers; the rest are registers.
     unsafe {
-        let mut sum = _mm_setzero_si128();
-        for c in c {
-            sum = _mm_adds_epu16(sum, _mm_abs_epi16(c));
+        let nothing = _mm256_setzero_si256();
+        let (mut sum, mut over) = (nothing, nothing);
+        let mut rows = [_mm_setzero_si128(); 8];
+        let (values, quantisers) = (block.rows().chunks_exact(16), quantisers.rows().chunks_exact(16));
+        for ((two, values), quantisers) in rows.chunks_exact_mut(2).zip(values).zip(quantisers) {
+            let values = _mm256_load_si256(values.as_ptr().cast());
+            let quantisers = _mm256_load_si256(quantisers.as_ptr().cast());
+            let sizes = _mm256_abs_epi16(values);
+            let products = _mm256_mullo_epi16(sizes, quantisers);
+            over = _mm256_or_si256(over, _mm256_mulhi_epu16(sizes, quantisers));
+            sum = _mm256_adds_epu16(sum, products);
+            let products = _mm256_sign_epi16(products, values);
+            two[0] = _mm256_castsi256_si128(products);
+            two[1] = _mm256_extracti128_si256::<1>(products);
         }
+        let mut sum = _mm_adds_epu16(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
         sum = _mm_adds_epu16(sum, _mm_unpackhi_epi64(sum, sum));
         sum = _mm_adds_epu16(sum, _mm_shuffle_epi32::<0b01>(sum));
         sum = _mm_adds_epu16(sum, _mm_srli_epi32::<16>(sum));
-        _mm_cvtsi128_si32(sum) as u16 <= MOST
+        (_mm_cvtsi128_si32(sum) as u16 <= MOST && _mm256_testz_si256(over, over) == 1).then_some(rows)
     }
 }
 
-/// A square of samples, `stride` from row to row: the whole block of 8 or its half of 4 a side. None where it can't.
+/// A square of samples, `stride` from row to row: the whole block of 8 a side, or 4, 2 or 1. None where it can't.
 ///
 /// # Safety
 /// The processor has AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub unsafe fn block(block: &Block, to: &mut [u8], stride: usize, side: usize) -> Option<()> {
-    if block.is_flat {
-        flat(block, to, stride, side);
+pub unsafe fn block(block: &Block, quantisers: &Quantisers, to: &mut [u8], stride: usize, side: usize) -> Option<()> {
+    if block.is_flat || side == 1 {
+        flat(i32::from(block.first()) * i32::from(quantisers.rows()[0]), to, stride, side);
         return Some(());
     }
     // SAFETY: AVX2 is there (the caller).
-    let is_done = unsafe { if side == 8 { full(block, to, stride) } else { half(block, to, stride) } };
-    is_done.then_some(())
+    unsafe {
+        let coefficients = rows(block, quantisers)?;
+        match side {
+            8 => full(coefficients, to, stride),
+            4 => half(coefficients, to, stride),
+            _ => quarter(coefficients, to, stride),
+        }
+    }
+    Some(())
 }
 
-/// Eight rows of eight samples; whether it could.
+/// Eight rows of eight samples.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn full(block: &Block, to: &mut [u8], stride: usize) -> bool {
+unsafe fn full(coefficients: [__m128i; 8], to: &mut [u8], stride: usize) {
     assert!(to.len() >= 7 * stride + 8);
     // SAFETY: the stores of 8 bytes lie within `to` (above); the rest are registers.
     unsafe {
-        let coefficients = rows(block);
-        if !is_moderate(coefficients) {
-            return false;
-        }
         let between = turned(pass::<{ BITS - KEPT }>(coefficients));
         let done = turned(pass::<{ BITS + KEPT + 3 }>(between));
         for at in 0..4 {
@@ -198,21 +215,16 @@ unsafe fn full(block: &Block, to: &mut [u8], stride: usize) -> bool {
             _mm_storel_epi64(to.as_mut_ptr().add((2 * at + 1) * stride).cast(), _mm_unpackhi_epi64(both, both));
         }
     }
-    true
 }
 
-/// Four rows of four samples; whether it could.
+/// Four rows of four samples.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn half(block: &Block, to: &mut [u8], stride: usize) -> bool {
+unsafe fn half(coefficients: [__m128i; 8], to: &mut [u8], stride: usize) {
     assert!(to.len() >= 3 * stride + 4);
     // SAFETY: stores of 16 bytes within 32; the rest are registers.
     let bytes = unsafe {
         let nothing = _mm_setzero_si128();
-        let coefficients = rows(block);
-        if !is_moderate(coefficients) {
-            return false;
-        }
         let [a, b, c, d] = short_pass::<{ BITS - KEPT + 1 }>(coefficients);
         let columns = turned([a, b, c, d, nothing, nothing, nothing, nothing]);
         let [a, b, c, d] = short_pass::<{ BITS + KEPT + 3 + 1 }>(columns);
@@ -226,13 +238,30 @@ unsafe fn half(block: &Block, to: &mut [u8], stride: usize) -> bool {
     for (at, row) in bytes.chunks_exact(8).enumerate() {
         to[at * stride..][..4].copy_from_slice(&row[..4]);
     }
-    true
+}
+
+/// Two rows of two samples.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn quarter(coefficients: [__m128i; 8], to: &mut [u8], stride: usize) {
+    // SAFETY: registers only.
+    let [upper, lower] = unsafe {
+        let nothing = _mm_setzero_si128();
+        let [a, b] = shortest_pass::<BITS>(coefficients);
+        let columns = turned([a, b, nothing, nothing, nothing, nothing, nothing, nothing]);
+        let [left, right] = shortest_pass::<{ BITS + KEPT + 3 + 2 }>(columns);
+        let done = _mm_unpacklo_epi16(left, right);
+        let pixels = _mm_cvtsi128_si32(samples(done, done)).to_le_bytes();
+        [[pixels[0], pixels[1]], [pixels[2], pixels[3]]]
+    };
+    to[..2].copy_from_slice(&upper);
+    to[stride..][..2].copy_from_slice(&lower);
 }
 
 /// A block of one value.
 #[inline(always)]
-fn flat(block: &Block, to: &mut [u8], stride: usize, side: usize) {
-    let value = (i32::from(block.values[0]) + 4) >> 3;
+fn flat(value: i32, to: &mut [u8], stride: usize, side: usize) {
+    let value = (value + 4) >> 3;
     let value = ((value << 22 >> 22) + 128).clamp(0, 255) as u8;
     for row in to.chunks_mut(stride).take(side) {
         row[..side].fill(value);
