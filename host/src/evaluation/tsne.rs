@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Fault, Result},
     evaluator::{nearest, unit},
 };
-use bhtsne::{Neighbor, tSNE};
+use infomax_solvers::{Layout, Neighbor, lay_out};
 use tch::{Kind, TchError, Tensor};
 
 const THETA: f32 = 0.5; // van der Maaten 2014, section 5.2
@@ -34,17 +34,14 @@ pub fn tsne(x_nd: &Tensor, perplexity: u64) -> Result<Tensor> {
         Error::Dataset { fault: fault.hint("`infomax evaluate` tells how far a representation has collapsed") }
     };
     let Some(start) = start.filter(|_| perplexity > 0) else { return Err(same()) };
-    let points = vec![(); neighbours.len()];
-    let fit = || {
-        let mut tsne: tSNE<'_, f32, (), 2> = tSNE::new(&points);
-        tsne.perplexity(perplexity as f32).learning_rate((points.len() as f32 / EXAGGERATION).max(LEAST_RATE));
-        tsne.early_exaggeration(EXAGGERATION).initial_embedding(start);
-        tsne.barnes_hut_with_neighbors(THETA, &neighbours).embedding()
+    let layout = Layout {
+        perplexity: perplexity as f32,
+        learning_rate: (neighbours.len() as f32 / EXAGGERATION).max(LEAST_RATE),
+        early_exaggeration: EXAGGERATION,
+        theta: THETA,
     };
-    // Sums of several threads depend on who comes first.
-    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let alone = alone.map_err(|error| Error::Bug { what: format!("no thread for t-SNE: {error}") })?;
-    let xy = alone.install(fit);
+    let no_thread = |error| Error::Bug { what: format!("no thread for t-SNE: {error}") };
+    let xy = lay_out(start, &neighbours, layout).map_err(no_thread)?;
     if xy.iter().any(|value| !value.is_finite()) {
         return Err(same());
     }

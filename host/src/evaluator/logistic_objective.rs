@@ -4,7 +4,7 @@
 //!
 //! Shapes: N samples · D channels · K classes.
 
-use argmin::core::{CostFunction, Error, Gradient};
+use infomax_solvers::{BoxError, Smooth};
 use std::cell::RefCell;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -153,21 +153,13 @@ impl Objective<'_> {
     }
 }
 
-impl CostFunction for Objective<'_> {
-    type Param = Vec<f64>;
-    type Output = f64;
-
-    fn cost(&self, point: &Vec<f64>) -> Result<f64, Error> {
+impl Smooth for Objective<'_> {
+    fn value(&self, point: &[f64]) -> Result<f64, BoxError> {
         tch::no_grad(|| self.evaluate(point))?;
         Ok(self.last.borrow().value)
     }
-}
 
-impl Gradient for Objective<'_> {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-
-    fn gradient(&self, point: &Vec<f64>) -> Result<Vec<f64>, Error> {
+    fn slope(&self, point: &[f64]) -> Result<Vec<f64>, BoxError> {
         tch::no_grad(|| self.evaluate(point))?;
         Ok(self.last.borrow().slope.clone())
     }
@@ -191,15 +183,15 @@ mod tests {
         let logits = x.linear(&weight, Some(&bias));
         let loss = logits.cross_entropy_loss::<&Tensor>(&labels, None, tch::Reduction::Mean, -100, 0.0);
         let plain = loss.double_value(&[]) + 0.5 / 30.0 * weight.square().sum(Kind::Double).double_value(&[]);
-        assert!((objective.cost(&point).unwrap() / plain - 1.0).abs() < 1e-10);
+        assert!((objective.value(&point).unwrap() / plain - 1.0).abs() < 1e-10);
         let back = objective.point_of(&weight, &bias).unwrap();
         assert!(back.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-9), "{back:?}");
-        let slope = objective.gradient(&point).unwrap();
+        let slope = objective.slope(&point).unwrap();
         for i in 0..objective.size() {
             let moved = |by: f64| {
                 let mut point = point.clone();
                 point[i] += by;
-                objective.cost(&point).unwrap()
+                objective.value(&point).unwrap()
             };
             assert!(((moved(1e-5) - moved(-1e-5)) / 2e-5 - slope[i]).abs() < 1e-8);
         }

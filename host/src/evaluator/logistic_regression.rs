@@ -5,20 +5,12 @@
 //! # Source
 //! The objective is scikit-learn's: `C · Σ cross_entropy + ½ · |W|²`, the bias free; minimised by L-BFGS (Liu and Nocedal 1989).
 
-use super::logistic_objective::{Objective, Samples};
-use argmin::{
-    core::{
-        CostFunction, Error, Executor, Gradient, IterState, KV, Problem, Solver, TerminationReason, TerminationStatus,
-    },
-    solver::{linesearch::MoreThuenteLineSearch, quasinewton::LBFGS},
-};
-use std::cell::{Cell, RefCell};
+use super::logistic_objective::Samples;
+use infomax_solvers::{Minimum, Smooth, minimise};
 use tch::{TchError, Tensor};
 
-const MEMORY: usize = 10; // scikit-learn's through SciPy
 /// Of the slope in coordinates of curvature 1 or less, beside the objective: of what can still be gained no more than 1e-9 of it remains in practice.
 const SLOPE_TOLERANCE: f64 = 1e-6;
-const MOST_RESTARTS: usize = 20;
 
 /// A fitted classifier.
 #[derive(Debug)]
@@ -45,29 +37,11 @@ impl LogisticRegression {
             Some(fit) => objective.point_of(&fit.weight_kd, &fit.bias_k).map_err(text)?,
             None => vec![0.0; objective.size()],
         };
-        let best = RefCell::new((f64::INFINITY, start));
-        let (made, mut before) = (Cell::new(0), f64::INFINITY);
-        // Where rounding hides the descent, the line search calls it an error: begun again from the best point, until that
-        // does not help any more.
-        for _ in 0..MOST_RESTARTS {
-            let (point, left) = (best.borrow().1.clone(), most_iterations - made.get());
-            let watched = Watched { objective: &objective, best: &best };
-            let descent = Descent { rule: LBFGS::new(MoreThuenteLineSearch::new(), MEMORY), made: &made };
-            let done = Executor::new(watched, descent).configure(|state| state.param(point).max_iters(left)).run();
-            let value = best.borrow().0;
-            if let (Err(error), false) = (&done, value.is_finite()) {
-                return Err(error.to_string());
-            }
-            if done.is_ok() || made.get() >= most_iterations || value >= before {
-                break;
-            }
-            before = value;
-        }
-        let (value, point) = best.into_inner();
-        let slope = objective.gradient(&point).map_err(|error| error.to_string())?;
+        let Minimum { point, value, iterations } = minimise(&objective, start, most_iterations, is_optimum)?;
+        let slope = objective.slope(&point).map_err(|error| error.to_string())?;
         let (weight_kd, bias_k) = objective.classifier(&point).map_err(text)?;
-        let (iterations, converged) = (made.get(), is_optimum(value, &slope));
-        Ok(Self { weight_kd, bias_k, objective: value * c * samples.count() as f64, converged, iterations })
+        let objective = value * c * samples.count() as f64;
+        Ok(Self { weight_kd, bias_k, objective, converged: is_optimum(value, &slope), iterations })
     }
 
     /// The class that each row of features most likely has, (N).
@@ -81,68 +55,6 @@ impl LogisticRegression {
 
 fn is_optimum(value: f64, slope: &[f64]) -> bool {
     slope.iter().map(|s| s * s).sum::<f64>().sqrt() <= SLOPE_TOLERANCE * value
-}
-
-/// An objective whose lowest point is kept, whatever becomes of the descent.
-struct Watched<'a> {
-    objective: &'a Objective<'a>,
-    best: &'a RefCell<(f64, Vec<f64>)>,
-}
-
-impl CostFunction for Watched<'_> {
-    type Param = Vec<f64>;
-    type Output = f64;
-
-    fn cost(&self, point: &Vec<f64>) -> Result<f64, Error> {
-        let value = self.objective.cost(point)?;
-        if value < self.best.borrow().0 {
-            *self.best.borrow_mut() = (value, point.clone());
-        }
-        Ok(value)
-    }
-}
-
-impl Gradient for Watched<'_> {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-
-    fn gradient(&self, point: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        self.objective.gradient(point)
-    }
-}
-
-type Rule = LBFGS<MoreThuenteLineSearch<Vec<f64>, Vec<f64>, f64>, Vec<f64>, Vec<f64>, f64>;
-type Place = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
-
-/// L-BFGS that stops where the slope is small beside the objective: its own rule knows fixed sizes only.
-struct Descent<'a> {
-    rule: Rule,
-    /// Iterations so far.
-    made: &'a Cell<u64>,
-}
-
-impl Solver<Watched<'_>, Place> for Descent<'_> {
-    fn name(&self) -> &str {
-        "L-BFGS"
-    }
-
-    fn init(&mut self, problem: &mut Problem<Watched<'_>>, state: Place) -> Result<(Place, Option<KV>), Error> {
-        self.rule.init(problem, state)
-    }
-
-    fn next_iter(&mut self, problem: &mut Problem<Watched<'_>>, state: Place) -> Result<(Place, Option<KV>), Error> {
-        self.made.set(self.made.get() + 1);
-        self.rule.next_iter(problem, state)
-    }
-
-    fn terminate(&mut self, state: &Place) -> TerminationStatus {
-        let is_there = state.get_gradient().is_some_and(|slope| is_optimum(state.get_cost(), slope));
-        if is_there {
-            TerminationStatus::Terminated(TerminationReason::SolverConverged)
-        } else {
-            TerminationStatus::NotTerminated
-        }
-    }
 }
 
 #[cfg(test)]

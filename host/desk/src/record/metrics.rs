@@ -4,99 +4,12 @@
 //! writer removes.
 
 use super::error::RecordError;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
-};
-use serde_json::{Map, Value};
+use infomax_metrics::{Row, rows, whole_lines};
 use std::{
-    fmt,
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Take, Write},
     path::{Path, PathBuf},
 };
-
-/// One line of metrics.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// Optimizer updates done.
-    pub step: u64,
-    /// The pass over the dataset that this step belongs to, from 0.
-    pub epoch: u64,
-    /// Time since the run began, resumed parts added up.
-    pub seconds: f64,
-    /// Named values in order; one that is not finite is written as null, named in `nonfinite`, and read back as NaN.
-    pub values: Vec<(String, f64)>,
-}
-
-impl Row {
-    /// The value of this name.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        self.values.iter().find(|(key, _)| key == name).map(|&(_, value)| value)
-    }
-
-    fn to_line(&self) -> String {
-        let mut fields = Map::new();
-        fields.insert("step".to_owned(), Value::from(self.step));
-        fields.insert("epoch".to_owned(), Value::from(self.epoch));
-        fields.insert("seconds".to_owned(), Value::from(self.seconds));
-        let mut nonfinite = Vec::new();
-        for (name, value) in &self.values {
-            // JSON has no word for NaN or infinity: `Value::from` makes them null.
-            fields.insert(name.clone(), Value::from(*value));
-            if !value.is_finite() {
-                nonfinite.push(name.clone());
-            }
-        }
-        if !nonfinite.is_empty() {
-            fields.insert("nonfinite".to_owned(), Value::from(nonfinite));
-        }
-        Value::Object(fields).to_string() + "\n"
-    }
-
-    /// A whole line.
-    pub fn from_line(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line).ok().map(|Line(row)| row)
-    }
-}
-
-/// A row as it is read: straight from the text, since a page on a long run reads many.
-struct Line(Row);
-
-impl<'de> Deserialize<'de> for Line {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Fields).map(Self)
-    }
-}
-
-struct Fields;
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Row;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row of metrics")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Row, A::Error> {
-        let mut row = Row::default();
-        let mut step = None;
-        while let Some(name) = fields.next_key::<String>()? {
-            match name.as_str() {
-                "step" => step = Some(fields.next_value()?),
-                "epoch" => row.epoch = fields.next_value()?,
-                "seconds" => row.seconds = fields.next_value::<Option<f64>>()?.unwrap_or(f64::NAN),
-                "nonfinite" => drop(fields.next_value::<IgnoredAny>()?),
-                _ => {
-                    let value = fields.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
-                    row.values.push((name, value));
-                }
-            }
-        }
-        row.step = step.ok_or_else(|| A::Error::missing_field("step"))?;
-        Ok(row)
-    }
-}
 
 /// The file that a run appends its metrics to.
 #[derive(Debug)]
@@ -165,14 +78,8 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Row>, RecordError> {
 /// A file that can't be read.
 pub fn read_metrics_to_damage(path: &Path) -> Result<(Vec<Row>, Option<RecordError>), RecordError> {
     let text = fs::read(path).map_err(RecordError::file("read", path))?;
-    let mut rows = Vec::new();
-    for (n, line) in whole_lines(&text).split_inclusive(|&b| b == b'\n').enumerate() {
-        match Row::from_line(line) {
-            Some(row) => rows.push(row),
-            None => return Ok((rows, Some(RecordError::Metrics { path: path.to_path_buf(), line: n + 1 }))),
-        }
-    }
-    Ok((rows, None))
+    let (rows, damage) = rows(&text);
+    Ok((rows, damage.map(|line| RecordError::Metrics { path: path.to_path_buf(), line })))
 }
 
 /// The whole lines of a metrics file one by one, so that a file of any length needs little memory. It ends after a line that is not one
@@ -229,10 +136,6 @@ impl Iterator for MetricsReader {
         }
         Some(row)
     }
-}
-
-fn whole_lines(text: &[u8]) -> &[u8] {
-    &text[..text.iter().rposition(|&b| b == b'\n').map_or(0, |position| position + 1)]
 }
 
 #[cfg(test)]

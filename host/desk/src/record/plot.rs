@@ -2,9 +2,9 @@
 //! on a scale of its own, three in a row of 260 pixels.
 
 use super::{
+    Row,
     canvas::{self, FAMILY, GRID, INK, OVERSAMPLING, fitting},
     error::RecordError,
-    metrics::Row,
 };
 use crate::digits::grouped;
 use plotters::{

@@ -5,7 +5,8 @@
 //! beginning plus its own clock, so pauses between its parts don't show. A killed process may leave a torn last record, which
 //! TensorBoard passes over.
 
-use super::{error::RecordError, metrics::Row};
+use super::error::RecordError;
+use infomax_metrics::Row;
 use prost::Message;
 use std::{
     fs::{self, File},
