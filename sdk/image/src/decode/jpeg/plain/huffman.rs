@@ -6,7 +6,7 @@ use super::{
     pairs::{END, LOOK, Pairs},
 };
 
-/// Where the coefficients of a block lie, row by row; behind them [`NOWHERE`].
+/// Where the coefficients of a block lie: its rows in [`ORDER`], and behind them [`NOWHERE`].
 static ZIGZAG: [u8; PLACES] = {
     let mut order = [NOWHERE; PLACES];
     let (mut at, mut diagonal) = (0, 0);
@@ -16,7 +16,7 @@ static ZIGZAG: [u8; PLACES] = {
             // Upwards on even diagonals.
             let (row, column) = if diagonal % 2 == 0 { (diagonal - step, step) } else { (step, diagonal - step) };
             if row < 8 && column < 8 {
-                order[at] = (row * 8 + column) as u8;
+                order[at] = (ORDER[row] * 8 + column) as u8;
                 at += 1;
             }
             step += 1;
@@ -26,6 +26,8 @@ static ZIGZAG: [u8; PLACES] = {
     order
 };
 
+/// Which one of the rows each row of a block is: two that the transform takes together lie side by side.
+const ORDER: [usize; 8] = [0, 4, 2, 6, 1, 5, 3, 7];
 /// Where a value goes that is not part of a block.
 const NOWHERE: u8 = 64;
 /// More places than runs can lead to: the end of a block behind a coefficient is at most 63 + 16 + [`END`].
@@ -135,7 +137,7 @@ impl Ac {
     }
 }
 
-/// What the coefficients of a block are multiplied by, row by row.
+/// What the coefficients of a block are multiplied by, as they lie there.
 #[derive(Clone, Debug)]
 #[repr(align(32))]
 pub struct Quantisers([i16; 64]);
@@ -155,7 +157,7 @@ impl Quantisers {
     }
 }
 
-/// The coefficients of a block, row by row.
+/// The coefficients of a block: rows 0, 4, 2, 6, 1, 5, 3 and 7.
 #[repr(align(32))]
 pub struct Block {
     /// 64, and what is [`NOWHERE`].
