@@ -1,6 +1,7 @@
 //! What stands before the coded pixels (ITU-T T.81, annex B).
 
 use super::huffman::{Ac, Dc, Quantisers};
+use std::rc::Rc;
 
 /// A colour's plane in the file.
 pub struct Component {
@@ -8,7 +9,8 @@ pub struct Component {
     pub sampling: usize,
     pub quantisers: Quantisers,
     pub dc: Dc,
-    pub ac: Ac,
+    /// Chroma's two planes have one.
+    pub ac: Rc<Ac>,
 }
 
 /// A file of the usual kind.
@@ -147,7 +149,7 @@ impl Frame {
         (width > 0 && height > 0).then_some(Self { width, height, components: found })
     }
 
-    /// The components as the scan's header lists them, which has to be all of them in order.
+    /// The components as the header of a scan of `length` bytes lists them, which has to be all of them in order.
     fn scanned(&self, segment: &[u8], tables: &Tables<'_>, length: usize) -> Option<Vec<Component>> {
         let count = self.components.len();
         if segment.len() != 4 + 2 * count || usize::from(segment[0]) != count || segment[1 + 2 * count..] != [0, 63, 0]
@@ -156,16 +158,22 @@ impl Frame {
         }
         let listed = self.components.iter().zip(segment[1..].chunks_exact(2));
         let mut components = Vec::new();
+        let mut made: [Option<Rc<Ac>>; 4] = Default::default();
         for (&(name, sampling, quantisers), entry) in listed {
             if entry[0] != name {
                 return None;
             }
             let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
+            let table = (*tables.ac.get(ac)?)?;
+            let made = made.get_mut(ac)?;
+            if made.is_none() {
+                *made = Some(Rc::new(Ac::new(table, length)?));
+            }
             components.push(Component {
                 sampling: if count == 1 { 1 } else { sampling },
                 quantisers: Quantisers::new(tables.quantisers.get(quantisers)?.as_ref()?),
                 dc: Dc::new((*tables.dc.get(dc)?)?)?,
-                ac: Ac::new((*tables.ac.get(ac)?)?, length)?,
+                ac: Rc::clone(made.as_ref()?),
             });
         }
         Some(components)

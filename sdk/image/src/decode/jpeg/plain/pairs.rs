@@ -8,6 +8,7 @@ pub const LOOK: u32 = 11;
 const MOST_SIZE: u32 = 6;
 /// How far the end of a block leads on: behind every place that coefficients can lead to.
 pub const END: usize = 96;
+
 /// A code and its coefficient, or two of them; the second may also be the end of the block. One alone is its own second.
 #[derive(Clone, Copy)]
 pub struct Pair(u32);

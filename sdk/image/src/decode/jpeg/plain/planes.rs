@@ -91,7 +91,7 @@ impl Planes {
             for _ in 0..left.min(interval) {
                 let mut unit = blocks.iter_mut();
                 for (component, before) in header.components.iter().zip(&mut before) {
-                    let codes = (&component.dc, &component.ac);
+                    let codes = (&component.dc, &*component.ac);
                     for block in unit.by_ref().take(component.sampling * component.sampling) {
                         // SAFETY: the processor has BMI2 (the caller).
                         unsafe { huffman::read(&mut bits, codes, before, block)? };

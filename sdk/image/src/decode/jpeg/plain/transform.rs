@@ -18,15 +18,23 @@ unsafe fn pair(first: i32, second: i32) -> __m256i {
 /// Rows or columns of a block, two a vector: 0 and 4, 2 and 6, 1 and 5, 3 and 7.
 type Twos = [__m256i; 4];
 
+/// Of each half of a vector its own two halves, number by number.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn interleaved(v: __m256i) -> __m256i {
+    // SAFETY: registers only; AVX2 is there (the callers).
+    unsafe {
+        let order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+        _mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(order))
+    }
+}
+
 /// The numbers of two halves side by side.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn beside(v: __m256i) -> __m256i {
     // SAFETY: registers only; AVX2 is there (the callers).
-    unsafe {
-        let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-        _mm256_shuffle_epi8(_mm256_permute4x64_epi64::<0b11_01_10_00>(v), order)
-    }
+    unsafe { interleaved(_mm256_permute4x64_epi64::<0b11_01_10_00>(v)) }
 }
 
 /// Sums of two products each of pairs and constants: 1, 5, 3 and 7 by `c`.
@@ -231,16 +239,14 @@ unsafe fn quarter(coefficients: Twos, to: &mut [u8], stride: usize) {
     // SAFETY: registers only.
     let [a, b, c, d] = unsafe {
         let [r0, r1] = shortest_pass::<BITS>(coefficients.map(|two| beside(two)));
-        let r01 = _mm256_packs_epi32(r0, r1);
         // Four columns of two in either half.
-        let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-        let columns = _mm256_shuffle_epi8(r01, order);
+        let columns = interleaved(_mm256_packs_epi32(r0, r1));
         let (upper, lower) = (_mm256_castsi256_si128(columns), _mm256_extracti128_si256::<1>(columns));
         let (c0415, c2637) = (_mm_unpacklo_epi16(upper, lower), _mm_unpackhi_epi16(upper, lower));
         let pairs = [c0415, c2637, _mm_unpackhi_epi64(c0415, c0415), _mm_unpackhi_epi64(c2637, c2637)];
         // Their upper halves are not looked at.
         let [c0, c1] = shortest_pass::<{ BITS + KEPT + 3 + 2 }>(pairs.map(|pairs| _mm256_castsi128_si256(pairs)));
-        let rows = _mm256_shuffle_epi8(_mm256_packs_epi32(c0, c1), order);
+        let rows = interleaved(_mm256_packs_epi32(c0, c1));
         _mm_cvtsi128_si32(_mm256_castsi256_si128(samples(rows, rows))).to_le_bytes()
     };
     to[..2].copy_from_slice(&[a, b]);
