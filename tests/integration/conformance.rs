@@ -2,7 +2,7 @@
 //! kit watches what all of a process share, libtorch's generator and the memory.
 
 use crate::support::{ended::infomax, faulty::fixture, workspace::built};
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 fn conforms(library: &Path, settings: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -51,6 +51,20 @@ fn encoders_conform() {
 #[test]
 fn a_plugin_without_fault_conforms() {
     conforms(&fixture("faulty"), &[]);
+}
+
+/// c10d writes down the exchanges of a process in a map without a lock; two ranks in one process would break it now and then. What
+/// would size the record is not even read.
+#[test]
+fn c10d_does_not_write_down_what_two_ranks_in_one_process_exchange() {
+    let mut command = Command::new("timeout"); // a process whose record can't be made hangs
+    command.arg("120").arg(built().join("infomax")).args(["plugin", "check", "--only", "faulty"]);
+    command.arg(fixture("faulty")).args(["--set", "encoder.faulty.callback=forward"]);
+    command.args(["--set", "encoder.faulty.fault=shared_statistics"]);
+    command.env("TORCH_FR_BUFFER_SIZE", "many").env("TORCH_NCCL_TRACE_BUFFER_SIZE", "many");
+    let output = command.output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("two ranks against one: with shared BatchNorm"), "{output:?}");
 }
 
 /// What `plugin check` says of the faulty component of a kind with a fault.

@@ -24,6 +24,12 @@ const ENGINE: &str = "infomax-engine";
 const LOOKS: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
 /// What a user decides the same by.
 const DECIDED: [&str; 2] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"];
+/// The commands whose ranks are threads of one process. c10d writes down what process groups do, in a map of the whole process that
+/// threads change without a lock ([`RECORDED`] entries of it; 0 turns it off).
+const RANKS_IN_ONE_PROCESS: [&str; 2] = ["plugin", "bench"];
+const RECORDED: &str = "TORCH_FR_BUFFER_SIZE";
+/// The older name of the same.
+const RECORDED_OLD: &str = "TORCH_NCCL_TRACE_BUFFER_SIZE";
 /// The commands that compute.
 const COMPUTING: [&str; 5] = ["train", "evaluate", "embed", "ablate", "selfcheck"];
 
@@ -61,6 +67,13 @@ pub fn main() -> ExitCode {
     {
         // SAFETY: there is no other thread. libgomp, which libtorch computes with, reads it once, when it is loaded.
         unsafe { env::set_var(LOOKS.0, LOOKS.1) };
+    }
+    if command.is_some_and(|command| RANKS_IN_ONE_PROCESS.contains(&command)) {
+        // SAFETY: there is no other thread.
+        unsafe {
+            env::remove_var(RECORDED_OLD);
+            env::set_var(RECORDED, "0");
+        }
     }
     cli::fail(&become_engine(&line))
 }

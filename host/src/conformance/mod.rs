@@ -2,7 +2,8 @@
 //! own test finds what a user would.
 //!
 //! In: a library's table of functions and its manifest; for a component that is too large or useless with its defaults, a
-//! config. Out: a [`Report`]. `infomax plugin check` prints it; an author's own test calls that by `infomax_sdk::check!()`.
+//! config. Out: a [`Report`]. `infomax plugin check` prints its lines as they come; an author's own test calls that by
+//! `infomax_sdk::check!()`.
 
 mod augmentation;
 mod batch;
@@ -15,7 +16,7 @@ mod schema;
 mod subject;
 mod tensors;
 
-pub use report::{Line, Report};
+pub use report::{Line, Report, Tell, Verdict};
 
 use infomax_abi::PluginModuleRef;
 use infomax_sdk::FeatureMap;
@@ -35,13 +36,13 @@ pub struct Given {
     pub maps: Vec<FeatureMap>,
 }
 
-/// Checks every component of a library.
-pub fn check(module: PluginModuleRef, manifest: &[u8], given: &[Given]) -> Report {
-    let mut report = Report::default();
+/// Checks every component of a library and tells each check as it ends.
+pub fn check<'a>(module: PluginModuleRef, manifest: &[u8], given: &[Given], tell: &'a mut Tell<'a>) -> Report<'a> {
+    let mut report = Report::new(tell);
     let manifest: Value = match serde_json::from_slice(manifest) {
         Ok(manifest) => manifest,
         Err(error) => {
-            report.add("the library", "manifest", Err(format!("it is not JSON: {error}")));
+            report.add("the library".to_owned(), "manifest", Err(format!("it is not JSON: {error}")));
             return report;
         }
     };
@@ -72,7 +73,7 @@ pub fn check(module: PluginModuleRef, manifest: &[u8], given: &[Given]) -> Repor
     report
 }
 
-fn of_kind(subject: &mut Subject<'_>) {
+fn of_kind(subject: &mut Subject<'_, '_>) {
     schema::check(subject);
     match subject.kind.as_str() {
         "dataset" => dataset::check(subject),

@@ -1,25 +1,35 @@
 //! What the checks found.
 
-/// One check, passed or not, in the order in which they were made.
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    Failed,
+    /// It could not be made.
+    NotMade,
+}
+
+/// One check, in the order in which they were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// `loss \`vicreg\``.
     pub component: String,
-    /// The check's name.
+    /// The check's name; empty where it was not made.
     pub check: &'static str,
-    /// Whether it passed.
-    pub passed: bool,
-    /// What was measured, or what was expected and what came.
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was measured; what was expected and what came; which check was not made, and why.
     pub said: String,
 }
 
-/// What the checks of a library found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+/// Hears each line. Ranks, which are threads, share what it lies in.
+pub type Tell<'a> = dyn FnMut(&Line) + Sync + 'a;
+
+/// What the checks of a library found; each line is told as soon as it is known.
+pub struct Report<'a> {
     /// Every check.
     pub lines: Vec<Line>,
-    /// Checks that could not be made, and why.
-    pub notes: Vec<String>,
+    tell: &'a mut Tell<'a>,
 }
 
 /// What a check that passed has measured; empty where there is nothing to say.
@@ -37,16 +47,37 @@ impl From<String> for Measured {
     }
 }
 
-impl Report {
+impl<'a> Report<'a> {
+    pub(super) fn new(tell: &'a mut Tell<'a>) -> Self {
+        Self { lines: Vec::new(), tell }
+    }
+
     /// Adds a check's verdict.
-    pub(super) fn add(&mut self, component: &str, check: &'static str, verdict: Result<Measured, String>) {
-        let passed = verdict.is_ok();
-        let said = verdict.map_or_else(|said| said, |Measured(said)| said);
-        self.lines.push(Line { component: component.to_owned(), check, passed, said });
+    pub(super) fn add(&mut self, component: String, check: &'static str, verdict: Result<Measured, String>) {
+        let (verdict, said) = match verdict {
+            Ok(Measured(said)) => (Verdict::Passed, said),
+            Err(said) => (Verdict::Failed, said),
+        };
+        self.put(Line { component, check, verdict, said });
+    }
+
+    /// Adds a check that could not be made, and why.
+    pub(super) fn add_not_made(&mut self, component: String, said: String) {
+        self.put(Line { component, check: "", verdict: Verdict::NotMade, said });
+    }
+
+    fn put(&mut self, line: Line) {
+        (self.tell)(&line);
+        self.lines.push(line);
+    }
+
+    /// How many checks were made.
+    pub fn made(&self) -> usize {
+        self.lines.iter().filter(|line| line.verdict != Verdict::NotMade).count()
     }
 
     /// The checks that failed.
     pub fn failed(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(|line| !line.passed)
+        self.lines.iter().filter(|line| line.verdict == Verdict::Failed)
     }
 }

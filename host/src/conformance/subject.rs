@@ -17,7 +17,7 @@ pub(super) fn serial() -> MutexGuard<'static, ()> {
 }
 
 /// The component under test.
-pub(super) struct Subject<'a> {
+pub(super) struct Subject<'a, 'told> {
     pub module: PluginModuleRef,
     pub kind: String,
     pub name: String,
@@ -27,22 +27,20 @@ pub(super) struct Subject<'a> {
     /// Sides of images and maps in place of the usual ones; empty for those.
     pub sides: Vec<u32>,
     pub maps: Vec<FeatureMap>,
-    pub report: &'a mut Report,
+    pub report: &'a mut Report<'told>,
 }
 
-impl Subject<'_> {
+impl Subject<'_, '_> {
     fn label(&self) -> String {
         format!("{} `{}`", self.kind, self.name)
     }
 
     pub fn verdict<M: Into<Measured>>(&mut self, check: &'static str, verdict: Result<M, String>) {
-        let label = self.label();
-        self.report.add(&label, check, verdict.map(Into::into));
+        self.report.add(self.label(), check, verdict.map(Into::into));
     }
 
     pub fn note(&mut self, why: impl std::fmt::Display) {
-        let note = format!("{}: {why}", self.label());
-        self.report.notes.push(note);
+        self.report.add_not_made(self.label(), why.to_string());
     }
 
     /// A request with the component's config.

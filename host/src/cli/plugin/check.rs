@@ -3,7 +3,7 @@
 use crate::{
     cli::say,
     config::{self, value_of},
-    conformance::{self, Given, Report},
+    conformance::{self, Given, Line, Verdict},
     error::{Error, Fault, Result},
     native,
     plugin::{Candidate, ExportedFile, PluginError, is_exported, load},
@@ -64,9 +64,17 @@ impl Check {
         native::set_threads(1);
         native::products::choose(config::Products::Auto);
         let start = Instant::now();
-        let report = conformance::check(library.module, &serde_json::to_vec(&manifest).expect("as above"), &configs);
-        print(&report);
-        let (all, failed) = (report.lines.len(), report.failed().count());
+        let manifest = serde_json::to_vec(&manifest).expect("as above");
+        let mut component = String::new();
+        let mut tell = |line: &Line| {
+            if component != line.component {
+                component.clone_from(&line.component);
+                say(&format!("\n{component}"));
+            }
+            say(&described(line));
+        };
+        let report = conformance::check(library.module, &manifest, &configs, &mut tell);
+        let (all, failed) = (report.made(), report.failed().count());
         say(&format!("\n{} checks passed, {failed} failed, in {:.1} s", all - failed, start.elapsed().as_secs_f64()));
         let file = candidate.path.display();
         let fault = match report.failed().next() {
@@ -106,25 +114,14 @@ fn exported(file: &ExportedFile, path: &Path, kind: String, mut config: Value) -
     given
 }
 
-fn print(report: &Report) {
-    let mut components: Vec<&str> = Vec::new();
-    for line in &report.lines {
-        if !components.contains(&line.component.as_str()) {
-            components.push(&line.component);
-        }
-    }
-    for component in components {
-        say(&format!("\n{component}"));
-        for line in report.lines.iter().filter(|line| line.component == component) {
-            let mark = if line.passed { "ok  " } else { "FAIL" };
-            let said = if line.said.is_empty() { String::new() } else { format!(": {}", line.said) };
-            say(&format!("  {mark}  {}{said}", line.check));
-        }
-        let about = format!("{component}: ");
-        for note in report.notes.iter().filter_map(|note| note.strip_prefix(&about)) {
-            say(&format!("  --    not checked: {note}"));
-        }
-    }
+fn described(line: &Line) -> String {
+    let Line { check, said, .. } = line;
+    let mark = match line.verdict {
+        Verdict::NotMade => return format!("  --    not checked: {said}"),
+        Verdict::Passed => "ok  ",
+        Verdict::Failed => "FAIL",
+    };
+    if said.is_empty() { format!("  {mark}  {check}") } else { format!("  {mark}  {check}: {said}") }
 }
 
 /// Configs by kind and name, out of settings.
