@@ -1,6 +1,7 @@
 //! The font of all pictures, which travels with the program so that they look alike everywhere, and their encoding.
 
 use super::error::RecordError;
+use image::{DynamicImage, RgbImage, imageops::FilterType};
 use plotters::{
     coord::Shift,
     drawing::{DrawingArea, DrawingAreaErrorKind},
@@ -40,9 +41,32 @@ pub fn drawn(
     let large = (width * OVERSAMPLING, height * OVERSAMPLING);
     let mut pixels = vec![255; (large.0 * large.1 * 3) as usize];
     draw(&mut pixels, large).map_err(|error| RecordError::drawing(what, error))?;
-    let large = image::RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");
-    let small = image::imageops::resize(&large, width, height, image::imageops::FilterType::CatmullRom);
-    encode_png(small.into_raw(), width, height, what)
+    let large = RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the picture's size");
+    encode_png(resized(large, width, height).into_raw(), width, height, what)
+}
+
+/// Another size, smoothed.
+pub(super) fn resized(picture: RgbImage, width: u32, height: u32) -> RgbImage {
+    of_size(picture, width, height, FilterType::CatmullRom)
+}
+
+/// Enlarged by a whole factor, so that pixels stay visible.
+pub(super) fn enlarged(picture: RgbImage, factor: u32) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    of_size(picture, width * factor, height * factor, FilterType::Nearest)
+}
+
+/// By a `DynamicImage`, whose code is the library's own and optimised; that of an `RgbImage` would be compiled here.
+fn of_size(picture: RgbImage, width: u32, height: u32, filter: FilterType) -> RgbImage {
+    DynamicImage::ImageRgb8(picture).resize_exact(width, height, filter).into_rgb8()
+}
+
+/// Copies a picture to where it fits wholly, row by row.
+pub(super) fn paste(sheet: &mut RgbImage, picture: &RgbImage, left: u32, top: u32) {
+    let (row, of_sheet) = (picture.width() as usize * 3, sheet.width() as usize * 3);
+    let start = top as usize * of_sheet + left as usize * 3;
+    let to = sheet.as_mut()[start..].chunks_mut(of_sheet);
+    picture.as_raw().chunks_exact(row).zip(to).for_each(|(from, to)| to[..row].copy_from_slice(from));
 }
 
 type Failure = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
@@ -71,8 +95,7 @@ pub(super) fn fitting(
 
 /// Encodes 8-bit RGB as PNG.
 pub(super) fn encode_png(pixels: Vec<u8>, width: u32, height: u32, what: &'static str) -> Result<Vec<u8>, RecordError> {
-    let picture =
-        image::RgbImage::from_raw(width, height, pixels).ok_or_else(|| RecordError::drawing(what, "wrong size"))?;
+    let picture = RgbImage::from_raw(width, height, pixels).ok_or_else(|| RecordError::drawing(what, "wrong size"))?;
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| RecordError::drawing(what, error))?;
     Ok(bytes.into_inner())

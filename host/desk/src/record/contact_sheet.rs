@@ -4,7 +4,7 @@ use super::{
     canvas::{self, INK, OVERSAMPLING},
     error::RecordError,
 };
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use plotters::{
     drawing::IntoDrawingArea,
     prelude::BitMapBackend,
@@ -61,14 +61,14 @@ impl ContactSheet<'_> {
         let mut pixels = vec![255; large.0 as usize * large.1 as usize * 3];
         self.write_names(&mut pixels, large).map_err(|reason| RecordError::drawing(WHAT, reason))?;
         let names = RgbImage::from_raw(large.0, large.1, pixels).expect("the buffer has the sheet's size");
-        let mut sheet = imageops::resize(&names, width, height, imageops::FilterType::CatmullRom);
+        let mut sheet = canvas::resized(names, width, height);
 
         for (y, row) in self.rows.iter().enumerate() {
             for (x, picture) in row.pictures.iter().enumerate() {
                 let fitted = fit(picture)?;
                 let left = LABELS + x as u32 * (CELL + GAP) + (CELL - fitted.width()) / 2;
                 let top = HEADER + y as u32 * (CELL + GAP) + (CELL - fitted.height()) / 2;
-                imageops::replace(&mut sheet, &fitted, i64::from(left), i64::from(top));
+                canvas::paste(&mut sheet, &fitted, left, top);
             }
         }
         canvas::encode_png(sheet.into_raw(), width, height, WHAT)
@@ -97,16 +97,16 @@ impl ContactSheet<'_> {
 /// Bytes that are no picture.
 pub fn excerpt(png: &[u8], rows: u32, most_bytes: usize) -> Result<Vec<u8>, RecordError> {
     let sheet = image::load_from_memory_with_format(png, image::ImageFormat::Png);
-    let sheet = sheet.map_err(|error| RecordError::drawing(WHAT, error))?.to_rgb8();
+    let sheet = sheet.map_err(|error| RecordError::drawing(WHAT, error))?;
     let height = sheet.height().min(HEADER + rows * (CELL + GAP));
-    let mut part = imageops::crop_imm(&sheet, 0, 0, sheet.width(), height).to_image();
+    let mut part = sheet.crop_imm(0, 0, sheet.width(), height).into_rgb8();
     loop {
         let (width, height) = part.dimensions();
         let bytes = canvas::encode_png(part.as_raw().clone(), width, height, WHAT)?;
         if bytes.len() <= most_bytes || width < 2 || height < 2 {
             return Ok(bytes);
         }
-        part = imageops::resize(&part, width * 2 / 3, height * 2 / 3, imageops::FilterType::CatmullRom);
+        part = canvas::resized(part, width * 2 / 3, height * 2 / 3);
     }
 }
 
@@ -121,11 +121,10 @@ pub(super) fn fit(picture: &Picture<'_>) -> Result<RgbImage, RecordError> {
     let image = RgbImage::from_raw(width, height, picture.pixels.to_vec()).ok_or_else(wrong)?;
     let longer = width.max(height);
     if longer <= CELL {
-        let factor = CELL / longer;
-        return Ok(imageops::resize(&image, width * factor, height * factor, imageops::FilterType::Nearest));
+        return Ok(canvas::enlarged(image, CELL / longer));
     }
     let scaled = |side: u32| (u64::from(side) * u64::from(CELL) / u64::from(longer)).max(1) as u32;
-    Ok(imageops::resize(&image, scaled(width), scaled(height), imageops::FilterType::CatmullRom))
+    Ok(canvas::resized(image, scaled(width), scaled(height)))
 }
 
 /// Names longer than a column are cut.

@@ -5,7 +5,7 @@ use super::{
     contact_sheet::{CELL, GAP, Picture, fit},
     error::RecordError,
 };
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use plotters::{
     drawing::IntoDrawingArea,
     element::Rectangle,
@@ -120,9 +120,8 @@ impl NeighbourSheet<'_> {
 fn put(sheet: &mut RgbImage, picture: &Picture<'_>, x: u32, y: u32) -> Result<(), RecordError> {
     let mut square = RgbImage::from_pixel(CELL, CELL, image::Rgb([255; 3]));
     let fitted = fit(picture)?;
-    let (dx, dy) = ((CELL - fitted.width()) / 2, (CELL - fitted.height()) / 2);
-    imageops::replace(&mut square, &fitted, i64::from(dx), i64::from(dy));
-    imageops::replace(sheet, &square, i64::from(x), i64::from(y));
+    canvas::paste(&mut square, &fitted, (CELL - fitted.width()) / 2, (CELL - fitted.height()) / 2);
+    canvas::paste(sheet, &square, x, y);
     Ok(())
 }
 
