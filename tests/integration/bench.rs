@@ -67,7 +67,11 @@ fn every_part_gives_its_rows_beside_those_of_a_peer() {
             &["amdim, maps of 32, batch 16, whole", "amdim, maps of 32, batch 16, a rank of 8", "vicreg, maps"],
         ),
         ("methods", "PyTorch", &["byol, resnet18, 32 px, batch 16", "moco-v2, resnet18, 32 px, batch 16"]),
-        ("study", "PyTorch", &["`plugin list`", "a run beside its updates", "a study's cell beside its updates"]),
+        (
+            "study",
+            "PyTorch",
+            &["`plugin list`", "a run beside its updates", "pictures and report", "a study's cell beside its updates"],
+        ),
     ] {
         let rows = rows(&all, part);
         assert!(rows.iter().all(|(what, _, figure)| *figure && !what.is_empty()), "{part}: {rows:?}");

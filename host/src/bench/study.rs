@@ -1,5 +1,6 @@
-//! What a study spends beside its updates: the start of the program, and of a run (process, libraries, data, test, checkpoint), alone
-//! and as a cell. Measured by processes of this program on a tiny experiment of one update; what that takes is the difference of two lengths.
+//! What a study spends beside its updates: the start of the program, and of a run (process, libraries, data, test, checkpoint), without
+//! pictures and with all that it draws, and as a cell. Measured by processes of this program on a tiny experiment of one update; what
+//! that takes is the difference of two lengths.
 
 use super::row::{OWN, Row};
 use crate::{
@@ -21,6 +22,8 @@ const STARTS: usize = 5;
 /// Updates of the longer run beside its first.
 const UPDATES: u64 = 20;
 const CELLS: u64 = 2;
+/// What a run writes unless it is told not to.
+const PICTURES: [&str; 3] = ["record.plot=true", "record.contact_sheet=true", "record.report=true"];
 
 /// Measures them.
 ///
@@ -38,15 +41,19 @@ pub fn rows(registry: &Registry, device: &str, tell: &mut dyn FnMut(Row)) -> Res
     starts.sort_by(f64::total_cmp);
     tell(row("start of the program, `plugin list`", starts[STARTS / 2]));
     write_files(folder, device)?;
-    let run = |name: &str, steps: u64| {
+    let run = |name: &str, steps: u64, also: &[&str]| {
         let (name, steps) = (format!("record.name={name}"), format!("train.steps={steps}"));
-        timed(&["train", "configs/experiments/cell.toml", "--set", &name, "--set", &steps])
+        let mut line = vec!["train", "configs/experiments/cell.toml"];
+        [name.as_str(), &steps].iter().chain(also).for_each(|setting| line.extend(["--set", setting]));
+        timed(&line)
     };
     // Between the first and the second the system keeps in memory what is read.
-    run("first", 1)?;
-    let short = run("short", 1)?;
-    let update = ((run("long", 1 + UPDATES)? - short) / UPDATES as f64).max(0.0);
+    run("first", 1, &[])?;
+    let short = run("short", 1, &[])?;
+    let update = ((run("long", 1 + UPDATES, &[])? - short) / UPDATES as f64).max(0.0);
     tell(row("a run beside its updates", (short - update).max(0.0)));
+    let pictured = run("pictured", 1, &PICTURES)?;
+    tell(row("a run with its pictures and report beside its updates", (pictured - update).max(0.0)));
     let study = timed(&["ablate", "run", "configs/studies/cells.toml", "--workers", "1"])?;
     tell(row("a study's cell beside its updates", (study / CELLS as f64 - update).max(0.0)));
     Ok(())
