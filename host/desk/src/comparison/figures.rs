@@ -193,5 +193,6 @@ impl Figures {
 
 fn machine(hardware: &Hardware) -> String {
     let gpus = if hardware.gpus.is_empty() { String::new() } else { format!(", {}", hardware.gpus.join(", ")) };
-    format!("{}, {} cores{gpus}", hardware.processor, hardware.cores)
+    let cores = if hardware.cores == 1 { "core" } else { "cores" };
+    format!("{}, {} {cores}{gpus}", hardware.processor, hardware.cores)
 }
