@@ -10,7 +10,7 @@ use std::thread;
 
 const SIZES: [[u32; 2]; 6] = [[32, 32], [96, 64], [33, 180], [1, 1], [1, 200], [200, 2]];
 
-pub(super) fn check(subject: &mut Subject<'_, '_>) {
+pub(super) fn check(subject: &mut Subject<'_>) {
     let text = serde_json::to_string(&subject.request()).expect("a request is plain data");
     let described = subject.describe(&subject.request()).map_err(said);
     let description = described

@@ -4,7 +4,7 @@ use super::subject::{Subject, no_panic, said, take};
 use infomax_abi::{FfiDataset, FfiSample};
 use infomax_sdk::{DatasetDescription, DatasetFacts};
 
-pub(super) fn check(subject: &mut Subject<'_, '_>) {
+pub(super) fn check(subject: &mut Subject<'_>) {
     let verdict = describe(subject);
     subject.verdict("description", verdict);
     let text = serde_json::to_string(&subject.request()).expect("a request is plain data");
@@ -20,7 +20,7 @@ pub(super) fn check(subject: &mut Subject<'_, '_>) {
     subject.verdict("drop", take(dataset.vtable.drop()(dataset.instance)).map_err(said));
 }
 
-fn describe(subject: &Subject<'_, '_>) -> Result<(), String> {
+fn describe(subject: &Subject<'_>) -> Result<(), String> {
     let description = subject.describe(&subject.request()).map_err(said)?;
     serde_json::from_value::<DatasetDescription>(description).map(drop).map_err(|error| error.to_string())
 }

@@ -21,7 +21,7 @@ const BATCH: i64 = 4;
 /// Oneself against oneself with the images in another order: only sums in another order differ.
 const REORDERED: f64 = 1e-4;
 
-pub(super) fn check(subject: &mut Subject<'_, '_>) {
+pub(super) fn check(subject: &mut Subject<'_>) {
     let sides = if subject.sides.is_empty() { SIDES.to_vec() } else { subject.sides.clone() };
     let fits = sides.iter().copied().map(|side| (side, with_views(subject.request(), side)));
     let mut refusal = String::new();
@@ -86,11 +86,7 @@ pub(super) struct Instance<'a> {
 }
 
 impl<'a> Instance<'a> {
-    pub fn new(
-        subject: &Subject<'_, '_>,
-        request: &Request,
-        description: &'a EncoderDescription,
-    ) -> Result<Self, String> {
+    pub fn new(subject: &Subject<'_>, request: &Request, description: &'a EncoderDescription) -> Result<Self, String> {
         tch::manual_seed(1);
         let text = serde_json::to_string(request).expect("a request is plain data");
         let made = take(subject.module.create_encoder()(subject.name.as_str().into(), text.as_str().into()));

@@ -42,7 +42,7 @@ fn with_views(request: Request, groups: &[u32]) -> Request {
     Request { encoder: EncoderInput { views, eval_size: [32, 32], ..EncoderInput::default() }, loss, ..request }
 }
 
-pub(super) fn check(subject: &mut Subject<'_, '_>) {
+pub(super) fn check(subject: &mut Subject<'_>) {
     let mut refusal = String::new();
     let mut found = None;
     for groups in [&[0, 0][..], &[0], &[0, 1], &[0, 0, 1, 1]] {
@@ -76,7 +76,7 @@ pub(super) fn check(subject: &mut Subject<'_, '_>) {
     };
     subject.verdict("creation", one.creation(&other));
     subject.verdict("before a step", one.before_step(0));
-    let does = |subject: &Subject<'_, '_>, what: &str| {
+    let does = |subject: &Subject<'_>, what: &str| {
         subject.capabilities.iter().chain(&description.capabilities).any(|capability| capability == what)
     };
     let draws = does(subject, "draws");
@@ -148,7 +148,7 @@ struct Instance<'a> {
 }
 
 impl<'a> Instance<'a> {
-    fn new(subject: &Subject<'_, '_>, request: &Request, description: &'a LossDescription) -> Result<Self, String> {
+    fn new(subject: &Subject<'_>, request: &Request, description: &'a LossDescription) -> Result<Self, String> {
         tch::manual_seed(1);
         let text = serde_json::to_string(request).expect("a request is plain data");
         let made = take(subject.module.create_loss()(subject.name.as_str().into(), text.as_str().into()));

@@ -37,7 +37,7 @@ pub struct Given {
 }
 
 /// Checks every component of a library and tells each check as it ends.
-pub fn check<'a>(module: PluginModuleRef, manifest: &[u8], given: &[Given], tell: &'a mut Tell<'a>) -> Report<'a> {
+pub fn check(module: PluginModuleRef, manifest: &[u8], given: &[Given], tell: Box<Tell>) -> Report {
     let mut report = Report::new(tell);
     let manifest: Value = match serde_json::from_slice(manifest) {
         Ok(manifest) => manifest,
@@ -73,7 +73,7 @@ pub fn check<'a>(module: PluginModuleRef, manifest: &[u8], given: &[Given], tell
     report
 }
 
-fn of_kind(subject: &mut Subject<'_, '_>) {
+fn of_kind(subject: &mut Subject<'_>) {
     schema::check(subject);
     match subject.kind.as_str() {
         "dataset" => dataset::check(subject),

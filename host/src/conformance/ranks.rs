@@ -36,7 +36,7 @@ const DIFFERENT_LAYERS: &str = "two ranks do not call the same BatchNorm layers 
 
 /// What was measured; nothing where the encoder draws numbers in training, so that no two passes are alike.
 pub(super) fn check(
-    subject: &Subject<'_, '_>,
+    subject: &Subject<'_>,
     request: &Request,
     description: &EncoderDescription,
     side: i64,

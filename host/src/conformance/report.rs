@@ -23,13 +23,13 @@ pub struct Line {
 }
 
 /// Hears each line. Ranks, which are threads, share what it lies in.
-pub type Tell<'a> = dyn FnMut(&Line) + Sync + 'a;
+pub type Tell = dyn FnMut(&Line) + Sync;
 
 /// What the checks of a library found; each line is told as soon as it is known.
-pub struct Report<'a> {
+pub struct Report {
     /// Every check.
     pub lines: Vec<Line>,
-    tell: &'a mut Tell<'a>,
+    tell: Box<Tell>,
 }
 
 /// What a check that passed has measured; empty where there is nothing to say.
@@ -47,8 +47,8 @@ impl From<String> for Measured {
     }
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn new(tell: &'a mut Tell<'a>) -> Self {
+impl Report {
+    pub(super) fn new(tell: Box<Tell>) -> Self {
         Self { lines: Vec::new(), tell }
     }
 

@@ -5,7 +5,7 @@ use infomax_abi::abi_stable::std_types::RStr;
 use infomax_sdk::ErrorKind;
 use serde_json::{Map, Value, json};
 
-pub(super) fn check(subject: &mut Subject<'_, '_>) {
+pub(super) fn check(subject: &mut Subject<'_>) {
     subject.verdict("schema", schema(&subject.schema));
     let verdict = defaults(subject);
     subject.verdict("defaults", verdict);
@@ -38,7 +38,7 @@ fn schema(schema: &Value) -> Result<(), String> {
 }
 
 /// The schema's defaults, spelled out, mean what an empty config means.
-fn defaults(subject: &Subject<'_, '_>) -> Result<(), String> {
+fn defaults(subject: &Subject<'_>) -> Result<(), String> {
     let spelled: Map<String, Value> = fields(&subject.schema)
         .filter_map(|(name, field)| Some((name.clone(), field.get("default")?.clone())))
         .collect();
@@ -58,7 +58,7 @@ fn defaults(subject: &Subject<'_, '_>) -> Result<(), String> {
 }
 
 /// Each number at either end of its range: an answer or a refusal, never a panic.
-fn bounds(subject: &Subject<'_, '_>) -> Result<(), String> {
+fn bounds(subject: &Subject<'_>) -> Result<(), String> {
     all(fields(&subject.schema).flat_map(|(name, field)| {
         ["minimum", "maximum"].into_iter().filter_map(move |end| Some((name, field.get(end)?.clone()))).map(
             |(name, value)| {
@@ -74,7 +74,7 @@ fn bounds(subject: &Subject<'_, '_>) -> Result<(), String> {
 }
 
 /// Text that is no request, and a name that the library does not have.
-fn nonsense(subject: &Subject<'_, '_>) -> Result<(), String> {
+fn nonsense(subject: &Subject<'_>) -> Result<(), String> {
     for text in ["", "{", "[]", "{\"config\": 7}", "\u{0}"] {
         let answer = subject.describe_text(text);
         no_panic(&format!("the request {text:?}"), &answer)?;

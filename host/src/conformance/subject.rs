@@ -17,7 +17,7 @@ pub(super) fn serial() -> MutexGuard<'static, ()> {
 }
 
 /// The component under test.
-pub(super) struct Subject<'a, 'told> {
+pub(super) struct Subject<'a> {
     pub module: PluginModuleRef,
     pub kind: String,
     pub name: String,
@@ -27,10 +27,10 @@ pub(super) struct Subject<'a, 'told> {
     /// Sides of images and maps in place of the usual ones; empty for those.
     pub sides: Vec<u32>,
     pub maps: Vec<FeatureMap>,
-    pub report: &'a mut Report<'told>,
+    pub report: &'a mut Report,
 }
 
-impl Subject<'_, '_> {
+impl Subject<'_> {
     fn label(&self) -> String {
         format!("{} `{}`", self.kind, self.name)
     }

@@ -66,14 +66,14 @@ impl Check {
         let start = Instant::now();
         let manifest = serde_json::to_vec(&manifest).expect("as above");
         let mut component = String::new();
-        let mut tell = |line: &Line| {
+        let tell = move |line: &Line| {
             if component != line.component {
                 component.clone_from(&line.component);
                 say(&format!("\n{component}"));
             }
             say(&described(line));
         };
-        let report = conformance::check(library.module, &manifest, &configs, &mut tell);
+        let report = conformance::check(library.module, &manifest, &configs, Box::new(tell));
         let (all, failed) = (report.made(), report.failed().count());
         say(&format!("\n{} checks passed, {failed} failed, in {:.1} s", all - failed, start.elapsed().as_secs_f64()));
         let file = candidate.path.display();
