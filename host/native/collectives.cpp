@@ -63,6 +63,8 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store
                                        const char* address, Milliseconds timeout) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(address));
+  // Several would each write the name of what they have done last into one string, without a lock (`runLoop`).
+  options->threads = 1;
   auto prefixed = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
   return c10::make_intrusive<c10d::ProcessGroupGloo>(prefixed, rank, size, options);
 }
