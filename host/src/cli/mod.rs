@@ -18,6 +18,7 @@ mod train;
 use crate::{
     distributed::Report,
     error::Error,
+    plugin::{probe_with, tell_of_crashes},
     train::{Arithmetic, resolve_device},
 };
 use clap::{Parser, Subcommand};
@@ -88,11 +89,12 @@ pub fn main() -> ExitCode {
     };
     logger::start(arguments.verbose);
     allocator::keep_freed_memory();
+    tell_of_crashes();
     experiment::amp_means(|device| Ok(Arithmetic::of_amp(resolve_device(device, 0)?)));
     if !matches!(arguments.command, Command::Plugin(plugin::Plugin::Probe { .. }))
         && let Ok(executable) = std::env::current_exe()
     {
-        crate::plugin::probe_with(executable);
+        probe_with(executable);
     }
     if let Err(error) = limits::prepare() {
         return fail(&error);

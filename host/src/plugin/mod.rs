@@ -1,7 +1,8 @@
 //! Plugin libraries at work: loaded (`load`, from a `private_copy`, in a child first: `probe`), their calls watched (`under_way`,
-//! `watchdog`, `process_wide`), and what they draw of keys (`draws`). What is done with their files alone is the desk's.
+//! `watchdog`, `process_wide`, `crash`), and what they draw of keys (`draws`). What is done with their files alone is the desk's.
 
 mod call;
+mod crash;
 pub(crate) mod draws;
 mod load;
 mod load_component;
@@ -16,6 +17,7 @@ mod under_way;
 mod watchdog;
 
 pub use call::{Component, Origin, request_text};
+pub use crash::tell_of_crashes;
 pub use infomax_desk::plugin::*;
 pub use load::{Library, load};
 pub use load_component::LoadComponent;

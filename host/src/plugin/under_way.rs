@@ -126,7 +126,6 @@ impl Watch {
         ONCE.get_or_init(|| {
             // SAFETY: the function is the program's own and does not unwind.
             unsafe { libc::atexit(at_exit) };
-            [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT].into_iter().for_each(tell_of);
         });
         watchdog::start(limit, rank);
         Self(())
@@ -161,38 +160,11 @@ extern "C" fn at_exit() {
     unsafe { libc::_exit(ENDED) };
 }
 
-fn say_where() {
+/// Says which call the process ends in.
+pub(super) fn say_where() {
     const SOMEWHERE: &str = "\nerror: a plugin ended the process: a dataset, an augmentation, or a thread of its own\nhint: it is a \
                              bug of the plugin: tell its author; saved checkpoints stay valid, go on with `--resume`\n";
     let words = current().map_or(SOMEWHERE, |(call, _)| &call.words);
     // SAFETY: `write` may be called in a signal handler; the text lives for ever.
     unsafe { libc::write(libc::STDERR_FILENO, words.as_ptr().cast(), words.len()) };
-}
-
-/// The signals' handlers of before, which get their turn.
-static OTHERS: [OnceLock<libc::sigaction>; 32] = [const { OnceLock::new() }; 32];
-
-/// Says in which call the process crashes, before it does.
-fn tell_of(signal: c_int) {
-    extern "C" fn crashed(signal: c_int) {
-        if current().is_some() {
-            say_where();
-        }
-        // The instruction is repeated, or the signal raised again: then the handler of before has its turn.
-        if let Some(other) = OTHERS[signal as usize].get() {
-            // SAFETY: what the system gave for this signal.
-            unsafe { libc::sigaction(signal, other, null_mut()) };
-        }
-    }
-    // SAFETY: all zeros is a valid `sigaction`, filled in below; the handler makes system calls and reads atomics alone.
-    unsafe {
-        let mut own: libc::sigaction = std::mem::zeroed();
-        own.sa_sigaction = crashed as *const () as usize;
-        own.sa_flags = libc::SA_ONSTACK;
-        let mut other: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(signal, null_mut(), &raw mut other) == 0 {
-            let _ = OTHERS[signal as usize].set(other);
-            libc::sigaction(signal, &raw const own, null_mut());
-        }
-    }
 }

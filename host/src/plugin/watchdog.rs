@@ -100,23 +100,23 @@ fn stack() -> Vec<String> {
     }
     for _ in 0..10 {
         if let Some(stack) = STACK.get() {
-            return frames(&stack.to_string());
+            return names(&stack.to_string(), "watchdog::stack::capture", FRAMES);
         }
         thread::sleep(SLICE / 2);
     }
     Vec::new()
 }
 
-/// The frames below the signal's own, without their numbers and files.
-fn frames(stack: &str) -> Vec<String> {
+/// The functions of a stack, the innermost first, that a signal came to: those of its handler are left out.
+pub(super) fn names(stack: &str, handler: &str, most: usize) -> Vec<String> {
     let names = stack.lines().filter_map(|line| {
         let (number, name) = line.trim_start().split_once(": ")?;
         number.parse::<u32>().ok().map(|_| name.to_owned())
     });
     let all: Vec<String> = names.collect();
-    let own = all.iter().rposition(|name| name.contains("watchdog::stack::capture")).map_or(0, |at| at + 1);
+    let own = all.iter().rposition(|name| name.contains(handler)).map_or(0, |at| at + 1);
     let of_signal = usize::from(all.get(own).is_some_and(|name| name.contains("restore_rt") || name == "<unknown>"));
-    all.into_iter().skip(own + of_signal).take(FRAMES).map(|name| format!("    {name}")).collect()
+    all.into_iter().skip(own + of_signal).take(most).map(|name| format!("    {name}")).collect()
 }
 
 #[cfg(test)]
@@ -127,6 +127,7 @@ mod tests {
     fn frames_begin_below_the_signal() {
         let stack = "   0: std::backtrace::Backtrace::create\n   1: infomax::plugin::watchdog::stack::capture\n   2: <unknown>\n   \
                      3: clock_nanosleep\n             at ./a.c:1:2\n   4: faulty::Loss::forward\n";
-        assert_eq!(frames(stack), ["    clock_nanosleep", "    faulty::Loss::forward"]);
+        let names = names(stack, "watchdog::stack::capture", 9);
+        assert_eq!(names, ["    clock_nanosleep", "    faulty::Loss::forward"]);
     }
 }

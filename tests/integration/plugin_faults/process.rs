@@ -287,6 +287,10 @@ fn p18_a_plugin_that_ends_the_process_leaves_a_run_that_goes_on() {
             text.contains("error: loss `faulty` ended the process in `forward`\n  at: infomax-plugin-faulty"),
             "{text}"
         );
+        // A crash, and where.
+        let stack = text.split_once(" in thread `infomax-engine`; its stack, the innermost first:\n");
+        let has_place = |stack: &str| stack.lines().any(|frame| frame.contains("forward"));
+        assert_eq!(stack.is_some_and(|(_, stack)| has_place(stack)), code.is_none(), "{text}");
         let own = folder.join("runs").join(fault);
         let (newest, passed_over) = CheckpointSet::new(own.join("checkpoints")).newest();
         // The last one may have been under way.

@@ -174,6 +174,10 @@ fn ending(by: By, status: ExitStatus) -> Option<bool> {
     }
 }
 
+/// The last that it said: how it ended.
 fn said(folder: &Path) -> String {
-    fs::read_to_string(folder.join("said")).unwrap_or_default()
+    const LINES: usize = 40;
+    let text = fs::read_to_string(folder.join("said")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
