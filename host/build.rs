@@ -20,6 +20,7 @@ const UNITS: [(&str, &[&str]); 2] = [
             "products",
             "winograd",
             "convolutions",
+            "pooled",
             "watch",
             "graphs",
             "memory",

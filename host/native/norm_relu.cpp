@@ -10,8 +10,6 @@
 #include <torch/library.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
 
 namespace {
@@ -217,15 +215,6 @@ struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
   }
 };
 
-// INFOMAX_FUSED=0 takes the layers one after the other, as a device without these passes does: to compare with.
-bool is_wanted() {
-  static const bool wanted = [] {
-    const char* value = std::getenv("INFOMAX_FUSED");
-    return !value || std::strcmp(value, "0") != 0;
-  }();
-  return wanted;
-}
-
 bool is_vector(const OptionalTensor& tensor, int64_t channels) {
   return tensor && is_plain(*tensor) && tensor->dim() == 1 && tensor->size(0) == channels && tensor->is_contiguous();
 }
@@ -233,7 +222,7 @@ bool is_vector(const OptionalTensor& tensor, int64_t channels) {
 // Whether the kernels take these.
 bool fits(const Tensor& x, const OptionalTensor& shortcut, const OptionalTensor& weight, const OptionalTensor& bias,
           const OptionalTensor& mean, const OptionalTensor& var, int64_t views) {
-  if (!is_wanted() || policy.group || !is_plain_last(x) || at::autocast::is_autocast_enabled(at::kCPU)) {
+  if (!is_fused() || policy.group || !is_plain_last(x) || at::autocast::is_autocast_enabled(at::kCPU)) {
     return false;
   }
   const int64_t channels = x.size(1);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 inline bool is_plain(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg();
@@ -18,4 +20,13 @@ inline bool is_plain_last(const at::Tensor& maps) {
 
 inline bool are_all(at::IntArrayRef numbers, int64_t number) {
   return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });
+}
+
+// INFOMAX_FUSED=0 takes layers one after the other, as a device without the host's own passes does: to compare with.
+inline bool is_fused() {
+  static const bool wanted = [] {
+    const char* value = std::getenv("INFOMAX_FUSED");
+    return !value || std::strcmp(value, "0") != 0;
+  }();
+  return wanted;
 }

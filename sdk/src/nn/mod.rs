@@ -8,12 +8,14 @@ pub mod init;
 mod linear;
 mod mlp;
 mod norm;
+mod pool;
 mod tracked;
 
 pub use convolution::Conv2d;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp, MlpPlan};
 pub use norm::{BatchNorm, LayerNorm, batch_norm};
+pub use pool::add_average_pooled;
 pub(crate) use tracked::raised_after;
 
 use crate::{Kind, Tensor};

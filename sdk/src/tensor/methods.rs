@@ -504,7 +504,7 @@ impl Tensor {
 
 /// Every operator behind a method, name and overload: what a host must have.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
-    const SEVERAL: [(&str, &str); 12] = [
+    const SEVERAL: [(&str, &str); 13] = [
         ("aten::where", "self"),
         ("aten::max", "dim"),
         ("aten::topk", ""),
@@ -513,6 +513,7 @@ pub fn operators() -> Vec<(&'static str, &'static str)> {
         ("infomax::batch_norm_views", ""),
         ("infomax::batch_norm_relu", ""),
         ("infomax::batch_norm_relu_conv2d", ""),
+        ("infomax::add_average_pooled_", ""),
         ("infomax::join", ""),
         ("aten::_foreach_lerp_", "Scalar"),
         ("aten::linalg_eigh", ""),

@@ -2,6 +2,7 @@
 //! gives, in this very process.
 
 mod norm;
+mod pooled;
 
 use infomax::plugin::services;
 use infomax_sdk::{

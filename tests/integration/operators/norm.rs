@@ -14,13 +14,13 @@ const OFFSET: f64 = 30.0; // a mean that is far from 0
 const OUTPUTS: i64 = 6;
 
 /// The largest difference, as a share of the largest number.
-fn apart(found: &Tensor, wanted: &Tensor) -> f64 {
+pub fn apart(found: &Tensor, wanted: &Tensor) -> f64 {
     let (found, wanted) = (found.to_kind(Kind::F64), wanted.to_kind(Kind::F64));
     (found - &wanted).abs().max().item() / wanted.abs().max().item().max(1e-30)
 }
 
 /// Numbers of about a normal distribution, the same ones for a seed.
-fn numbers(size: &[i64], seed: u64) -> Tensor {
+pub fn numbers(size: &[i64], seed: u64) -> Tensor {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut uniform = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

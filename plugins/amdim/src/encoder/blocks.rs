@@ -2,7 +2,7 @@
 //!
 //! Shapes: N views times images · H, W sides · C channels · D rkhs.
 
-use super::rows::{average_pool, on_rows};
+use super::rows::{add_average_pooled, on_rows};
 use infomax_sdk::{
     Device, Mode, Module, Names, Parameter, Tensor, named,
     nn::{BatchNorm, Conv2d, init},
@@ -87,10 +87,7 @@ impl ResidualConv {
 
     pub fn forward(&self, x_nchw: &Tensor, views: i64, mode: Mode) -> Tensor {
         let hidden = self.bn1.forward_relu(self.conv1.forward(x_nchw), views, mode);
-        let skip = average_pool(x_nchw, self.width, self.stride);
-        let y_nchw = self.conv2.forward(&hidden);
-        let missing = y_nchw.size_of(1) - skip.size_of(1);
-        y_nchw.add_(if missing == 0 { skip } else { skip.constant_pad([0, 0, 0, 0, 0, missing], 0.0) })
+        add_average_pooled(self.conv2.forward(&hidden), x_nchw, self.width, self.stride)
     }
 }
 

@@ -5,18 +5,20 @@
 //!
 //! Shapes: N views times images · H, W sides · C channels.
 
-use infomax_sdk::Tensor;
+use infomax_sdk::{Tensor, nn};
 
-/// Average pooling without padding.
-pub fn average_pool(x_nchw: &Tensor, width: i64, stride: i64) -> Tensor {
-    if width == 1 && stride == 1 {
-        return x_nchw.clone();
-    }
-    let [_, _, height, across] = x_nchw.dims();
-    if width == height && width == across {
-        return x_nchw.mean_dim([2, 3], true);
-    }
-    x_nchw.avg_pool2d(width, stride)
+/// Adds the average-pooled input to a layer's output, whose further channels stay as they are.
+pub fn add_average_pooled(y_nohw: Tensor, x_nchw: &Tensor, width: i64, stride: i64) -> Tensor {
+    let [_, channels, height, across] = x_nchw.dims();
+    let shortcut = if width == 1 && stride == 1 {
+        x_nchw.clone()
+    } else if width == height && width == across {
+        x_nchw.mean_dim([2, 3], true)
+    } else {
+        return nn::add_average_pooled(y_nohw, x_nchw, width, stride);
+    };
+    let missing = y_nohw.size_of(1) - channels;
+    y_nohw.add_(if missing == 0 { shortcut } else { shortcut.constant_pad([0, 0, 0, 0, 0, missing], 0.0) })
 }
 
 /// Runs a function of N·H·W × C on an image's pixels.
