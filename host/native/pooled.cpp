@@ -143,10 +143,14 @@ Tensor add_average_pooled(Tensor y, const Tensor& x, int64_t width, int64_t stri
   const auto pooled = [&](int64_t side) { return (side - width) / stride + 1; };
   TORCH_CHECK(y.size(2) == pooled(x.size(2)) && y.size(3) == pooled(x.size(3)) && y.size(1) >= x.size(1), "windows of ", width,
               " pixels, ", stride, " apart, of maps of ", x.sizes(), " can't be added to ", y.sizes());
-  if (is_fused() && is_plain_last(x) && is_plain_last(y) && !at::autocast::is_autocast_enabled(at::kCPU)) {
+  const bool is_itself = width == 1 && stride == 1, is_whole = width == x.size(2) && width == x.size(3);
+  if (!is_itself && !is_whole && is_fused() && is_plain_last(x) && is_plain_last(y) &&
+      !at::autocast::is_autocast_enabled(at::kCPU)) {
     return AddPooled::apply(y, x, width, stride);
   }
-  const auto shortcut = at::avg_pool2d(x, {width, width}, {stride, stride});
+  const auto shortcut = is_itself  ? x
+                        : is_whole ? x.mean(at::IntArrayRef({2, 3}), /*keepdim=*/true)
+                                   : at::avg_pool2d(x, {width, width}, {stride, stride});
   const int64_t missing = y.size(1) - x.size(1);
   return y.add_(missing == 0 ? shortcut : at::constant_pad_nd(shortcut, {0, 0, 0, 0, 0, missing}, 0));
 }

@@ -15,21 +15,13 @@ use std::{
     },
 };
 
-const SIGNALS: [(c_int, &str); 5] = [
-    (libc::SIGSEGV, "SIGSEGV"),
-    (libc::SIGBUS, "SIGBUS"),
-    (libc::SIGILL, "SIGILL"),
-    (libc::SIGFPE, "SIGFPE"),
-    (libc::SIGABRT, "SIGABRT"),
-];
+const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
 /// Frames of the stack that are told.
 const FRAMES: usize = 32;
 /// Bytes of the stack that a handler on the main thread has.
 const STACK: usize = 1 << 20;
 /// How long their names are looked for.
 const SECONDS: u32 = 10;
-/// The innermost frames, which are the handler's: its own, and what the system put below it.
-const OWN: usize = 2;
 
 /// The signals' handlers of before, which get their turn.
 static OTHERS: [OnceLock<libc::sigaction>; 32] = [const { OnceLock::new() }; 32];
@@ -41,7 +33,7 @@ pub fn tell_of_crashes() {
         // Its first call loads the library that unwinds, which can't be done in a crash.
         stack(&mut [null_mut()]);
         larger_stack();
-        SIGNALS.iter().for_each(|(signal, _)| tell_of(*signal));
+        SIGNALS.into_iter().for_each(tell_of);
     });
 }
 
@@ -97,7 +89,7 @@ fn say(signal: c_int) {
     if current().is_some() {
         say_where();
     }
-    let name = SIGNALS.iter().find(|(known, _)| *known == signal).map_or("a signal", |(_, name)| name);
+    let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
     let mut thread = [0_u8; 16];
     // SAFETY: the system writes at most 16 bytes, the last of them 0.
     unsafe { libc::prctl(libc::PR_GET_NAME, thread.as_mut_ptr()) };
@@ -109,9 +101,8 @@ fn say(signal: c_int) {
     if !told_by_a_copy() {
         let mut frames = [null_mut(); FRAMES];
         let count = stack(&mut frames);
-        let told = &frames[OWN.min(count)..count];
         // SAFETY: as many addresses as are said; it allocates nothing.
-        unsafe { libc::backtrace_symbols_fd(told.as_ptr(), told.len() as c_int, libc::STDERR_FILENO) };
+        unsafe { libc::backtrace_symbols_fd(frames.as_ptr(), count as c_int, libc::STDERR_FILENO) };
     }
 }
 

@@ -23,6 +23,24 @@ pub fn connect() {
     });
 }
 
+/// The largest difference, as a share of the largest number.
+fn apart(found: &Tensor, wanted: &Tensor) -> f64 {
+    let (found, wanted) = (found.to_kind(Kind::F64), wanted.to_kind(Kind::F64));
+    (found - &wanted).abs().max().item() / wanted.abs().max().item().max(1e-30)
+}
+
+/// Numbers of about a normal distribution, the same ones for a seed.
+fn numbers(size: &[i64], seed: u64) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    };
+    let count = size.iter().product::<i64>() as usize;
+    let values: Vec<f32> = (0..count).map(|_| (0..6).map(|_| uniform()).sum::<f32>() - 3.0).collect();
+    Tensor::from_slice(&values, size, Device::Cpu)
+}
+
 fn row(numbers: &[f32]) -> Tensor {
     Tensor::from_slice(numbers, [numbers.len() as i64], Device::Cpu)
 }

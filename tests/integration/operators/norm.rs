@@ -1,9 +1,9 @@
 //! The host's normalisations with what follows them, in f32 and channels-last by passes of its own, against libtorch's layers one
 //! after the other in f64.
 
-use super::connect;
+use super::{apart, connect, numbers};
 use infomax_sdk::{
-    Device, Kind, MemoryFormat, Parameter, Tensor,
+    Kind, MemoryFormat, Parameter, Tensor,
     tensor::{self, Argument, Value, gradients},
 };
 
@@ -12,24 +12,6 @@ const CASES: [([i64; 4], i64); 5] =
     [([8, 64, 8, 8], 2), ([6, 5, 3, 3], 3), ([2, 33, 17, 5], 1), ([4, 600, 2, 2], 2), ([3, 16, 20, 20], 3)];
 const OFFSET: f64 = 30.0; // a mean that is far from 0
 const OUTPUTS: i64 = 6;
-
-/// The largest difference, as a share of the largest number.
-pub fn apart(found: &Tensor, wanted: &Tensor) -> f64 {
-    let (found, wanted) = (found.to_kind(Kind::F64), wanted.to_kind(Kind::F64));
-    (found - &wanted).abs().max().item() / wanted.abs().max().item().max(1e-30)
-}
-
-/// Numbers of about a normal distribution, the same ones for a seed.
-pub fn numbers(size: &[i64], seed: u64) -> Tensor {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u64 << 24) as f32
-    };
-    let count = size.iter().product::<i64>() as usize;
-    let values: Vec<f32> = (0..count).map(|_| (0..6).map(|_| uniform()).sum::<f32>() - 3.0).collect();
-    Tensor::from_slice(&values, size, Device::Cpu)
-}
 
 /// Inputs of one call, as single numbers that lie channels-last, or as double ones.
 struct Inputs {

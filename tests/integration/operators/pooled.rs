@@ -1,17 +1,19 @@
 //! A layer's pooled shortcut, in f32 and channels-last by a pass of the host's own, against libtorch's operators in f64.
 
-use super::{connect, norm::numbers};
+use super::{apart, connect, numbers};
 use infomax_sdk::{Kind, MemoryFormat, Parameter, Tensor, attempt, nn::add_average_pooled, tensor::gradients};
 
 /// Images, channels, height, width; channels of what it is added to; window, stride: windows that overlap, that meet, with pixels
-/// between them, and with a rest at the edge.
-const CASES: [([i64; 4], i64, i64, i64); 6] = [
+/// between them, with a rest at the edge, of a pixel, and of the whole map.
+const CASES: [([i64; 4], i64, i64, i64); 8] = [
     ([2, 16, 9, 9], 24, 3, 1),
     ([3, 64, 8, 8], 128, 4, 2),
     ([1, 5, 7, 6], 5, 3, 2),
     ([2, 33, 17, 5], 40, 2, 3),
     ([4, 8, 6, 6], 8, 2, 2),
     ([2, 3, 5, 8], 7, 5, 1),
+    ([2, 4, 5, 6], 6, 1, 1),
+    ([2, 16, 3, 3], 24, 3, 1),
 ];
 
 /// How the numbers lie.
@@ -52,7 +54,7 @@ fn a_pooled_shortcut_gives_the_layers_numbers() {
         });
         for (way, found) in found.iter().enumerate() {
             for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
-                let apart = super::norm::apart(found, wanted);
+                let apart = apart(found, wanted);
                 assert!(apart < 1e-6, "{case:?}, way {way}: {name}: {apart:e}");
             }
         }

@@ -2,10 +2,10 @@
 //!
 //! Shapes: N views times images · H, W sides · C channels · D rkhs.
 
-use super::rows::{add_average_pooled, on_rows};
+use super::rows::on_rows;
 use infomax_sdk::{
     Device, Mode, Module, Names, Parameter, Tensor, named,
-    nn::{BatchNorm, Conv2d, init},
+    nn::{BatchNorm, Conv2d, add_average_pooled, init},
 };
 
 /// BatchNorm that may be switched off; its parameters exist either way, as in the published checkpoints.
