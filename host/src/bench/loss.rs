@@ -5,6 +5,7 @@
 
 use super::{
     is_out_of_memory,
+    rounds::Repetitions,
     row::{Held, OWN, Row},
 };
 use crate::{
@@ -226,11 +227,14 @@ impl Bench {
         if !enough.is_zero() && first >= LONG * enough {
             return Ok((first.as_secs_f64(), bytes));
         }
-        let (began, mut passes) = (Instant::now(), 0);
-        while passes == 0 || began.elapsed() < enough {
+        let (began, mut repetitions) = (Instant::now(), Repetitions::default());
+        let mut since = began;
+        while since == began || since - began < enough {
             self.pass(features, rows.clone())?;
-            passes += 1;
+            let now = Instant::now();
+            repetitions.add(now - since, 1);
+            since = now;
         }
-        Ok((began.elapsed().as_secs_f64() / f64::from(passes), bytes))
+        Ok((repetitions.median(), bytes))
     }
 }

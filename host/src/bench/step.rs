@@ -1,6 +1,6 @@
 //! One model's steps, timed.
 
-use super::{Shape, row::Held};
+use super::{Shape, rounds::Repetitions, row::Held};
 use crate::{
     config::{Experiment, Precision},
     distributed::Group,
@@ -25,7 +25,7 @@ const LEAST_STEPS: u64 = 5;
 /// Steps that a GPU is given before their values are read.
 const BETWEEN_READS: u64 = 10;
 
-/// What steps took.
+/// What steps took: the middle one, as PyTorch's side gives it, on a GPU of groups of [`BETWEEN_READS`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
     pub images_per_second: f64,
@@ -92,6 +92,7 @@ pub fn measure_experiment(
     let stepper = Stepper::new(&model, &setup.augmentation_description, experiment, &group, 0)?;
     let mut batch = noise(&group, batch_size as usize, size, 0);
     let (mut began, mut steps, mut operations) = (Instant::now(), 0, 0.0);
+    let (mut repetitions, mut since) = (Repetitions::default(), began);
     let mut unread: Vec<Launched> = Vec::new();
     let warm_up = if graphs { GRAPHS_WARM_UP } else { WARM_UP };
     let mut news = None;
@@ -100,6 +101,7 @@ pub fn measure_experiment(
             Launched::read(&unread)?;
             unread.clear();
             began = Instant::now();
+            since = began;
         }
         batch.step = steps;
         let input = stepper.bring(&batch, device)?;
@@ -113,22 +115,27 @@ pub fn measure_experiment(
         });
         news = stepper.news_of_graphs().or(news);
         steps += 1;
-        if steps.is_multiple_of(BETWEEN_READS) || device == Device::Cpu {
+        let is_last = steps >= warm_up + LEAST_STEPS && began.elapsed() >= enough;
+        if is_last || steps.is_multiple_of(BETWEEN_READS) || device == Device::Cpu {
             Launched::read(&unread)?;
+            let now = Instant::now();
+            if steps > warm_up {
+                repetitions.add(now - since, unread.len() as u64);
+            }
             unread.clear();
+            since = now;
         }
-        if steps >= warm_up + LEAST_STEPS && began.elapsed() >= enough {
+        if is_last {
             break;
         }
     }
-    Launched::read(&unread)?;
-    let (steps, seconds) = (steps - warm_up, began.elapsed().as_secs_f64());
+    let seconds_per_step = repetitions.median();
     let memory = device_memory(device).map_err(Error::native("read the device's memory"))?;
     let of_process = held.more()?;
     Ok(Measured {
-        images_per_second: (steps * batch_size) as f64 / seconds,
-        seconds_per_step: seconds / steps as f64,
-        steps,
+        images_per_second: batch_size as f64 / seconds_per_step,
+        seconds_per_step,
+        steps: steps - warm_up,
         operations,
         peak_bytes: memory.map(|memory| memory.peak).or(of_process),
         graphs: news,
@@ -152,16 +159,20 @@ pub fn matrix_rate(device: Device, precision: Precision) -> Result<f64> {
         let (a, b) = (random()?, random()?);
         let mut product = a.f_mm(&b)?;
         product.f_double_value(&[0, 0])?;
-        let (began, mut count) = (Instant::now(), 0);
-        while count < 5 || (began.elapsed() < Duration::from_millis(500) && count < 100) {
-            product = a.f_mm(&b)?;
-            count += 1;
-            if device == Device::Cpu || count % 10 == 0 {
-                product.f_double_value(&[0, 0])?;
+        let (began, mut repetitions) = (Instant::now(), Repetitions::default());
+        let (together, most) = if device == Device::Cpu { (1, 100) } else { (10, 10) };
+        for count in 0..most {
+            if count >= 5 && began.elapsed() >= Duration::from_millis(500) {
+                break;
             }
+            let since = Instant::now();
+            for _ in 0..together {
+                product = a.f_mm(&b)?;
+            }
+            product.f_double_value(&[0, 0])?;
+            repetitions.add(since.elapsed(), together);
         }
-        product.f_double_value(&[0, 0])?;
-        Ok(f64::from(count) * 2.0 * (side as f64).powi(3) / began.elapsed().as_secs_f64())
+        Ok(2.0 * (side as f64).powi(3) / repetitions.median())
     };
     tch::no_grad(measured).map_err(Error::torch::<tch::TchError>("multiply matrices"))
 }
