@@ -19,6 +19,7 @@ const UNITS: [(&str, &[&str]); 2] = [
             "work",
             "products",
             "winograd",
+            "bf16_gradients",
             "convolutions",
             "pooled",
             "watch",

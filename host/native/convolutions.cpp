@@ -1,6 +1,7 @@
-// Convolutions on a CPU that oneDNN's kernels are not the best for, of f32 maps that lie channels-last. One whose window covers the whole
-// map is a product, which takes a half to a fifth of the time; and those that winograd.cpp has.
-// After products.cpp and winograd.cpp.
+// Convolutions on a CPU that oneDNN's kernels are not the best for, of maps that lie channels-last. One whose window covers the whole
+// map is a product, which takes a half to a tenth of the time; those in f32 that winograd.cpp has; and the gradients of weights in bf16
+// that bf16_gradients.cpp has.
+// After products.cpp, winograd.cpp and bf16_gradients.cpp.
 
 #include "plain.h"
 
@@ -15,10 +16,18 @@
 
 namespace {
 
+std::atomic<bool> by_pairs{false};
+
+// Of f32, or of bf16 where the processor has them.
+bool has_kernels(const Tensor& input) {
+  return is_plain(input) || (by_pairs.load(std::memory_order_relaxed) && is_plain(input, at::kBFloat16));
+}
+
 // Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
 bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                 bool transposed, int64_t groups) {
-  return !transposed && groups == 1 && is_plain_last(input) && is_plain_last(weight) &&
+  const auto kind = input.scalar_type();
+  return !transposed && groups == 1 && has_kernels(input) && is_plain_last(input, kind) && is_plain_last(weight, kind) &&
          input.sizes().slice(1) == weight.sizes().slice(1) && are_all(padding, 0) && are_all(dilation, 1);
 }
 
@@ -32,7 +41,7 @@ WinogradGains by_winograd(const Tensor& input, const Tensor& weight, at::IntArra
 
 // No bias, or a number for each output.
 bool is_bias(const std::optional<Tensor>& bias, const Tensor& weight) {
-  return !bias || !bias->defined() || (is_plain(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0));
+  return !bias || !bias->defined() || (is_plain(*bias, weight.scalar_type()) && bias->dim() == 1 && bias->size(0) == weight.size(0));
 }
 
 Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
@@ -57,15 +66,17 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
                                                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                                                         at::IntArrayRef output_padding, int64_t groups,
                                                         std::array<bool, 3> mask) {
+  const auto directly = [&](std::array<bool, 3> mask) {
+    return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
+                                                               transposed, output_padding, groups, mask);
+  };
   const auto gains = by_winograd(input, weight, stride, padding, dilation, transposed, groups);
   const bool of_input = mask[0] && gains.input, of_weight = mask[1] && gains.weight;
   if ((of_input || of_weight) && winograd_fits_output(gradient, input, weight, padding[0])) {
     auto [to_input, to_weight] = winograd_backward(gradient, input, weight, padding[0], of_input, of_weight);
     Tensor to_bias;
     if ((mask[0] && !of_input) || (mask[1] && !of_weight)) {
-      const auto rest = at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding,
-                                                                            dilation, transposed, output_padding, groups,
-                                                                            {mask[0] && !of_input, mask[1] && !of_weight, false});
+      const auto rest = directly({mask[0] && !of_input, mask[1] && !of_weight, false});
       to_input = of_input ? to_input : std::get<0>(rest);
       to_weight = of_weight ? to_weight : std::get<1>(rest);
     }
@@ -74,9 +85,16 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
     }
     return {to_input, to_weight, to_bias};
   }
-  if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient)) {
-    return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
-                                                               transposed, output_padding, groups, mask);
+  if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient, input.scalar_type())) {
+    Tensor to_weight;
+    if (mask[1] && by_pairs.load(std::memory_order_relaxed)) {
+      to_weight = bf16_weight_gradient(gradient, input, weight, stride, padding, dilation, transposed, groups);
+    }
+    if (!to_weight.defined()) {
+      return directly(mask);
+    }
+    auto [to_input, unused, to_bias] = directly({mask[0], false, false});
+    return {to_input, to_weight, mask[2] ? gradient.sum({0, 2, 3}) : to_bias};
   }
   const auto rows = gradient.reshape({input.size(0), weight.size(0)});
   const auto as_maps = [](const Tensor& rows, const Tensor& like) {
@@ -120,5 +138,13 @@ void infomax_convolutions_by_fewer(int on) {
   install_convolutions();
   by_fewer = on != 0 && is_wide();
 }
+
+// bf16 by products of pairs where those pay and the processor has them, from now on, in all threads; or by oneDNN.
+void infomax_convolutions_by_pairs(int on) {
+  install_convolutions();
+  by_pairs = on != 0 && has_bf16_products();
+}
+
+int infomax_convolutions_are_by_pairs() { return by_pairs; }
 
 }  // extern "C"

@@ -9,13 +9,13 @@
 #include <cstdlib>
 #include <cstring>
 
-inline bool is_plain(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg();
+inline bool is_plain(const at::Tensor& tensor, at::ScalarType kind = at::kFloat) {
+  return tensor.scalar_type() == kind && tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg();
 }
 
 // Maps of N × C × H × W, or a convolution's weights, with the channels last in memory.
-inline bool is_plain_last(const at::Tensor& maps) {
-  return maps.dim() == 4 && is_plain(maps) && maps.numel() > 0 && maps.is_contiguous(at::MemoryFormat::ChannelsLast);
+inline bool is_plain_last(const at::Tensor& maps, at::ScalarType kind = at::kFloat) {
+  return maps.dim() == 4 && is_plain(maps, kind) && maps.numel() > 0 && maps.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 inline bool are_all(at::IntArrayRef numbers, int64_t number) {

@@ -26,8 +26,9 @@ const PREFIXES: [&str; 19] = [
     "TORCH_",
 ];
 /// And these: where plugins and libraries are found, and which of several processes this is. Addresses of machines are left out.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "GROUP_RANK",
+    "INFOMAX_BF16_KERNELS",
     "INFOMAX_FAULT",
     "INFOMAX_FUSED",
     "INFOMAX_PLUGIN_PATH",
@@ -49,10 +50,11 @@ const NAMES: [&str; 19] = [
 ];
 
 /// Of those that take part: by which instructions, and in which order, numbers are computed on a CPU.
-const ARITHMETIC: [&str; 9] = [
+const ARITHMETIC: [&str; 10] = [
     "ATEN_CPU_CAPABILITY",
     "DNNL_DEFAULT_FPMATH_MODE",
     "DNNL_MAX_CPU_ISA",
+    "INFOMAX_BF16_KERNELS",
     "INFOMAX_FUSED",
     "INFOMAX_WINOGRAD",
     "MKL_CBWR",

@@ -1,0 +1,219 @@
+// Gradients of convolutions' weights on a CPU, of bf16 maps that lie channels-last: one product of the output's gradient, O × pixels,
+// with the inputs that each of the window's taps meets, pixels × (taps · C), gathered a panel at a time. Sums are f32, rounded once.
+// oneDNN's own kernels want maps whose sides and strides suit their registers, and lose up to nine tenths of their speed elsewhere.
+// For convolutions.cpp alone.
+
+#include "bf16_kernels.h"
+#include "plain.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+// Whether this processor has kernels for these products.
+bool has_bf16_products() {
+#if defined(__x86_64__)
+  static const bool best = bf16::is_best();
+  return best;
+#else
+  return false;
+#endif
+}
+
+namespace pairs {
+
+using at::Tensor;
+
+constexpr int64_t kChunk = 512;               // pixels at a time: a panel of them fits the nearest cache
+constexpr int64_t kChunkBytes = 512 << 10;    // of gradients at a time: beside sums in the second cache
+constexpr int64_t kGroup = 512;               // columns that share packed gradients
+constexpr int64_t kFewestColumns = 64;        // of a group
+constexpr int64_t kFewestPixels = 256;        // of a part
+constexpr int64_t kTasks = 16;                // so many, whatever the threads, if none gets too small
+constexpr int64_t kMostSums = 1 << 24;        // numbers of all parts: 64 MiB
+constexpr auto kLast = at::MemoryFormat::ChannelsLast;
+
+// A convolution of N × C × H × W to O × rows × columns.
+struct Shape {
+  int64_t images, channels, height, width, out, rows, columns, window_height, window_width;
+  std::array<int64_t, 2> stride, padding, dilation;
+
+  int64_t taps() const { return window_height * window_width; }
+  int64_t all_columns() const { return taps() * channels; }
+  int64_t pixels() const { return images * rows * columns; }
+};
+
+#if defined(__x86_64__)
+
+// Inputs that a tap meets at outputs from `begin` to `end`; `zeros` outside.
+void gather(const Shape& shape, int64_t tap, const uint16_t* x, int64_t begin, int64_t end, const uint16_t* zeros,
+            const uint16_t** to) {
+  const int64_t down = tap / shape.window_width * shape.dilation[0] - shape.padding[0];
+  const int64_t right = tap % shape.window_width * shape.dilation[1] - shape.padding[1];
+  int64_t column = begin % shape.columns, row = begin / shape.columns % shape.rows, image = begin / (shape.columns * shape.rows);
+  for (int64_t pixel = begin; pixel < end; column = 0) {
+    const int64_t y = row * shape.stride[0] + down, count = std::min(shape.columns - column, end - pixel);
+    const bool is_inside = y >= 0 && y < shape.height;
+    const uint16_t* line = x + (image * shape.height + y) * shape.width * shape.channels;
+    for (int64_t k = 0; k < count; ++k) {
+      const int64_t at = (column + k) * shape.stride[1] + right;
+      *to++ = is_inside && at >= 0 && at < shape.width ? line + at * shape.channels : zeros;
+    }
+    pixel += count;
+    if (++row == shape.rows) {
+      row = 0;
+      ++image;
+    }
+  }
+}
+
+// Outputs cut into blocks of about one size, each packed apart.
+struct Blocks {
+  int64_t out, count, step;
+
+  Blocks(int64_t out, int64_t chunk)
+      : out(out), count((out + bf16::kMostRows - 1) / bf16::kMostRows), step(chunk / 2 * bf16::kMostRows + 16) {}
+
+  int64_t first(int64_t block) const { return block * out / count; }
+  int rows(int64_t block) const { return static_cast<int>(first(block + 1) - first(block)); }
+
+  // Packs `pixels` of gradients of `out` numbers.
+  void pack(const uint16_t* gradient, int64_t pixels, const uint16_t* zeros, uint32_t* to) const {
+    for (int64_t p = 0; p < pixels; p += 2) {
+      const uint16_t *one = gradient + p * out, *two = p + 1 < pixels ? one + out : zeros;
+      for (int64_t k = 0; k < out; k += 32) __builtin_prefetch(one + 8 * out + 2 * k);
+      for (int64_t block = 0; block < count; ++block) {
+        // What is written past a block's rows is written over by the next pair, or lies behind the last one.
+        bf16::pack_few(one + first(block), two + first(block), rows(block), to + block * step + p / 2 * rows(block));
+      }
+    }
+  }
+};
+
+// How the work is cut, whatever the threads: columns into groups, pixels into parts whose sums are added in their order.
+struct Cut {
+  int64_t group, groups, parts;
+
+  explicit Cut(const Shape& shape) : parts(1) {
+    const int64_t columns = shape.all_columns();
+    group = std::min(columns, kGroup);
+    const auto tasks = [&] { return (columns + group - 1) / group * parts; };
+    while (tasks() < kTasks && shape.pixels() >= 2 * parts * kFewestPixels && 2 * parts * shape.out * columns <= kMostSums) {
+      parts *= 2;
+    }
+    while (tasks() < kTasks && group >= 2 * kFewestColumns) {
+      group = (group / 2 + bf16::kPanel - 1) / bf16::kPanel * bf16::kPanel;
+    }
+    groups = (columns + group - 1) / group;
+  }
+};
+
+// One group's columns of one part's sums.
+class Task {
+ public:
+  Task(const Shape& shape, const uint16_t* x, const uint16_t* gradient)
+      : shape_(shape), x_(x), gradient_(gradient),
+        chunk_(std::clamp<int64_t>(kChunkBytes / (2 * shape.out) / 2 * 2, 64, kChunk)), blocks_(shape.out, chunk_),
+        packed_(at::empty({blocks_.count * blocks_.step + chunk_ / 2 * bf16::kPanel}, at::kInt)), inputs_(chunk_ + 1),
+        zeros_(std::max(shape.channels, shape.out) + bf16::kPanel, 0) {}
+
+  void operator()(int64_t first_column, int64_t last_column, int64_t begin, int64_t end, float* sums) {
+    auto* left = reinterpret_cast<uint32_t*>(packed_.mutable_data_ptr<int>());
+    auto* right = left + blocks_.count * blocks_.step;
+    const int64_t columns = shape_.all_columns();
+    for (int64_t pixel = begin; pixel < end; pixel += chunk_) {
+      const int64_t count = std::min(chunk_, end - pixel), pairs = (count + 1) / 2;
+      blocks_.pack(gradient_ + pixel * shape_.out, count, zeros_.data(), left);
+      int64_t gathered = -1;
+      for (int64_t column = first_column; column < last_column; column += bf16::kPanel) {
+        const int64_t tap = column / shape_.channels;
+        if (tap != gathered) {
+          gather(shape_, tap, x_, pixel, pixel + count, zeros_.data(), inputs_.data());
+          inputs_[count] = zeros_.data();
+          gathered = tap;
+        }
+        bf16::pack_panel(inputs_.data(), 2 * pairs, column % shape_.channels, right);
+        for (int64_t block = 0; block < blocks_.count; ++block) {
+          bf16::kMultiply[blocks_.rows(block)](left + block * blocks_.step, right, pairs,
+                                               sums + blocks_.first(block) * columns + column, columns, pixel != begin);
+        }
+      }
+    }
+  }
+
+ private:
+  const Shape& shape_;
+  const uint16_t *x_, *gradient_;
+  int64_t chunk_;
+  Blocks blocks_;
+  Tensor packed_;
+  std::vector<const uint16_t*> inputs_;
+  std::vector<uint16_t> zeros_;
+};
+
+const uint16_t* words_of(const Tensor& tensor) { return reinterpret_cast<const uint16_t*>(tensor.const_data_ptr<at::BFloat16>()); }
+
+Tensor weight_gradient(const Shape& shape, const Tensor& gradient, const Tensor& input, const Tensor& weight) {
+  const Cut cut(shape);
+  const int64_t columns = shape.all_columns(), pixels = shape.pixels();
+  const auto sums = at::empty({cut.parts, shape.out, columns}, at::kFloat);
+  auto result = at::empty(weight.sizes(), weight.options().memory_format(kLast));
+  float* sums_data = sums.mutable_data_ptr<float>();
+  const uint16_t *x = words_of(input), *dy = words_of(gradient);
+  const auto start = [&](int64_t part) { return part == cut.parts ? pixels : part * pixels / cut.parts / 2 * 2; };
+  at::parallel_for(0, cut.groups * cut.parts, 1, [&](int64_t first, int64_t last) {
+    Task task(shape, x, dy);
+    for (int64_t each = first; each < last; ++each) {
+      const int64_t part = each / cut.groups, column = each % cut.groups * cut.group;
+      task(column, std::min(columns, column + cut.group), start(part), start(part + 1), sums_data + part * shape.out * columns);
+    }
+  });
+  auto* to = reinterpret_cast<uint16_t*>(result.mutable_data_ptr<at::BFloat16>());
+  at::parallel_for(0, shape.out, 1, [&](int64_t first, int64_t last) {
+    bf16::round_sums(sums_data + first * columns, cut.parts, shape.out * columns, (last - first) * columns, to + first * columns);
+  });
+  return result;
+}
+
+#else
+
+Tensor weight_gradient(const Shape&, const Tensor&, const Tensor&, const Tensor&) { TORCH_INTERNAL_ASSERT(false); }
+
+#endif
+
+}  // namespace pairs
+
+// The gradient of a weight where that is faster than oneDNN's: nothing elsewhere. With stride 1 and edges that are padded, oneDNN
+// leaves out what the padding meets, and is the faster one but for few channels and small maps.
+Tensor bf16_weight_gradient(const Tensor& gradient, const Tensor& input, const Tensor& weight, at::IntArrayRef stride,
+                            at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, int64_t groups) {
+  constexpr int64_t kSmall = 8192;
+  if (!has_bf16_products() || transposed || groups != 1 || !is_plain_last(input, at::kBFloat16) || !is_plain_last(weight, at::kBFloat16) ||
+      !is_plain(gradient, at::kBFloat16) || gradient.dim() != 4 || gradient.numel() == 0 || gradient.size(0) != input.size(0) ||
+      gradient.size(1) != weight.size(0) || weight.size(1) != input.size(1) || input.size(1) % bf16::kPanel != 0 ||
+      stride.size() != 2 || padding.size() != 2 || dilation.size() != 2) {
+    return {};
+  }
+  const pairs::Shape shape{input.size(0),  input.size(1),  input.size(2),  input.size(3),          weight.size(0),
+                           gradient.size(2), gradient.size(3), weight.size(2), weight.size(3),        {stride[0], stride[1]},
+                           {padding[0], padding[1]}, {dilation[0], dilation[1]}};
+  const auto fits = [&](int dim, int64_t side, int64_t window, int64_t outputs) {
+    const int64_t room = side + 2 * padding[dim] - dilation[dim] * (window - 1) - 1;
+    return padding[dim] >= 0 && room >= 0 && outputs == room / stride[dim] + 1;
+  };
+  if (!fits(0, shape.height, shape.window_height, shape.rows) || !fits(1, shape.width, shape.window_width, shape.columns)) {
+    return {};
+  }
+  const bool is_dense = are_all(stride, 1) && !are_all(padding, 0);
+  if (is_dense && shape.rows * shape.columns * std::min(shape.channels, shape.out) > kSmall) {
+    return {};
+  }
+  return pairs::weight_gradient(shape, gradient.contiguous(pairs::kLast), input, weight);
+}
+
+}  // namespace

@@ -1,0 +1,252 @@
+//! Products and convolutions by every way beside the same in f64.
+
+use super::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tch::{Device, Kind, Tensor};
+
+/// The library is the whole process's.
+fn alone() -> MutexGuard<'static, ()> {
+    static CHOOSES: Mutex<()> = Mutex::new(());
+    CHOOSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn random(size: &[i64]) -> Tensor {
+    Tensor::randn(size, (Kind::Float, Device::Cpu))
+}
+
+/// The largest difference, as a share of the largest number.
+fn apart(a: &Tensor, b: &Tensor) -> f64 {
+    let most = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    most(&(a.to_kind(Kind::Double) - b.to_kind(Kind::Double))) / most(b)
+}
+
+/// Each product in f32 beside the same in f64.
+fn products() -> Vec<(&'static str, Tensor, Tensor)> {
+    let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+    let (a, b) = (random(&[70, 90]), random(&[90, 50]));
+    let (rows, columns) = (random(&[90, 70]), random(&[50, 90]));
+    let (many, others) = (random(&[3, 40, 60]), random(&[3, 60, 50]));
+    let (bias, whole) = (random(&[50]), random(&[70, 50]));
+    let narrow = random(&[70, 200]).narrow(1, 20, 90); // neither rows nor columns in one piece
+    vec![
+        ("mm", a.mm(&b), double(&a).mm(&double(&b))),
+        ("mm of columns", rows.tr().mm(&columns.tr()), double(&rows).tr().mm(&double(&columns).tr())),
+        ("mm of a part", narrow.mm(&b), double(&narrow).mm(&double(&b))),
+        ("bmm", many.bmm(&others), double(&many).bmm(&double(&others))),
+        ("addmm", bias.addmm(&a, &b), double(&bias).addmm(&double(&a), &double(&b))),
+        ("addmm to all", whole.addmm(&a, &b), double(&whole).addmm(&double(&a), &double(&b))),
+        ("linear", a.linear(&columns, Some(&bias)), double(&a).linear(&double(&columns), Some(&double(&bias)))),
+        ("matmul", many.matmul(&others), double(&many).matmul(&double(&others))),
+    ]
+}
+
+/// A convolution's output and gradients beside the same in f64.
+fn convolutions() -> Vec<(String, Tensor, Tensor)> {
+    let mut found = Vec::new();
+    for (side, kernel, with_bias) in [(3, 3, true), (3, 3, false), (2, 2, true), (5, 3, true), (4, 1, true)] {
+        for last in [true, false] {
+            let laid = |tensor: Tensor| {
+                if last { tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { tensor }
+            };
+            let x = laid(random(&[20, 24, side, side])).set_requires_grad(true);
+            let weight = laid(random(&[40, 24, kernel, kernel])).set_requires_grad(true);
+            let bias = with_bias.then(|| random(&[40]).set_requires_grad(true));
+            let exact = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double).set_requires_grad(true);
+            let (dx, dweight, dbias) = (exact(&x), exact(&weight), bias.as_ref().map(exact));
+            let y = x.conv2d(&weight, bias.as_ref(), [1, 1], [0, 0], [1, 1], 1);
+            let dy = dx.conv2d(&dweight, dbias.as_ref(), [1, 1], [0, 0], [1, 1], 1);
+            let gradient = random(&y.size());
+            (&y * &gradient).sum(Kind::Float).backward();
+            (&dy * gradient.to_kind(Kind::Double)).sum(Kind::Double).backward();
+            let name = format!("{kernel}×{kernel} on {side}×{side}, channels last: {last}, bias: {with_bias}");
+            found.push((format!("{name}: output"), y.detach(), dy.detach()));
+            let all = [Some((&x, &dx)), Some((&weight, &dweight)), bias.as_ref().zip(dbias.as_ref())];
+            for (number, (single, double)) in all.into_iter().flatten().enumerate() {
+                found.push((format!("{name}: gradient {number}"), single.grad(), double.grad()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn both_libraries_multiply_alike() {
+    let _alone = alone();
+    tch::manual_seed(1);
+    for library in [Products::Mkl, Products::Onednn, Products::Mkl, Products::Auto] {
+        if library == Products::Onednn && !has_onednn() {
+            eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+            continue;
+        }
+        choose(library);
+        for (name, found, wanted) in products() {
+            assert!(apart(&found, &wanted) < 1e-6, "{name} by {library}: {:e}", apart(&found, &wanted));
+        }
+        for (name, found, wanted) in convolutions() {
+            assert!(apart(&found, &wanted) < 2e-6, "{name} by {library}: {:e}", apart(&found, &wanted));
+        }
+    }
+}
+
+const DIRECTLY: Convolutions = Convolutions { fewer_multiplications: false, own_bf16: false };
+
+/// A convolution of enough channels, and which of output, gradient of data and of weight are made of fewer products: width and
+/// stride of the window, padding, batch, channels in and out, height, width.
+type Fewer = ([i64; 3], [i64; 5], [bool; 3]);
+
+const FEWER: [Fewer; 13] = [
+    ([3, 1, 1], [8, 64, 64, 8, 8], [true; 3]),
+    ([3, 1, 1], [6, 48, 64, 7, 9], [true; 3]),
+    ([3, 1, 1], [5, 64, 32, 12, 5], [true; 3]),
+    ([3, 1, 1], [40, 128, 96, 4, 4], [true; 3]),
+    ([3, 1, 1], [2, 80, 112, 21, 10], [true; 3]),
+    ([3, 1, 0], [8, 48, 64, 14, 11], [true; 3]),
+    ([3, 1, 0], [8, 64, 48, 7, 7], [true, false, true]),
+    ([3, 1, 0], [40, 64, 64, 5, 5], [false, false, true]),
+    ([3, 1, 2], [8, 48, 64, 8, 11], [true; 3]),
+    ([4, 2, 0], [8, 32, 64, 30, 30], [true; 3]),
+    ([4, 2, 0], [8, 48, 32, 17, 20], [true, false, true]),
+    ([4, 2, 1], [12, 32, 48, 10, 17], [true; 3]),
+    ([4, 2, 3], [12, 16, 80, 13, 24], [true; 3]),
+];
+
+/// Numbers between −1 and 1; not by libtorch's generator, which other tests draw from.
+fn scattered(size: &[i64]) -> Tensor {
+    let turns = Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 12.9898;
+    (turns.sin() * 43758.5453).frac().view_(size)
+}
+
+fn laid(maps: &Tensor) -> Tensor {
+    maps.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+fn convolved(window: [i64; 3], sizes: [i64; 5], kind: Kind) -> [Tensor; 4] {
+    convolved_from(kind, window, sizes, kind)
+}
+
+/// Output and gradients in a kind, of numbers of another that depend on the shape alone; maps lie channels-last.
+fn convolved_from(
+    numbers: Kind,
+    [width, stride, padding]: [i64; 3],
+    [batch, from, to, height, across]: [i64; 5],
+    kind: Kind,
+) -> [Tensor; 4] {
+    let random = |size: &[i64]| scattered(size).to_kind(numbers);
+    let laid = |tensor: Tensor| laid(&tensor).to_kind(kind);
+    let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
+    let x = leaf(laid(random(&[batch, from, height, across])));
+    let weight = leaf(laid(random(&[to, from, width, width])));
+    let bias = leaf(random(&[to]).to_kind(kind));
+    let y = x.conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1);
+    (&y * laid(random(&y.size()))).sum(kind).backward();
+    [y.detach(), x.grad(), weight.grad(), bias.grad()]
+}
+
+#[test]
+fn convolutions_agree_by_fewer_multiplications() {
+    let _alone = alone();
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        eprintln!("SKIPPED: no AVX2, so no convolutions of fewer multiplications");
+        return;
+    }
+    for library in [Products::Mkl, Products::Onednn] {
+        if library == Products::Onednn && !has_onednn() {
+            eprintln!("SKIPPED: no AVX-512, so no products by oneDNN");
+            continue;
+        }
+        for (window, sizes, fewer) in FEWER {
+            let case = format!("{library}, {window:?} of {sizes:?}");
+            choose_with(library, DIRECTLY);
+            let [direct, exact] = [Kind::Float, Kind::Double].map(|kind| convolved(window, sizes, kind));
+            choose_with(library, Convolutions { fewer_multiplications: true, ..DIRECTLY });
+            let found = convolved(window, sizes, Kind::Float);
+            for ((found, direct), fewer) in found.iter().zip(&direct).zip(fewer) {
+                assert_eq!(!found.equal(direct), fewer, "{case}: how it was multiplied");
+            }
+            for (found, exact) in found.iter().zip(&exact) {
+                assert!(apart(found, exact) < 3e-6, "{case}: {:e}", apart(found, exact));
+            }
+            let threads = tch::get_num_threads();
+            tch::set_num_threads(threads % 2 + 1);
+            let with_others = convolved(window, sizes, Kind::Float);
+            tch::set_num_threads(threads);
+            for ((one, other), fewer) in found.iter().zip(&with_others).zip(fewer) {
+                assert!(!fewer || one.equal(other), "{case}: other bits with other threads");
+            }
+        }
+    }
+    choose(Products::Auto);
+}
+
+/// Whether the host's kernels give the gradient of weight: windows, strides and paddings of all kinds, an odd number of pixels, one
+/// pixel alone, outputs in blocks of equal and of unequal size and fewer than one, and what is left to oneDNN.
+const PAIRS: [([i64; 3], [i64; 5], bool); 13] = [
+    ([4, 2, 0], [8, 32, 64, 30, 30], true),
+    ([3, 1, 0], [5, 64, 48, 7, 9], true),
+    ([3, 1, 0], [400, 64, 80, 3, 3], true),
+    ([1, 1, 0], [13, 192, 130, 5, 5], true),
+    ([1, 2, 0], [8, 64, 128, 9, 8], true),
+    ([1, 1, 0], [700, 256, 140, 1, 1], true),
+    ([2, 2, 0], [9, 128, 256, 14, 14], true),
+    ([3, 2, 1], [4, 64, 128, 17, 12], true),
+    ([3, 1, 1], [30, 32, 64, 8, 8], true),
+    ([7, 2, 3], [2, 32, 13, 20, 21], true),
+    ([3, 3, 2], [6, 32, 9, 11, 7], true),
+    ([3, 1, 1], [4, 128, 128, 16, 16], false),
+    ([3, 1, 0], [4, 48, 64, 9, 9], false),
+];
+
+/// The gradient of a bf16 weight of maps of which one half undoes what the other does, in another order: what is left is how sums
+/// were rounded.
+fn rounding([width, stride, padding]: [i64; 3], [batch, from, to, height, across]: [i64; 5]) -> Tensor {
+    let bf16 = |tensor: &Tensor| laid(&tensor.to_kind(Kind::BFloat16));
+    let half = scattered(&[batch, from, height, across]);
+    let x = bf16(&Tensor::cat(&[&half, &half.flip([0])], 0));
+    let weight = bf16(&scattered(&[to, from, width, width])).set_requires_grad(true);
+    let y = x.conv2d(&weight, None::<Tensor>, [stride; 2], [padding; 2], [1, 1], 1);
+    let half = scattered(&y.narrow(0, 0, batch).size());
+    (y * bf16(&Tensor::cat(&[&half, &-half.flip([0])], 0))).sum(Kind::Float).backward();
+    weight.grad()
+}
+
+#[test]
+fn bf16_gradients_of_weights_are_rounded_once() {
+    let _alone = alone();
+    let own = Convolutions { own_bf16: true, ..DIRECTLY };
+    choose_with(Products::Auto, own);
+    // SAFETY: reads an atomic value.
+    if unsafe { infomax_convolutions_are_by_pairs() == 0 } {
+        eprintln!("SKIPPED: no AVX512-BF16, or AMX too, so bf16 is left to oneDNN");
+        return;
+    }
+    for (window, sizes, is_own) in PAIRS {
+        let case = format!("{window:?} of {sizes:?}");
+        choose_with(Products::Auto, DIRECTLY);
+        let exact = convolved_from(Kind::BFloat16, window, sizes, Kind::Double);
+        let theirs = rounding(window, sizes);
+        choose_with(Products::Auto, own);
+        let found = convolved(window, sizes, Kind::BFloat16);
+        for (name, (found, exact)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&exact)) {
+            let other = found.ne_tensor(&exact.to_kind(Kind::BFloat16)).to_kind(Kind::Double).mean(Kind::Double);
+            let other = other.double_value(&[]);
+            assert!(other < 0.02, "{case}: {other} of {name} is not the number nearest to f64's");
+        }
+        assert_eq!(!rounding(window, sizes).equal(&theirs), is_own, "{case}: whose gradient it is");
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(threads % 2 + 1);
+        let with_others = convolved(window, sizes, Kind::BFloat16);
+        tch::set_num_threads(threads);
+        assert!(!is_own || found[2].equal(&with_others[2]), "{case}: other bits with other threads");
+    }
+    choose(Products::Auto);
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_libtorchs_own_error() {
+    let _alone = alone();
+    choose(Products::Auto);
+    let (a, b) = (random(&[70, 90]), random(&[80, 50]));
+    for error in [a.f_mm(&b).unwrap_err(), random(&[50]).f_addmm(&a, &b).unwrap_err()] {
+        assert!(error.to_string().contains("mat1 and mat2 shapes cannot be multiplied (70x90 and 80x50)"), "{error}");
+    }
+}
