@@ -1,11 +1,11 @@
 // A residual layer's shortcut that is pooled to half its size and lacks channels: average pooling, the zeros of the channels and the sum
-// in one pass over memory, on a CPU, of f32 maps that lie channels-last. Of the host's own, for plugins too.
+// in one pass over memory, on a CPU, of f32 or bf16 maps that lie channels-last. Of the host's own, for plugins too.
 
+#include "bf16_numbers.h"
 #include "plain.h"
 #include "wide.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/avg_pool2d_backward.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -37,26 +37,30 @@ struct Shape {
 constexpr int64_t kMany = 64, kSome = 32, kFew = 16;
 
 // Pixels of a map: a corner, how many rows and columns lie below and right of it, and how far apart they lie.
+template <typename Number>
 struct Window {
-  const float* corner;
+  const Number* corner;
   int64_t rows, columns, down, right;
 };
 
 // Sums `count` numbers of each pixel from `from` on, and adds `share` of that to those of `to`, or puts it there.
-inline __attribute__((always_inline)) void pool_some(const Window& window, int64_t from, int64_t count, float share, bool adds,
-                                                     float* __restrict to) {
+template <typename Number>
+inline __attribute__((always_inline)) void pool_some(const Window<Number>& window, int64_t from, int64_t count, float share, bool adds,
+                                                     Number* __restrict to) {
   float sum[kMany];
   for (int64_t c = 0; c < count; ++c) sum[c] = 0;
   for (int64_t i = 0; i < window.rows; ++i) {
-    const float* pixel = window.corner + i * window.down + from;
+    const Number* pixel = window.corner + i * window.down + from;
     for (int64_t j = 0; j < window.columns; ++j, pixel += window.right) {
-      for (int64_t c = 0; c < count; ++c) sum[c] += pixel[c];
+      for (int64_t c = 0; c < count; ++c) sum[c] += widened(pixel[c]);
     }
   }
-  for (int64_t c = 0; c < count; ++c) to[from + c] = (adds ? to[from + c] : 0.0f) + sum[c] * share;
+  for (int64_t c = 0; c < count; ++c) narrow((adds ? widened(to[from + c]) : 0.0f) + sum[c] * share, to[from + c]);
 }
 
-inline __attribute__((always_inline)) void pool(const Window& window, int64_t channels, float share, bool adds, float* __restrict to) {
+template <typename Number>
+inline __attribute__((always_inline)) void pool(const Window<Number>& window, int64_t channels, float share, bool adds,
+                                                Number* __restrict to) {
   int64_t c = 0;
   for (; c + kMany <= channels; c += kMany) pool_some(window, c, kMany, share, adds, to);
   for (; c + kSome <= channels; c += kSome) pool_some(window, c, kSome, share, adds, to);
@@ -65,26 +69,43 @@ inline __attribute__((always_inline)) void pool(const Window& window, int64_t ch
 }
 
 // Adds the means of a row of windows.
-INFOMAX_WIDE void add_row(const Shape& shape, const float* x, float* __restrict y) {
+template <typename Number>
+inline __attribute__((always_inline)) void add_windows(const Shape& shape, const Number* x, Number* __restrict y) {
   const int64_t right = shape.channels;
   for (int64_t column = 0; column < shape.to_across; ++column) {
-    const Window window{x + column * shape.stride * right, shape.width, shape.width, shape.across * right, right};
+    const Window<Number> window{x + column * shape.stride * right, shape.width, shape.width, shape.across * right, right};
     pool(window, shape.channels, shape.share(), true, y + column * shape.to_channels);
   }
 }
 
 // The gradient of a row of an image, from that of the sum: `dy` is the image's.
-INFOMAX_WIDE void spread_row(const Shape& shape, int64_t row, const float* dy, float* __restrict dx) {
+template <typename Number>
+inline __attribute__((always_inline)) void spread_pixels(const Shape& shape, int64_t row, const Number* dy, Number* __restrict dx) {
   const int64_t right = shape.to_channels, down = shape.to_across * right;
   const int64_t top = shape.first(row), rows = shape.end(row, shape.to_height) - top;
   for (int64_t column = 0; column < shape.across; ++column) {
     const int64_t left = shape.first(column), columns = shape.end(column, shape.to_across) - left;
-    pool({dy + top * down + left * right, rows, columns, down, right}, shape.channels, shape.share(), false,
-         dx + column * shape.channels);
+    const Window<Number> window{dy + top * down + left * right, rows, columns, down, right};
+    pool(window, shape.channels, shape.share(), false, dx + column * shape.channels);
   }
 }
 
-void add(const Shape& shape, const float* x, float* y) {
+// For each processor: a template cannot be compiled for several.
+
+INFOMAX_WIDE void add_row(const Shape& shape, const float* x, float* y) { add_windows(shape, x, y); }
+
+INFOMAX_WIDE void add_row(const Shape& shape, const at::BFloat16* x, at::BFloat16* y) { add_windows(shape, x, y); }
+
+INFOMAX_WIDE void spread_row(const Shape& shape, int64_t row, const float* dy, float* dx) { spread_pixels(shape, row, dy, dx); }
+
+INFOMAX_WIDE void spread_row(const Shape& shape, int64_t row, const at::BFloat16* dy, at::BFloat16* dx) {
+  spread_pixels(shape, row, dy, dx);
+}
+
+template <typename Number>
+void add(const Shape& shape, const Tensor& from, const Tensor& to) {
+  const Number* x = from.const_data_ptr<Number>();
+  Number* y = to.mutable_data_ptr<Number>();
   at::parallel_for(0, shape.images * shape.to_height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t image = i / shape.to_height, row = i % shape.to_height;
@@ -94,7 +115,10 @@ void add(const Shape& shape, const float* x, float* y) {
   });
 }
 
-void spread(const Shape& shape, const float* dy, float* dx) {
+template <typename Number>
+void spread(const Shape& shape, const Tensor& from, const Tensor& to) {
+  const Number* dy = from.const_data_ptr<Number>();
+  Number* dx = to.mutable_data_ptr<Number>();
   at::parallel_for(0, shape.images * shape.height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t image = i / shape.height;
@@ -106,7 +130,8 @@ void spread(const Shape& shape, const float* dy, float* dx) {
 
 struct AddPooled : torch::autograd::Function<AddPooled> {
   static Tensor forward(torch::autograd::AutogradContext* context, Tensor y, const Tensor& x, int64_t width, int64_t stride) {
-    add(Shape(y, x, width, stride), x.const_data_ptr<float>(), y.mutable_data_ptr<float>());
+    const Shape shape(y, x, width, stride);
+    is_plain(x) ? add<float>(shape, x, y) : add<at::BFloat16>(shape, x, y);
     y.unsafeGetTensorImpl()->bump_version();
     context->mark_dirty({y});
     context->save_for_backward({x});  // for its shape, and its layout
@@ -123,14 +148,15 @@ struct AddPooled : torch::autograd::Function<AddPooled> {
     }
     const auto x = context->get_saved_variables()[0];
     const int64_t width = context->saved_data["width"].toInt(), stride = context->saved_data["stride"].toInt();
-    if (at::GradMode::is_enabled() || !is_plain(gradient)) {  // a derivative that has one itself
+    if (at::GradMode::is_enabled() || !is_plain(gradient, x.scalar_type())) {  // a derivative that has one itself
       const auto own = gradient.narrow(1, 0, x.size(1));
       const auto dx = at::avg_pool2d_backward(own, x, {width, width}, {stride, stride}, {0, 0}, false, true, std::nullopt);
       return {gradient, dx, Tensor(), Tensor()};
     }
     const auto dy = gradient.contiguous(at::MemoryFormat::ChannelsLast);
     auto dx = at::empty_like(x);
-    spread(Shape(dy, x, width, stride), dy.const_data_ptr<float>(), dx.mutable_data_ptr<float>());
+    const Shape shape(dy, x, width, stride);
+    is_plain(x) ? spread<float>(shape, dy, dx) : spread<at::BFloat16>(shape, dy, dx);
     return {gradient, dx, Tensor(), Tensor()};
   }
 };
@@ -144,8 +170,9 @@ Tensor add_average_pooled(Tensor y, const Tensor& x, int64_t width, int64_t stri
   TORCH_CHECK(y.size(2) == pooled(x.size(2)) && y.size(3) == pooled(x.size(3)) && y.size(1) >= x.size(1), "windows of ", width,
               " pixels, ", stride, " apart, of maps of ", x.sizes(), " can't be added to ", y.sizes());
   const bool is_itself = width == 1 && stride == 1, is_whole = width == x.size(2) && width == x.size(3);
-  if (!is_itself && !is_whole && is_fused() && is_plain_last(x) && is_plain_last(y) &&
-      !at::autocast::is_autocast_enabled(at::kCPU)) {
+  const auto kind = x.scalar_type();
+  if (!is_itself && !is_whole && is_fused() && (kind == at::kFloat || kind == at::kBFloat16) && is_plain_last(x, kind) &&
+      is_plain_last(y, kind)) {
     return AddPooled::apply(y, x, width, stride);
   }
   const auto shortcut = is_itself  ? x

@@ -1,4 +1,4 @@
-//! A layer's pooled shortcut, in f32 and channels-last by a pass of the host's own, against libtorch's operators in f64.
+//! A layer's pooled shortcut, in f32 or bf16 and channels-last by a pass of the host's own, against libtorch's operators in f64.
 
 use super::{apart, connect, numbers};
 use infomax_sdk::{Kind, MemoryFormat, Parameter, Tensor, attempt, nn::add_average_pooled, tensor::gradients};
@@ -24,7 +24,7 @@ enum Lies {
 }
 
 fn maps(size: [i64; 4], seed: u64, kind: Kind, lies: Lies) -> Parameter {
-    let tensor = numbers(&size, seed).to_kind(kind);
+    let tensor = numbers(&size, seed).to_kind(Kind::Bf16).to_kind(kind);
     Parameter::new(if lies == Lies::ChannelsLast { tensor.contiguous_as(MemoryFormat::ChannelsLast) } else { tensor })
 }
 
@@ -57,6 +57,33 @@ fn a_pooled_shortcut_gives_the_layers_numbers() {
                 let apart = apart(found, wanted);
                 assert!(apart < 1e-6, "{case:?}, way {way}: {name}: {apart:e}");
             }
+        }
+        for ((name, one), (_, three)) in found[0].iter().zip(&found[1]) {
+            assert_eq!(one.to_vec::<f32>(), three.to_vec::<f32>(), "{case:?}: {name} by other threads");
+        }
+    }
+}
+
+#[test]
+fn in_bf16_sums_are_rounded_once() {
+    connect();
+    for case in CASES {
+        let wanted = results(case, Kind::F64, Lies::InRows);
+        let found = [1, 3].map(|threads| {
+            tch::set_num_threads(threads);
+            results(case, Kind::Bf16, Lies::ChannelsLast)
+        });
+        let (_, _, window, stride) = case;
+        let is_layers = window == 1 && stride == 1 || case.0[2..] == [window; 2];
+        for ((name, found), (_, wanted)) in found[0].iter().zip(&wanted) {
+            assert_eq!(found.kind(), Kind::Bf16, "{case:?}: {name}");
+            if *name == "output" && !is_layers {
+                assert_eq!(found.to_vec::<f32>(), wanted.to_kind(Kind::Bf16).to_vec::<f32>(), "{case:?}: {name}");
+            }
+            // Half of a last place, once more where the output's own rounding comes in.
+            let most = if *name == "x's second" { 1.0 / 64.0 } else { 1.0 / 128.0 };
+            let apart = apart(found, wanted);
+            assert!(apart <= most, "{case:?}: {name}: {apart:e}");
         }
         for ((name, one), (_, three)) in found[0].iter().zip(&found[1]) {
             assert_eq!(one.to_vec::<f32>(), three.to_vec::<f32>(), "{case:?}: {name} by other threads");
