@@ -7,7 +7,7 @@ use std::{
 
 /// What is compiled together: reading libtorch's headers takes the compiler longer than everything else.
 const UNITS: [(&str, &[&str]); 2] = [
-    ("distributed", &["collectives", "batch_norm", "norm_relu", "batch_norm_views", "nccl"]),
+    ("distributed", &["collectives", "batch_norm", "norm_relu", "batch_norm_views", "biased", "nccl"]),
     (
         "local",
         &[

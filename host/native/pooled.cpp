@@ -45,8 +45,8 @@ struct Window {
 
 // Sums `count` numbers of each pixel from `from` on, and adds `share` of that to those of `to`, or puts it there.
 template <typename Number>
-inline __attribute__((always_inline)) void pool_some(const Window<Number>& window, int64_t from, int64_t count, float share, bool adds,
-                                                     Number* __restrict to) {
+INFOMAX_INLINE void pool_some(const Window<Number>& window, int64_t from, int64_t count, float share, bool adds,
+                              Number* __restrict to) {
   float sum[kMany];
   for (int64_t c = 0; c < count; ++c) sum[c] = 0;
   for (int64_t i = 0; i < window.rows; ++i) {
@@ -59,8 +59,7 @@ inline __attribute__((always_inline)) void pool_some(const Window<Number>& windo
 }
 
 template <typename Number>
-inline __attribute__((always_inline)) void pool(const Window<Number>& window, int64_t channels, float share, bool adds,
-                                                Number* __restrict to) {
+INFOMAX_INLINE void pool(const Window<Number>& window, int64_t channels, float share, bool adds, Number* __restrict to) {
   int64_t c = 0;
   for (; c + kMany <= channels; c += kMany) pool_some(window, c, kMany, share, adds, to);
   for (; c + kSome <= channels; c += kSome) pool_some(window, c, kSome, share, adds, to);
@@ -70,7 +69,7 @@ inline __attribute__((always_inline)) void pool(const Window<Number>& window, in
 
 // Adds the means of a row of windows.
 template <typename Number>
-inline __attribute__((always_inline)) void add_windows(const Shape& shape, const Number* x, Number* __restrict y) {
+INFOMAX_INLINE void add_windows(const Shape& shape, const Number* x, Number* __restrict y) {
   const int64_t right = shape.channels;
   for (int64_t column = 0; column < shape.to_across; ++column) {
     const Window<Number> window{x + column * shape.stride * right, shape.width, shape.width, shape.across * right, right};
@@ -80,7 +79,7 @@ inline __attribute__((always_inline)) void add_windows(const Shape& shape, const
 
 // The gradient of a row of an image, from that of the sum: `dy` is the image's.
 template <typename Number>
-inline __attribute__((always_inline)) void spread_pixels(const Shape& shape, int64_t row, const Number* dy, Number* __restrict dx) {
+INFOMAX_INLINE void spread_pixels(const Shape& shape, int64_t row, const Number* dy, Number* __restrict dx) {
   const int64_t right = shape.to_channels, down = shape.to_across * right;
   const int64_t top = shape.first(row), rows = shape.end(row, shape.to_height) - top;
   for (int64_t column = 0; column < shape.across; ++column) {

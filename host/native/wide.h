@@ -10,3 +10,6 @@
 #ifndef INFOMAX_WIDE
 #define INFOMAX_WIDE
 #endif
+
+// What functions of several widths are made of.
+#define INFOMAX_INLINE static inline __attribute__((always_inline))

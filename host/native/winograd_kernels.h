@@ -15,9 +15,6 @@
 #define INFOMAX_CHANNELS _Pragma("GCC ivdep")
 #endif
 
-// What `INFOMAX_WIDE` functions are made of.
-#define INFOMAX_INLINE static inline __attribute__((always_inline))
-
 namespace winograd {
 
 constexpr int kPositions = 16;

@@ -3,6 +3,7 @@
 //! A layer's tensors have PyTorch's names (`weight`, `running_mean`, …); [`named!`](crate::named) puts them below a struct's
 //! fields. Layers compute in the kind of what they are given; autocast, where the host sets it, applies as in PyTorch.
 
+mod bias;
 mod convolution;
 pub mod init;
 mod linear;
@@ -11,6 +12,7 @@ mod norm;
 mod pool;
 mod tracked;
 
+pub use bias::{add_bias, add_bias_relu};
 pub use convolution::Conv2d;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp, MlpPlan};

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Average pooling of `x`, added to `y` in place: the shortcut of a residual layer that makes maps smaller. Channels that `x` lacks
-/// count as zeros. On a CPU, of f32 maps that lie channels-last, it is one pass over memory.
+/// count as zeros. On a CPU, of f32 or bf16 maps that lie channels-last, it is one pass over memory.
 ///
 /// # Shapes
 /// y N × O × H' × W', x N × C × H × W with C ≤ O, H' = ⌊(H − width) / stride⌋ + 1 and W' alike; out, y.

@@ -504,7 +504,7 @@ impl Tensor {
 
 /// Every operator behind a method, name and overload: what a host must have.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
-    const SEVERAL: [(&str, &str); 13] = [
+    const SEVERAL: [(&str, &str); 14] = [
         ("aten::where", "self"),
         ("aten::max", "dim"),
         ("aten::topk", ""),
@@ -514,6 +514,7 @@ pub fn operators() -> Vec<(&'static str, &'static str)> {
         ("infomax::batch_norm_relu", ""),
         ("infomax::batch_norm_relu_conv2d", ""),
         ("infomax::add_average_pooled_", ""),
+        ("infomax::add_bias_", ""),
         ("infomax::join", ""),
         ("aten::_foreach_lerp_", "Scalar"),
         ("aten::linalg_eigh", ""),

@@ -1,6 +1,7 @@
 //! The operator table: every operator behind the SDK's methods is in the real libtorch, and tensors of the SDK give what tch
 //! gives, in this very process.
 
+mod biased;
 mod norm;
 mod pooled;
 

@@ -5,7 +5,7 @@
 use super::rows::on_rows;
 use infomax_sdk::{
     Device, Mode, Module, Names, Parameter, Tensor, named,
-    nn::{BatchNorm, Conv2d, add_average_pooled, init},
+    nn::{BatchNorm, Conv2d, add_average_pooled, add_bias, add_bias_relu, init},
 };
 
 /// BatchNorm that may be switched off; its parameters exist either way, as in the published checkpoints.
@@ -51,8 +51,7 @@ impl Stem {
 
     pub fn forward(&self, x_nchw: &Tensor) -> Tensor {
         let x_nchw = if self.pad > 0 { x_nchw.reflection_pad2d([self.pad; 4]) } else { x_nchw.clone() };
-        // The bias apart from the convolution, whose own sum for the bias's gradient is several times less exact.
-        self.conv.forward(&x_nchw).add_(self.bias.view([1, -1, 1, 1])).relu_()
+        add_bias_relu(self.conv.forward(&x_nchw), &self.bias)
     }
 }
 
@@ -148,7 +147,7 @@ impl RkhsHead {
 
     pub fn forward(&self, x_nchw: &Tensor, views: i64, mode: Mode) -> Tensor {
         let hidden = self.bn_hid.forward_relu(self.conv1.forward(x_nchw), views, mode);
-        let shortcut = self.shortcut.forward(x_nchw).add_(self.shortcut_bias.view([1, -1, 1, 1]));
+        let shortcut = add_bias(self.shortcut.forward(x_nchw), &self.shortcut_bias);
         self.bn_out.forward(shortcut.add_(self.conv2.forward(&hidden)), views, mode)
     }
 }
