@@ -117,7 +117,6 @@ struct AddBias : torch::autograd::Function<AddBias> {
   static Tensor forward(torch::autograd::AutogradContext* context, Tensor y, const Tensor& bias, bool relu) {
     const auto added = bias.contiguous();
     is_plain(y) ? add<float>(y, added, relu) : add<at::BFloat16>(y, added, relu);
-    y.unsafeGetTensorImpl()->bump_version();
     context->mark_dirty({y});
     context->saved_data["relu"] = relu;
     if (relu) {

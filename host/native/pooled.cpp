@@ -131,7 +131,6 @@ struct AddPooled : torch::autograd::Function<AddPooled> {
   static Tensor forward(torch::autograd::AutogradContext* context, Tensor y, const Tensor& x, int64_t width, int64_t stride) {
     const Shape shape(y, x, width, stride);
     is_plain(x) ? add<float>(shape, x, y) : add<at::BFloat16>(shape, x, y);
-    y.unsafeGetTensorImpl()->bump_version();
     context->mark_dirty({y});
     context->save_for_backward({x});  // for its shape, and its layout
     context->saved_data["width"] = width;
