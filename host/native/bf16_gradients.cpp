@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -29,13 +30,13 @@ namespace pairs {
 
 using at::Tensor;
 
-constexpr int64_t kChunk = 512;               // pixels at a time: a panel of them fits the nearest cache
-constexpr int64_t kChunkBytes = 512 << 10;    // of gradients at a time: beside sums in the second cache
-constexpr int64_t kGroup = 512;               // columns that share packed gradients
-constexpr int64_t kFewestColumns = 64;        // of a group
-constexpr int64_t kFewestPixels = 256;        // of a part
-constexpr int64_t kTasks = 16;                // so many, whatever the threads, if none gets too small
-constexpr int64_t kMostSums = 1 << 24;        // numbers of all parts: 64 MiB
+constexpr int64_t kChunk = 512;             // pixels at a time: a panel of them fits the nearest cache
+constexpr int64_t kChunkBytes = 512 << 10;  // of gradients at a time: beside sums in the second cache
+constexpr int64_t kGroup = 512;             // columns that share packed gradients
+constexpr int64_t kFewestColumns = 64;      // of a group
+constexpr int64_t kFewestPixels = 256;      // of a part
+constexpr int64_t kTasks = 16;              // so many, whatever the threads, if none gets too small
+constexpr int64_t kMostSums = 1 << 24;      // numbers of all parts: 64 MiB
 constexpr auto kLast = at::MemoryFormat::ChannelsLast;
 
 // A convolution of N × C × H × W to O × rows × columns.
@@ -193,18 +194,18 @@ Tensor weight_gradient(const Shape&, const Tensor&, const Tensor&, const Tensor&
 Tensor bf16_weight_gradient(const Tensor& gradient, const Tensor& input, const Tensor& weight, at::IntArrayRef stride,
                             at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, int64_t groups) {
   constexpr int64_t kSmall = 8192;
-  if (!has_bf16_products() || transposed || groups != 1 || !is_plain_last(input, at::kBFloat16) || !is_plain_last(weight, at::kBFloat16) ||
-      !is_plain(gradient, at::kBFloat16) || gradient.dim() != 4 || gradient.numel() == 0 || gradient.size(0) != input.size(0) ||
-      gradient.size(1) != weight.size(0) || weight.size(1) != input.size(1) || input.size(1) % bf16::kPanel != 0 ||
-      stride.size() != 2 || padding.size() != 2 || dilation.size() != 2) {
+  if (!has_bf16_products() || transposed || groups != 1 || !is_plain_last(input, at::kBFloat16) ||
+      !is_plain_last(weight, at::kBFloat16) || !is_plain(gradient, at::kBFloat16) || gradient.dim() != 4 || gradient.numel() == 0 ||
+      gradient.size(0) != input.size(0) || gradient.size(1) != weight.size(0) || weight.size(1) != input.size(1) ||
+      input.size(1) % bf16::kPanel != 0 || stride.size() != 2 || padding.size() != 2 || dilation.size() != 2) {
     return {};
   }
-  const pairs::Shape shape{input.size(0),  input.size(1),  input.size(2),  input.size(3),          weight.size(0),
-                           gradient.size(2), gradient.size(3), weight.size(2), weight.size(3),        {stride[0], stride[1]},
-                           {padding[0], padding[1]}, {dilation[0], dilation[1]}};
+  const auto two = [](at::IntArrayRef numbers) { return std::array<int64_t, 2>{numbers[0], numbers[1]}; };
+  const pairs::Shape shape{input.size(0),    input.size(1),    input.size(2),  input.size(3), weight.size(0), gradient.size(2),
+                           gradient.size(3), weight.size(2), weight.size(3), two(stride),   two(padding),   two(dilation)};
   const auto fits = [&](int dim, int64_t side, int64_t window, int64_t outputs) {
     const int64_t room = side + 2 * padding[dim] - dilation[dim] * (window - 1) - 1;
-    return padding[dim] >= 0 && room >= 0 && outputs == room / stride[dim] + 1;
+    return padding[dim] >= 0 && dilation[dim] > 0 && stride[dim] > 0 && room >= 0 && outputs == room / stride[dim] + 1;
   };
   if (!fits(0, shape.height, shape.window_height, shape.rows) || !fits(1, shape.width, shape.window_width, shape.columns)) {
     return {};
