@@ -27,6 +27,9 @@ pub fn run(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
 pub fn errors(output: &Output, folder: &Path) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let text = text.replace(&*folder.to_string_lossy(), "[folder]");
+    // Which a CARGO_TARGET_DIR of the user's may have put anywhere.
+    let target = built().parent().expect("a profile lies in target");
+    let text = text.replace(&*target.to_string_lossy(), "[target]");
     text.replace(&*root().to_string_lossy(), "[workspace]")
 }
 
