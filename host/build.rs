@@ -19,7 +19,7 @@ const UNITS: [(&str, &[&str]); 2] = [
             "work",
             "products",
             "winograd",
-            "bf16_gradients",
+            "weight_gradients",
             "convolutions",
             "pooled",
             "watch",

@@ -1,7 +1,7 @@
 // Convolutions on a CPU that oneDNN's kernels are not the best for, of maps that lie channels-last. One whose window covers the whole
-// map is a product, which takes a half to a tenth of the time; those in f32 that winograd.cpp has; and the gradients of weights in bf16
-// that bf16_gradients.cpp has.
-// After products.cpp, winograd.cpp and bf16_gradients.cpp.
+// map is a product, which takes a half to a tenth of the time; those in f32 that winograd.cpp has; and the gradients of weights that
+// weight_gradients.cpp has.
+// After products.cpp, winograd.cpp and weight_gradients.cpp.
 
 #include "plain.h"
 
@@ -16,18 +16,18 @@
 
 namespace {
 
-std::atomic<bool> by_pairs{false};
+std::atomic<gradients::Use> own{gradients::Use::kNever};
 
-// Of f32, or of bf16 where the processor has them.
-bool has_kernels(const Tensor& input) {
-  return is_plain(input) || (by_pairs.load(std::memory_order_relaxed) && is_plain(input, at::kBFloat16));
+// Of f32, or of bf16 where the processor multiplies that.
+bool is_multiplied(const Tensor& input) {
+  return is_plain(input) || gradients::are_used(at::kBFloat16, own.load(std::memory_order_relaxed));
 }
 
 // Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
 bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                 bool transposed, int64_t groups) {
   const auto kind = input.scalar_type();
-  return !transposed && groups == 1 && has_kernels(input) && is_plain_last(input, kind) && is_plain_last(weight, kind) &&
+  return !transposed && groups == 1 && is_multiplied(input) && is_plain_last(input, kind) && is_plain_last(weight, kind) &&
          input.sizes().slice(1) == weight.sizes().slice(1) && are_all(padding, 0) && are_all(dilation, 1);
 }
 
@@ -87,8 +87,9 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
   }
   if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient, input.scalar_type())) {
     Tensor to_weight;
-    if (mask[1] && by_pairs.load(std::memory_order_relaxed)) {
-      to_weight = bf16_weight_gradient(gradient, input, weight, stride, padding, dilation, transposed, groups);
+    if (mask[1]) {
+      const auto use = own.load(std::memory_order_relaxed);
+      to_weight = own_weight_gradient(use, gradient, input, weight, stride, padding, dilation, transposed, groups);
     }
     if (!to_weight.defined()) {
       return directly(mask);
@@ -139,12 +140,13 @@ void infomax_convolutions_by_fewer(int on) {
   by_fewer = on != 0 && is_wide();
 }
 
-// bf16 by products of pairs where those pay and the processor has them, from now on, in all threads; or by oneDNN.
-void infomax_convolutions_by_pairs(int on) {
+// Gradients of weights by the host's own kernels from now on, in all threads: 0 never, 1 where they pay, 2 wherever the processor can.
+void infomax_own_gradients(int use) {
   install_convolutions();
-  by_pairs = on != 0 && has_bf16_products();
+  own = static_cast<gradients::Use>(std::clamp(use, 0, 2));
 }
 
-int infomax_convolutions_are_by_pairs() { return by_pairs; }
+// Whether they are taken for bf16, or for f32.
+int infomax_gradients_are_own(int bf16) { return gradients::are_used(bf16 != 0 ? at::kBFloat16 : at::kFloat, own); }
 
 }  // extern "C"

@@ -9,22 +9,31 @@ unsafe extern "C" {
     fn infomax_products_are_by_onednn() -> c_int;
     fn infomax_products_by_onednn(on: c_int);
     fn infomax_convolutions_by_fewer(on: c_int);
-    fn infomax_convolutions_by_pairs(on: c_int);
+    fn infomax_own_gradients(taken: c_int);
     #[cfg(test)]
-    fn infomax_convolutions_are_by_pairs() -> c_int;
+    fn infomax_gradients_are_own(bf16: c_int) -> c_int;
 }
 
 /// `0` makes convolutions of f32 of as many multiplications as they are defined by, to compare with.
 const WINOGRAD: &str = "INFOMAX_WINOGRAD";
 
-/// `0` leaves convolutions of bf16 to oneDNN alone, to compare with.
-const BF16_KERNELS: &str = "INFOMAX_BF16_KERNELS";
+/// `0` leaves gradients of convolutions' weights to oneDNN, and all of bf16, to compare with; `1` takes the host's own kernels
+/// wherever the processor has their instructions, where they don't pay too.
+const OWN_GRADIENTS: &str = "INFOMAX_OWN_GRADIENTS";
 
-/// How convolutions are made, where it pays.
+/// Where the host's own gradients of weights are taken.
+#[derive(Clone, Copy)]
+enum Own {
+    Never,
+    WhereItPays,
+    WhereItCan,
+}
+
+/// How convolutions are made.
 #[derive(Clone, Copy)]
 struct Convolutions {
     fewer_multiplications: bool,
-    own_bf16: bool,
+    own: Own,
 }
 
 /// Whether this processor has what libtorch asks of one for oneDNN's products.
@@ -35,8 +44,13 @@ pub fn has_onednn() -> bool {
 
 /// Takes a library from now on, in the whole process, and the fewest multiplications for convolutions.
 pub fn choose(products: Products) {
-    let on = |name| std::env::var_os(name).is_none_or(|value| value != "0");
-    choose_with(products, Convolutions { fewer_multiplications: on(WINOGRAD), own_bf16: on(BF16_KERNELS) });
+    let own = match std::env::var(OWN_GRADIENTS).as_deref() {
+        Ok("0") => Own::Never,
+        Ok("1") => Own::WhereItCan,
+        _ => Own::WhereItPays,
+    };
+    let fewer_multiplications = std::env::var_os(WINOGRAD).is_none_or(|value| value != "0");
+    choose_with(products, Convolutions { fewer_multiplications, own });
 }
 
 fn choose_with(products: Products, convolutions: Convolutions) {
@@ -50,7 +64,7 @@ fn choose_with(products: Products, convolutions: Convolutions) {
         };
         infomax_products_by_onednn(c_int::from(by_onednn));
         infomax_convolutions_by_fewer(c_int::from(convolutions.fewer_multiplications));
-        infomax_convolutions_by_pairs(c_int::from(convolutions.own_bf16));
+        infomax_own_gradients(convolutions.own as c_int);
     }
 }
 

@@ -88,7 +88,7 @@ fn both_libraries_multiply_alike() {
     }
 }
 
-const DIRECTLY: Convolutions = Convolutions { fewer_multiplications: false, own_bf16: false };
+const DIRECTLY: Convolutions = Convolutions { fewer_multiplications: false, own: Own::Never };
 
 /// A convolution of enough channels, and which of output, gradient of data and of weight are made of fewer products: width and
 /// stride of the window, padding, batch, channels in and out, height, width.
@@ -178,67 +178,82 @@ fn convolutions_agree_by_fewer_multiplications() {
     choose(Products::Auto);
 }
 
-/// Whether the host's kernels give the gradient of weight: windows, strides and paddings of all kinds, an odd number of pixels, one
-/// pixel alone, outputs in blocks of equal and of unequal size and fewer than one, and what is left to oneDNN.
-const PAIRS: [([i64; 3], [i64; 5], bool); 13] = [
-    ([4, 2, 0], [8, 32, 64, 30, 30], true),
-    ([3, 1, 0], [5, 64, 48, 7, 9], true),
-    ([3, 1, 0], [400, 64, 80, 3, 3], true),
-    ([1, 1, 0], [13, 192, 130, 5, 5], true),
-    ([1, 2, 0], [8, 64, 128, 9, 8], true),
-    ([1, 1, 0], [700, 256, 140, 1, 1], true),
-    ([2, 2, 0], [9, 128, 256, 14, 14], true),
-    ([3, 2, 1], [4, 64, 128, 17, 12], true),
-    ([3, 1, 1], [30, 32, 64, 8, 8], true),
-    ([7, 2, 3], [2, 32, 13, 20, 21], true),
-    ([3, 3, 2], [6, 32, 9, 11, 7], true),
-    ([3, 1, 1], [4, 128, 128, 16, 16], false),
-    ([3, 1, 0], [4, 48, 64, 9, 9], false),
+/// Whether the host's kernels give the gradient of weight in bf16 and in f32: windows, strides and paddings of all kinds, an odd number
+/// of pixels, one pixel alone, outputs in blocks of equal and of unequal size and fewer than one, whole maps, which are products
+/// either way in f32, and what is left to oneDNN.
+const GRADIENTS: [([i64; 3], [i64; 5], [bool; 2]); 14] = [
+    ([4, 2, 0], [8, 32, 64, 30, 30], [true; 2]),
+    ([3, 1, 0], [5, 64, 48, 7, 9], [true; 2]),
+    ([3, 1, 0], [400, 64, 80, 3, 3], [true, false]),
+    ([1, 1, 0], [13, 192, 130, 5, 5], [true; 2]),
+    ([1, 2, 0], [8, 64, 128, 9, 8], [true; 2]),
+    ([1, 1, 0], [700, 256, 140, 1, 1], [true, false]),
+    ([2, 2, 0], [9, 128, 256, 14, 14], [true; 2]),
+    ([3, 2, 1], [4, 64, 128, 17, 12], [true; 2]),
+    ([3, 1, 1], [30, 32, 64, 8, 8], [true; 2]),
+    ([7, 2, 3], [2, 32, 13, 20, 21], [true; 2]),
+    ([3, 3, 2], [6, 64, 9, 11, 7], [true; 2]),
+    ([3, 1, 1], [4, 128, 128, 16, 16], [false, true]),
+    ([1, 1, 0], [8, 32, 32, 9, 9], [false; 2]),
+    ([3, 1, 0], [4, 48, 64, 9, 9], [false, true]),
 ];
 
-/// The gradient of a bf16 weight of maps of which one half undoes what the other does, in another order: what is left is how sums
-/// were rounded.
-fn rounding([width, stride, padding]: [i64; 3], [batch, from, to, height, across]: [i64; 5]) -> Tensor {
-    let bf16 = |tensor: &Tensor| laid(&tensor.to_kind(Kind::BFloat16));
+/// The gradient of a weight of maps of which one half undoes what the other does, in another order: what is left is how sums were
+/// rounded. Of enough images that they are not summed one after the other.
+fn rounding([width, stride, padding]: [i64; 3], [batch, from, to, height, across]: [i64; 5], kind: Kind) -> Tensor {
+    let batch = 8 * batch;
+    let in_kind = |tensor: &Tensor| laid(&tensor.to_kind(kind));
     let half = scattered(&[batch, from, height, across]);
-    let x = bf16(&Tensor::cat(&[&half, &half.flip([0])], 0));
-    let weight = bf16(&scattered(&[to, from, width, width])).set_requires_grad(true);
+    let x = in_kind(&Tensor::cat(&[&half, &half.flip([0])], 0));
+    let weight = in_kind(&scattered(&[to, from, width, width])).set_requires_grad(true);
     let y = x.conv2d(&weight, None::<Tensor>, [stride; 2], [padding; 2], [1, 1], 1);
     let half = scattered(&y.narrow(0, 0, batch).size());
-    (y * bf16(&Tensor::cat(&[&half, &-half.flip([0])], 0))).sum(Kind::Float).backward();
+    (y * in_kind(&Tensor::cat(&[&half, &-half.flip([0])], 0))).sum(Kind::Float).backward();
     weight.grad()
 }
 
-#[test]
-fn bf16_gradients_of_weights_are_rounded_once() {
+/// In one kind of numbers, where the processor has kernels for it; `is_near` says whether numbers are those of f64.
+fn own_gradients(kind: Kind, is_near: impl Fn(&Tensor, &Tensor) -> bool) {
     let _alone = alone();
-    let own = Convolutions { own_bf16: true, ..DIRECTLY };
+    let own = Convolutions { own: Own::WhereItCan, ..DIRECTLY };
     choose_with(Products::Auto, own);
+    let is_bf16 = kind == Kind::BFloat16;
     // SAFETY: reads an atomic value.
-    if unsafe { infomax_convolutions_are_by_pairs() == 0 } {
-        eprintln!("SKIPPED: no AVX512-BF16, or AMX too, so bf16 is left to oneDNN");
+    if unsafe { infomax_gradients_are_own(c_int::from(is_bf16)) == 0 } {
+        eprintln!("SKIPPED: no AVX512-BF16 or AVX2 for own gradients of weights in {kind:?}");
         return;
     }
-    for (window, sizes, is_own) in PAIRS {
-        let case = format!("{window:?} of {sizes:?}");
+    for (window, sizes, [of_bf16, of_f32]) in GRADIENTS {
+        let (case, is_own) = (format!("{kind:?}, {window:?} of {sizes:?}"), if is_bf16 { of_bf16 } else { of_f32 });
         choose_with(Products::Auto, DIRECTLY);
-        let exact = convolved_from(Kind::BFloat16, window, sizes, Kind::Double);
-        let theirs = rounding(window, sizes);
+        let exact = convolved_from(kind, window, sizes, Kind::Double);
+        let theirs = rounding(window, sizes, kind);
         choose_with(Products::Auto, own);
-        let found = convolved(window, sizes, Kind::BFloat16);
+        let found = convolved(window, sizes, kind);
         for (name, (found, exact)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&exact)) {
-            let other = found.ne_tensor(&exact.to_kind(Kind::BFloat16)).to_kind(Kind::Double).mean(Kind::Double);
-            let other = other.double_value(&[]);
-            assert!(other < 0.02, "{case}: {other} of {name} is not the number nearest to f64's");
+            assert!(is_near(found, exact), "{case}: {name}: {:e}", apart(found, exact));
         }
-        assert_eq!(!rounding(window, sizes).equal(&theirs), is_own, "{case}: whose gradient it is");
+        assert_eq!(!rounding(window, sizes, kind).equal(&theirs), is_own, "{case}: whose gradient it is");
         let threads = tch::get_num_threads();
         tch::set_num_threads(threads % 2 + 1);
-        let with_others = convolved(window, sizes, Kind::BFloat16);
+        let with_others = convolved(window, sizes, kind);
         tch::set_num_threads(threads);
         assert!(!is_own || found[2].equal(&with_others[2]), "{case}: other bits with other threads");
     }
     choose(Products::Auto);
+}
+
+#[test]
+fn own_gradients_of_weights_in_bf16_are_rounded_once() {
+    own_gradients(Kind::BFloat16, |found, exact| {
+        let others = found.ne_tensor(&exact.to_kind(Kind::BFloat16)).to_kind(Kind::Double).mean(Kind::Double);
+        others.double_value(&[]) < 0.02
+    });
+}
+
+#[test]
+fn own_gradients_of_weights_in_f32_are_those_of_f64() {
+    own_gradients(Kind::Float, |found, exact| apart(found, exact) < 4e-6);
 }
 
 #[test]

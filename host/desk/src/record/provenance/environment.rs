@@ -28,9 +28,9 @@ const PREFIXES: [&str; 19] = [
 /// And these: where plugins and libraries are found, and which of several processes this is. Addresses of machines are left out.
 const NAMES: [&str; 20] = [
     "GROUP_RANK",
-    "INFOMAX_BF16_KERNELS",
     "INFOMAX_FAULT",
     "INFOMAX_FUSED",
+    "INFOMAX_OWN_GRADIENTS",
     "INFOMAX_PLUGIN_PATH",
     "INFOMAX_WINOGRAD",
     "LD_LIBRARY_PATH",
@@ -54,8 +54,8 @@ const ARITHMETIC: [&str; 10] = [
     "ATEN_CPU_CAPABILITY",
     "DNNL_DEFAULT_FPMATH_MODE",
     "DNNL_MAX_CPU_ISA",
-    "INFOMAX_BF16_KERNELS",
     "INFOMAX_FUSED",
+    "INFOMAX_OWN_GRADIENTS",
     "INFOMAX_WINOGRAD",
     "MKL_CBWR",
     "MKL_ENABLE_INSTRUCTIONS",
