@@ -154,7 +154,7 @@ fn measuring_begins_cells_that_go_on() {
     for cell in &cells {
         assert!(cell["seconds"].as_f64().unwrap() > 0.0 && cell["bytes"].as_f64().unwrap() > 1e7, "{cell}");
     }
-    assert_eq!(states(folder), counts(&[("interrupted", 2), ("missing", 2)]));
+    assert_eq!(states(folder), counts(&[("interrupted", 2), ("missing", 2)]), "{}", plan.seen());
     assert_eq!(ablate(folder, "plan", &["--measure", "1"]).err.matches("measuring cell").count(), 0, "it is known");
     run(folder, &[]);
     assert!(crate::studies::small::cells(folder).iter().all(|cell| times_finished(cell) == 1));
