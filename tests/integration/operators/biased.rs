@@ -1,6 +1,6 @@
 //! A bias with the ReLU behind it, in f32 or bf16 and channels-last by a pass of the host's own, against libtorch's operators in f64.
 
-use super::{apart, connect, numbers};
+use super::{Lies, apart, connect, maps, numbers};
 use infomax_sdk::{
     Kind, MemoryFormat, Parameter, Tensor, attempt,
     nn::{add_bias, add_bias_relu},
@@ -10,22 +10,11 @@ use infomax_sdk::{
 /// Images, channels, height, width: few and many rows, channels that fill no register, one pixel.
 const CASES: [[i64; 4]; 5] = [[2, 64, 9, 7], [5, 24, 30, 30], [1, 5, 3, 2], [3, 130, 1, 1], [9, 512, 7, 7]];
 
-/// How the numbers lie.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Lies {
-    ChannelsLast,
-    InRows,
-}
-
 /// Output, gradients of both, and the gradient of the map's gradient's length to what it was weighted by.
 fn results(size: [i64; 4], relu: bool, kind: Kind, lies: Lies) -> [(&'static str, Tensor); 4] {
-    let laid = |seed| {
-        let tensor = numbers(&size, seed).to_kind(Kind::Bf16).to_kind(kind);
-        if lies == Lies::ChannelsLast { tensor.contiguous_as(MemoryFormat::ChannelsLast) } else { tensor }
-    };
-    let y = Parameter::new(laid(1));
+    let y = Parameter::new(maps(&size, 1, kind, lies));
     let bias = Parameter::new(numbers(&[size[1]], 2).to_kind(if kind == Kind::F64 { kind } else { Kind::F32 }));
-    let weights = Parameter::new(laid(3));
+    let weights = Parameter::new(maps(&size, 3, kind, lies));
     let biased = || {
         let copy = &*y * 1.0;
         if relu { add_bias_relu(copy, &bias) } else { add_bias(copy, &bias) }

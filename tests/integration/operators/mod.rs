@@ -42,6 +42,19 @@ fn numbers(size: &[i64], seed: u64) -> Tensor {
     Tensor::from_slice(&values, size, Device::Cpu)
 }
 
+/// How maps lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lies {
+    ChannelsLast,
+    InRows,
+}
+
+/// Maps of numbers that bf16 has too, in a kind.
+fn maps(size: &[i64], seed: u64, kind: Kind, lies: Lies) -> Tensor {
+    let tensor = numbers(size, seed).to_kind(Kind::Bf16).to_kind(kind);
+    if lies == Lies::ChannelsLast { tensor.contiguous_as(MemoryFormat::ChannelsLast) } else { tensor }
+}
+
 fn row(numbers: &[f32]) -> Tensor {
     Tensor::from_slice(numbers, [numbers.len() as i64], Device::Cpu)
 }

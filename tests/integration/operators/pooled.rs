@@ -1,6 +1,6 @@
 //! A layer's pooled shortcut, in f32 or bf16 and channels-last by a pass of the host's own, against libtorch's operators in f64.
 
-use super::{apart, connect, numbers};
+use super::{Lies, apart, connect, maps, numbers};
 use infomax_sdk::{Kind, MemoryFormat, Parameter, Tensor, attempt, nn::add_average_pooled, tensor::gradients};
 
 /// Images, channels, height, width; channels of what it is added to; window, stride: windows that overlap, that meet, with pixels
@@ -16,23 +16,11 @@ const CASES: [([i64; 4], i64, i64, i64); 8] = [
     ([2, 16, 3, 3], 24, 3, 1),
 ];
 
-/// How the numbers lie.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Lies {
-    ChannelsLast,
-    InRows,
-}
-
-fn maps(size: [i64; 4], seed: u64, kind: Kind, lies: Lies) -> Parameter {
-    let tensor = numbers(&size, seed).to_kind(Kind::Bf16).to_kind(kind);
-    Parameter::new(if lies == Lies::ChannelsLast { tensor.contiguous_as(MemoryFormat::ChannelsLast) } else { tensor })
-}
-
 /// The sum, its gradients to both, and the gradient of x's gradient's length.
 fn results(case: ([i64; 4], i64, i64, i64), kind: Kind, lies: Lies) -> [(&'static str, Tensor); 4] {
     let ([n, c, h, w], outputs, width, stride) = case;
-    let x = maps([n, c, h, w], 1, kind, lies);
-    let y = maps([n, outputs, (h - width) / stride + 1, (w - width) / stride + 1], 2, kind, lies);
+    let x = Parameter::new(maps(&[n, c, h, w], 1, kind, lies));
+    let y = Parameter::new(maps(&[n, outputs, (h - width) / stride + 1, (w - width) / stride + 1], 2, kind, lies));
     let sum = || add_average_pooled(&*y * 1.0, &x, width, stride);
     let out = sum();
     let once = gradients(&(&out * &out).sum(), &[&*x, &*y], false);
@@ -96,7 +84,7 @@ fn in_bf16_sums_are_rounded_once() {
 fn it_is_added_in_place_and_a_frozen_input_gets_no_gradient() {
     connect();
     let x = numbers(&[2, 4, 6, 6], 1).contiguous_as(MemoryFormat::ChannelsLast);
-    let y = maps([2, 6, 3, 3], 2, Kind::F32, Lies::ChannelsLast);
+    let y = Parameter::new(maps(&[2, 6, 3, 3], 2, Kind::F32, Lies::ChannelsLast));
     let copy = &*y * 1.0;
     let out = add_average_pooled(copy.clone(), &x, 2, 2);
     assert_eq!(copy.to_vec::<f32>(), out.to_vec::<f32>());
