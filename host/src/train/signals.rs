@@ -4,64 +4,97 @@
 //! within some seconds of the first is the same request.
 
 use crate::error::{Error, Result};
-use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGUSR1},
-    low_level,
-};
+use libc::{SIGINT, SIGTERM, SIGUSR1, c_int};
 use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::Command,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
+/// What asks for an end.
+const REQUESTS: [c_int; 3] = [SIGINT, SIGTERM, SIGUSR1];
 /// Exit code of a process that a second request ended.
-const AT_ONCE: i32 = 130;
+const AT_ONCE: c_int = 130;
 /// How long after the first signal another one is the same request.
 const SAME_REQUEST: Duration = Duration::from_secs(5);
 const TOLD: &[u8] = b"asked to end: finishing the step and saving; asking again in some seconds ends at once\n";
 
+/// When this process was asked to end first, by [`milliseconds`]; 0 before.
+static FIRST: AtomicU64 = AtomicU64::new(0);
+/// Whether this process talks to the user.
+static TELLS: AtomicBool = AtomicBool::new(false);
+
 /// Whether an end was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Signals(Arc<AtomicU64>);
+pub struct Signals {
+    listens: bool,
+}
 
 impl Signals {
     /// Listens to SIGINT, SIGTERM and SIGUSR1. `tells`: this process talks to the user, who is told that the request was heard.
     ///
+    /// A thread of its own hears them: they are held in the calling thread and in those that it begins from now on, so that none
+    /// that computes is ever interrupted. oneDNN's products in f32 take memory of the heap for their stack: a handler that ran
+    /// there would write over what lies before it.
+    ///
     /// # Errors
     /// The system's.
     pub fn listen(tells: bool) -> Result<Self> {
-        let first = Arc::new(AtomicU64::new(0));
-        for signal in [SIGINT, SIGTERM, SIGUSR1] {
-            let first = first.clone();
-            let heard = move || {
-                let now = milliseconds();
-                match first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) if tells => {
-                        // SAFETY: `write` may be called in a signal handler; the text is static.
-                        unsafe { libc::write(libc::STDERR_FILENO, TOLD.as_ptr().cast(), TOLD.len()) };
-                    }
-                    Err(then) if u128::from(now.saturating_sub(then)) > SAME_REQUEST.as_millis() => {
-                        low_level::exit(AT_ONCE);
-                    }
-                    _ => {}
+        static HEARS: OnceLock<()> = OnceLock::new();
+        let failed = || Error::io("listen to signals of", Path::new("/proc/self"));
+        TELLS.fetch_or(tells, Ordering::Relaxed);
+        for signal in REQUESTS {
+            // SAFETY: all zeros is a valid `sigaction`, filled in before its use; the handler does what is allowed in one.
+            let set = unsafe {
+                let mut own: libc::sigaction = std::mem::zeroed();
+                own.sa_sigaction = heard as *const () as usize;
+                // A thread that somebody else began may let signals through: they are heard on its other stack, if it has one.
+                own.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+                libc::sigaction(signal, &raw const own, std::ptr::null_mut())
+            };
+            if set != 0 {
+                return Err(failed()(std::io::Error::last_os_error()));
+            }
+        }
+        mask(libc::SIG_BLOCK);
+        if HEARS.get().is_none() {
+            let hear = || {
+                mask(libc::SIG_UNBLOCK);
+                loop {
+                    // SAFETY: waits for a signal and touches no memory.
+                    unsafe { libc::pause() };
                 }
             };
-            // SAFETY: the handler uses an atomic number, a clock, `write` and `_exit`, all of which are allowed in one.
-            let registered = unsafe { low_level::register(signal, heard) };
-            registered.map_err(Error::io("listen to signals of", Path::new("/proc/self")))?;
+            thread::Builder::new().name("signals".to_owned()).spawn(hear).map_err(failed())?;
+            let _ = HEARS.set(());
         }
-        mask(libc::SIG_UNBLOCK);
-        Ok(Self(first))
+        Ok(Self { listens: true })
     }
 
     /// Whether an end was asked for.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.listens && FIRST.load(Ordering::Relaxed) != 0
+    }
+}
+
+extern "C" fn heard(_: c_int) {
+    let now = milliseconds();
+    match FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) if TELLS.load(Ordering::Relaxed) => {
+            // SAFETY: `write` may be called in a signal handler; the text is static.
+            unsafe { libc::write(libc::STDERR_FILENO, TOLD.as_ptr().cast(), TOLD.len()) };
+        }
+        Err(then) if u128::from(now.saturating_sub(then)) > SAME_REQUEST.as_millis() => {
+            // SAFETY: ends the process at once; checkpoints are whole or not there.
+            unsafe { libc::_exit(AT_ONCE) };
+        }
+        _ => {}
     }
 }
 
@@ -76,14 +109,13 @@ pub fn held_for(command: &mut Command) {
     }
 }
 
-/// Holds requests to end, or lets those through that were held by whoever started this process, or by the binary before its
-/// libraries were loaded.
-fn mask(how: libc::c_int) {
+/// Holds requests to end in this thread, or lets those through that were held.
+fn mask(how: c_int) {
     // SAFETY: the set is filled before it is used, and lives during the calls.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        for signal in REQUESTS {
             libc::sigaddset(&raw mut set, signal);
         }
         libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());

@@ -5,6 +5,7 @@ use super::exact::copy;
 use crate::{
     support::{
         binary::{errors, infomax, run},
+        family::family,
         figures::{figure, sampled},
     },
     training::{arguments, assert_ok, train},
@@ -103,6 +104,44 @@ fn t08_a_signal_at_any_time_saves_and_exits_75() {
     println!("t08: seconds to exit: median {:.2}, most {:.2}", waits[waits.len() / 2], waits[waits.len() - 1]);
     assert!(saved > finished, "{finished} of {} runs ended before their signal", cases.len());
     figure("T08", "saved at a signal and ended alike", saved + finished, cases.len());
+}
+
+/// Of each thread of a process: its name, and which of the three signals it holds.
+fn held(pid: u32) -> Vec<(String, Vec<i32>)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let one = |text: String| {
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+        let blocked = u64::from_str_radix(&field("SigBlk:")?, 16).ok()?;
+        let three = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1];
+        Some((field("Name:")?, three.into_iter().filter(|signal| blocked >> (signal - 1) & 1 == 1).collect()))
+    };
+    texts.filter_map(one).collect()
+}
+
+#[test]
+fn a_request_interrupts_no_thread_that_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["train.steps=100000", "evaluation.every_steps=100000", "checkpoint.every_steps=3"];
+    let list = [arguments("run", &more), vec!["--nproc".to_owned(), "2".to_owned()]].concat();
+    let mut command = infomax(folder.path(), &list);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let metrics = folder.path().join("runs/run/metrics.jsonl");
+    wait_until(|| metrics.metadata().is_ok_and(|file| file.len() > 0));
+    let is_engine =
+        |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("infomax-engine"));
+    let engines: Vec<u32> = family(child.id()).into_iter().filter(is_engine).collect();
+    assert_eq!(engines.len(), 3, "the supervisor and two ranks");
+    for pid in engines {
+        let threads = held(pid);
+        let (hold, hear): (Vec<_>, Vec<_>) = threads.iter().partition(|(_, held)| held.len() == 3);
+        assert!(hear.len() == 1 && hear[0].0 == "signals" && hear[0].1.is_empty(), "{threads:?}");
+        assert!(pid == child.id() || hold.len() > 2, "a rank has more threads than one: {threads:?}");
+    }
+    signal(&child, libc::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", errors(&output, folder.path()));
 }
 
 #[test]
