@@ -130,7 +130,7 @@ struct AddBias : torch::autograd::Function<AddBias> {
     const bool relu = context->saved_data["relu"].toBool();
     const auto y = relu ? context->get_saved_variables()[0] : Tensor();
     const auto& gradient = gradients[0];
-    if (at::GradMode::is_enabled() || !(is_plain(gradient) || is_plain(gradient, at::kBFloat16))) {  // a derivative that has one itself
+    if (at::GradMode::is_enabled() || !is_f32_or_bf16(gradient)) {  // a derivative that has one itself
       const auto passed = relu ? at::threshold_backward(gradient, y, 0) : gradient;
       return {passed, passed.sum({0, 2, 3}, false, at::kFloat), Tensor()};
     }
@@ -144,8 +144,7 @@ struct AddBias : torch::autograd::Function<AddBias> {
 Tensor add_bias(Tensor y, const Tensor& bias, bool relu) {
   TORCH_CHECK(y.dim() == 4 && bias.dim() == 1 && bias.size(0) == y.size(1), "adds a number for each channel to maps of N × C × H × W, got ",
               bias.sizes(), " and ", y.sizes());
-  const auto kind = y.scalar_type();
-  if (is_fused() && (kind == at::kFloat || kind == at::kBFloat16) && is_plain_last(y, kind) && is_plain(bias)) {
+  if (is_fused() && is_f32_or_bf16(y) && is_plain_last(y, y.scalar_type()) && is_plain(bias)) {
     return AddBias::apply(y, bias, relu);
   }
   y.add_(bias.view({1, -1, 1, 1}));

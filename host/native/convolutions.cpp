@@ -61,55 +61,47 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
   return result.view({input.size(0), weight.size(0), 1, 1});
 }
 
+// Of a convolution that is one product.
+std::tuple<Tensor, Tensor, Tensor> product_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
+                                                    std::array<bool, 3> mask) {
+  const auto rows = gradient.reshape({input.size(0), weight.size(0)});
+  const auto as_maps = [](const Tensor& rows, const Tensor& like) {
+    return rows.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
+  };
+  return {mask[0] ? as_maps(product_of(rows, rows_of(weight)), input) : Tensor(),
+          mask[1] ? as_maps(product_of(rows.t(), rows_of(input)), weight) : Tensor(), mask[2] ? rows.sum(0) : Tensor()};
+}
+
+// Each gradient by the first that has it: Winograd's products, the host's own kernels, oneDNN.
 std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
                                                         at::OptionalIntArrayRef bias_sizes, at::IntArrayRef stride,
                                                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                                                         at::IntArrayRef output_padding, int64_t groups,
                                                         std::array<bool, 3> mask) {
-  const auto directly = [&](std::array<bool, 3> mask) {
-    return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding, dilation,
-                                                               transposed, output_padding, groups, mask);
-  };
   const auto gains = by_winograd(input, weight, stride, padding, dilation, transposed, groups);
-  const bool of_input = mask[0] && gains.input, of_weight = mask[1] && gains.weight;
-  if ((of_input || of_weight) && winograd_fits_output(gradient, input, weight, padding[0])) {
-    auto [to_input, to_weight] = winograd_backward(gradient, input, weight, padding[0], of_input, of_weight);
-    Tensor to_bias;
-    if ((mask[0] && !of_input) || (mask[1] && !of_weight)) {
-      const auto rest = directly({mask[0] && !of_input, mask[1] && !of_weight, false});
-      to_input = of_input ? to_input : std::get<0>(rest);
-      to_weight = of_weight ? to_weight : std::get<1>(rest);
-    }
-    if (mask[2]) {
-      to_bias = gradient.sum({0, 2, 3});
-    }
-    return {to_input, to_weight, to_bias};
-  }
-  if (!is_product(input, weight, stride, padding, dilation, transposed, groups) || !is_plain(gradient, input.scalar_type())) {
-    Tensor to_weight;
-    if (mask[1]) {
-      const auto use = own.load(std::memory_order_relaxed);
-      to_weight = own_weight_gradient(use, gradient, input, weight, stride, padding, dilation, transposed, groups);
-    }
-    if (!to_weight.defined()) {
-      return directly(mask);
-    }
-    auto [to_input, unused, to_bias] = directly({mask[0], false, false});
-    return {to_input, to_weight, mask[2] ? gradient.sum({0, 2, 3}) : to_bias};
-  }
-  const auto rows = gradient.reshape({input.size(0), weight.size(0)});
-  const auto as_maps = [](const Tensor& rows, const Tensor& like) {
-    return rows.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
-  };
   Tensor to_input, to_weight, to_bias;
-  if (mask[0]) {
-    to_input = as_maps(product_of(rows, rows_of(weight)), input);
+  if (((mask[0] && gains.input) || (mask[1] && gains.weight)) && winograd_fits_output(gradient, input, weight, padding[0])) {
+    std::tie(to_input, to_weight) =
+        winograd_backward(gradient, input, weight, padding[0], mask[0] && gains.input, mask[1] && gains.weight);
+  } else if (is_product(input, weight, stride, padding, dilation, transposed, groups) && is_plain(gradient, input.scalar_type())) {
+    return product_backward(gradient, input, weight, mask);
   }
-  if (mask[1]) {
-    to_weight = as_maps(product_of(rows.t(), rows_of(input)), weight);
+  if (mask[1] && !to_weight.defined()) {
+    const auto use = own.load(std::memory_order_relaxed);
+    to_weight = own_weight_gradient(use, gradient, input, weight, stride, padding, dilation, transposed, groups);
   }
-  if (mask[2]) {
-    to_bias = rows.sum(0);
+  const bool is_begun = to_input.defined() || to_weight.defined();
+  std::array<bool, 3> left = {mask[0] && !to_input.defined(), mask[1] && !to_weight.defined(), mask[2]};
+  if (is_begun && mask[2]) {
+    to_bias = gradient.sum({0, 2, 3});
+    left[2] = false;
+  }
+  if (left[0] || left[1] || left[2]) {
+    const auto rest = at::compositeexplicitautograd::convolution_backward(
+        gradient, input, weight, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, left);
+    to_input = left[0] ? std::get<0>(rest) : to_input;
+    to_weight = left[1] ? std::get<1>(rest) : to_weight;
+    to_bias = left[2] ? std::get<2>(rest) : to_bias;
   }
   return {to_input, to_weight, to_bias};
 }

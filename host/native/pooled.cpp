@@ -169,8 +169,7 @@ Tensor add_average_pooled(Tensor y, const Tensor& x, int64_t width, int64_t stri
               " pixels, ", stride, " apart, of maps of ", x.sizes(), " can't be added to ", y.sizes());
   const bool is_itself = width == 1 && stride == 1, is_whole = width == x.size(2) && width == x.size(3);
   const auto kind = x.scalar_type();
-  if (!is_itself && !is_whole && is_fused() && (kind == at::kFloat || kind == at::kBFloat16) && is_plain_last(x, kind) &&
-      is_plain_last(y, kind)) {
+  if (!is_itself && !is_whole && is_fused() && is_f32_or_bf16(x) && is_plain_last(x, kind) && is_plain_last(y, kind)) {
     return AddPooled::apply(y, x, width, stride);
   }
   const auto shortcut = is_itself  ? x

@@ -95,6 +95,8 @@ fn stack() -> Vec<String> {
     unsafe {
         let mut own: libc::sigaction = std::mem::zeroed();
         own.sa_sigaction = capture as *const () as usize;
+        // A product of oneDNN's may have taken memory of the heap for its stack; the process's first thread has another with room.
+        own.sa_flags = libc::SA_ONSTACK;
         libc::sigaction(signal, &raw const own, std::ptr::null_mut());
         libc::syscall(libc::SYS_tgkill, libc::getpid(), THREAD.load(Ordering::Relaxed) as libc::pid_t, signal);
     }
