@@ -8,7 +8,6 @@ mod data;
 mod doctor;
 mod embed;
 mod evaluate;
-mod going_on;
 mod plugin;
 mod preview;
 mod reproduce;

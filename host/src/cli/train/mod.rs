@@ -1,32 +1,32 @@
 //! `infomax train`: alone, as the supervisor of several processes, or as one of them.
 
-use super::{
-    experiment::ExperimentArguments,
-    going_on::{Hearing, PROPOSED, adopt, holds_results, refuse_changes},
-    logger, say,
-};
+mod directory;
+mod going_on;
+mod ranks;
+mod summary;
+
+use super::{experiment::ExperimentArguments, logger, say};
 use crate::{
-    config::{self, Change, Precision, Resolved, difference, write_origins},
-    console::log_course,
-    distributed::{Job, Place, Supervised, announce, report_to, supervise},
+    config::{Change, Precision, Resolved, difference},
+    distributed::{Place, announce},
     error::{Error, Fault, Result},
     native::precision::device_memory,
-    plugin::{Registry, Schemas, Watch, lock},
-    record::{
-        Asked, ENCODER, History, Identity, LOG_FILE, Memory, RunDirectory, STARTED_BY, Started, now, write_whole,
-    },
+    plugin::{Registry, Schemas, Watch},
+    record::{Asked, History, Identity, LOG_FILE, Memory, RunDirectory, Started, now},
     report,
-    train::{Outcome, RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
+    train::{RunOptions, SLOWER, Signals, WITHOUT_BF16, open_cuda, prepare, resolve_device},
 };
 use clap::Args;
+use going_on::{adopt, holds_results, refuse_changes};
+use ranks::gpu_count;
 use std::{
     cell::Cell,
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+use summary::summary;
 
 /// In the place of a run directory: the one that the config names, if it holds a run.
 const AUTO: &str = "auto";
@@ -176,22 +176,6 @@ impl Train {
         Ok((resolved, registry))
     }
 
-    /// The run directory that the config names, where it holds a run; `leads`: this process talks to the user.
-    fn run_that_has_begun(&self, resolved: &Resolved, leads: bool) -> Result<Option<PathBuf>> {
-        let record = &resolved.experiment.record;
-        let Some(name) = &record.name else {
-            let fault = Fault::new("`--resume auto` goes by the run's name, but the config gives none");
-            return Err(Error::config(fault.hint("give one: `--set record.name=NAME` (or `--run_name NAME`)")));
-        };
-        let run = record.run_directory.join(name);
-        let has_begun = holds_results(&run);
-        if leads {
-            let what = if has_begun { "going on with the run in" } else { "beginning a run in" };
-            say(&format!("--resume auto: {what} {}", run.display()));
-        }
-        Ok(has_begun.then_some(run))
-    }
-
     /// Reads a run's own config; the environment has no say.
     fn resolve_frozen(&self, file: &Path) -> Result<(Resolved, Registry)> {
         let registry = self.experiment.registry_of(file)?;
@@ -199,125 +183,6 @@ impl Train {
         match resolved {
             Ok(resolved) => Ok((resolved, registry)),
             Err(faults) => Err(registry.told(faults)),
-        }
-    }
-
-    fn directory(&self, resolved: &Resolved) -> Result<RunDirectory> {
-        let record = &resolved.experiment.record;
-        let directory = match (&self.resume, &record.name) {
-            (Some(run), _) => RunDirectory::resume(run)?,
-            (None, Some(name)) => RunDirectory::create(&record.run_directory, name)?,
-            (None, None) => {
-                let name = self.experiment.name() + if self.smoke { "-smoke" } else { "" };
-                RunDirectory::create_numbered(&record.run_directory, &name)?
-            }
-        };
-        if self.resume.is_none() {
-            // Before anything starts: it is what runs, in every process, and what `--resume` reads.
-            let path = directory.path().join("config.toml");
-            write_whole(&path, resolved.kept.as_bytes())?;
-            logger::also_to(&directory.path().join(LOG_FILE));
-            write_origins(&resolved.origins, directory.path())?;
-            directory.accept();
-            self.accepted.set(true);
-            tell_unfinished(record, &self.experiment.name(), directory.path());
-        }
-        say(&format!("run directory: {}", directory.path().display()));
-        Ok(directory)
-    }
-
-    /// One of the processes that a launcher started, here and perhaps on other machines.
-    fn train_with_others(
-        &self,
-        resolved: &Resolved,
-        registry: &Registry,
-        place: Place,
-        signals: &Signals,
-    ) -> Result<()> {
-        let directory = if place.rank == 0 { Some(self.directory(resolved)?) } else { None };
-        let run = directory.as_ref().map(RunDirectory::path);
-        self.train(resolved, registry, run, Some(place), signals.clone(), &|run| {
-            self.accept(resolved, run, directory.as_ref())
-        })
-    }
-
-    /// One of the processes that the supervisor below started.
-    fn be_rank(&mut self, run: &Path, place: Place, signals: &Signals) -> Result<()> {
-        report_to(run.join("ranks").join(format!("rank-{}.json", place.rank)));
-        if self.continued {
-            self.resume = Some(run.to_owned());
-        }
-        let (resolved, registry) = self.resolve_frozen(&run.join(PROPOSED))?;
-        let own = (place.rank == 0).then_some(run);
-        self.train(&resolved, &registry, own, Some(place), signals.clone(), &|run| {
-            logger::also_to(&run.join(LOG_FILE));
-            Hearing::accept(run)
-        })
-    }
-
-    /// Starts the processes and watches them; the config is settled here and handed to them as a file.
-    fn supervise(&self, resolved: &Resolved, registry: &Registry, signals: &Signals) -> Result<()> {
-        let since = now();
-        let directory = self.directory(resolved)?;
-        let mut hearing = Hearing::begin(directory.path(), &resolved.kept)?;
-        if let Some(lock) = registry.lock() {
-            lock.copy_to(&directory.path().join(PROPOSED).with_file_name(lock::FILE))?;
-        }
-        let result = self.supervise_in(&directory, &hearing, resolved, registry, signals);
-        hearing.end(matches!(result, Err(Error::Distributed { .. })))?;
-        self.end(resolved, directory.path(), since, &result);
-        result
-    }
-
-    fn supervise_in(
-        &self,
-        directory: &RunDirectory,
-        hearing: &Hearing<'_>,
-        resolved: &Resolved,
-        registry: &Registry,
-        signals: &Signals,
-    ) -> Result<()> {
-        let run = fs::canonicalize(directory.path()).map_err(Error::io("find", directory.path()))?;
-        let table = &resolved.experiment.distributed;
-        let mut restarts = 0;
-        let mut continued = self.resume.is_some();
-        loop {
-            let mut arguments = vec!["train".into(), "--rank-of".into(), run.clone().into()];
-            arguments.extend(continued.then(|| "--continued".into()));
-            arguments.extend(self.smoke.then(|| "--smoke".into()));
-            arguments.extend(self.experiment.trust.locked.then(|| "--locked".into()));
-            arguments.extend(self.overrides.iter().flat_map(|name| ["--override".into(), name.into()]));
-            let job = Job {
-                arguments,
-                environment: vec![
-                    ("INFOMAX_PLUGIN_PATH", registry.path_list()?),
-                    (STARTED_BY, self.started(resolved).to_variable()),
-                ],
-                run: run.clone(),
-                nproc: table.nproc as usize,
-                timeout: Duration::from_secs(table.timeout_seconds),
-                signals,
-                watch: &|| match self.accepted.get() || !hearing.is_accepted() {
-                    true => Ok(()),
-                    false => self.accept(resolved, directory.path(), Some(directory)),
-                },
-            };
-            match supervise(&job) {
-                Ok(Supervised::Finished) => return Ok(()),
-                Ok(Supervised::Interrupted { .. }) if !holds_results(directory.path()) => {
-                    return Err(Error::InterruptedEarly);
-                }
-                Ok(Supervised::Interrupted { step }) => {
-                    return Err(Error::Interrupted { step, run: Some(directory.path().to_owned()) });
-                }
-                Err(error @ Error::Distributed { .. }) if restarts < table.max_restarts => {
-                    restarts += 1;
-                    log::info!("{error}");
-                    say(&format!("{error}\nrestart {restarts} of at most {}", table.max_restarts));
-                    continued = run.join("run.json").exists();
-                }
-                Err(error) => return Err(error),
-            }
         }
     }
 
@@ -409,98 +274,4 @@ impl Train {
             log::warn!("no report of the run: {error}");
         }
     }
-
-    /// After a failure: logs it, and where nothing was trained leaves the name free.
-    fn clean_up(&self, error: &Error, run: &Path) {
-        log::info!("{error}");
-        if self.resume.is_none() && !holds_results(run) {
-            let _ = fs::remove_dir_all(run);
-        }
-    }
-}
-
-/// Where a launcher starts a job again, which would begin anew: the run that is left behind.
-fn tell_unfinished(record: &config::Record, experiment: &str, new: &Path) {
-    let restarts = ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"]
-        .into_iter()
-        .find(|name| std::env::var(name).is_ok_and(|count| count.trim().parse::<u64>().is_ok_and(|count| count > 0)));
-    let Some(variable) = restarts else { return };
-    let prefix = format!("{experiment}-");
-    let runs = fs::read_dir(&record.run_directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_unfinished = |run: &PathBuf| {
-        let is_of_it = run.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
-        is_of_it && run != new && holds_results(run) && !run.join(ENCODER).exists()
-    };
-    let Some(left) = runs.filter(is_unfinished).max_by_key(|run| run.metadata().and_then(|run| run.modified()).ok())
-    else {
-        return;
-    };
-    say(&format!(
-        "this is a restart (`{variable}`), and `{}` is unfinished, but this start begins anew: one command line for both is \
-         `--resume auto --set record.name=NAME`",
-        left.display()
-    ));
-}
-
-/// The GPUs that this process may use.
-fn gpu_count() -> Result<u64> {
-    let opened = open_cuda(config::Device::Cuda(None));
-    match (tch::Cuda::device_count(), opened) {
-        (count, Ok(())) if count > 0 => Ok(count as u64),
-        (_, opened) => {
-            let reason = opened.err().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let fault =
-                Fault::new(format!("`--nproc` without a number means one process per GPU, but there is none{reason}"));
-            Err(Error::config(fault.hint("give a number, such as `--nproc 2`")))
-        }
-    }
-}
-
-fn summary(outcome: &Outcome, run: &Path) {
-    if outcome.was_finished {
-        return tell(&format!("this run is finished after {} steps", outcome.step));
-    }
-    let names = [
-        ("linear_top1", " %", "linear classifier"),
-        ("mlp_top1", " %", "classifier with a hidden layer"),
-        ("knn_top1", " %", "nearest neighbours"),
-        ("feature_std", "", "1: spread over all directions, 0: collapsed"),
-        ("rankme", "", "effective dimensions of the representation"),
-        ("uniformity", "", "lower: spread more evenly"),
-        ("alignment", "", "squared distance between two views of an image"),
-    ];
-    let find = |list: &[(String, f64)], name: &str| list.iter().find(|(n, _)| n == name).map(|&(_, value)| value);
-    for (key, unit, label) in names {
-        match (find(&outcome.results, key), find(&outcome.untrained, key)) {
-            (Some(trained), Some(untrained)) => {
-                tell(&format!("{key}: {trained:.2}{unit} ({label}; {untrained:.2}{unit} on the untrained encoder)"));
-            }
-            (Some(trained), None) => tell(&format!("{key}: {trained:.2}{unit} ({label})")),
-            _ => {}
-        }
-    }
-    if outcome.bad_images > 0 {
-        tell(&format!("bad images skipped: {}; see {}", outcome.bad_images, run.join(LOG_FILE).display()));
-    }
-    if outcome.skipped_steps > 0 {
-        tell(&format!("steps without an update, for a value that was not finite: {}", outcome.skipped_steps));
-    }
-    for (file, what) in [
-        (report::FILE, "everything on one page"),
-        ("curves.png", "loss and accuracy"),
-        ("views.png", "images and their views"),
-        ("metrics.jsonl", "every number"),
-        ("encoder.safetensors", "the encoder"),
-    ] {
-        let path = run.join(file);
-        if path.exists() {
-            say(&format!("{}: {what}", path.display()));
-        }
-    }
-}
-
-/// At the console and in the run's log.
-fn tell(text: &str) {
-    log_course(text);
-    say(text);
 }
