@@ -8,7 +8,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 use tch::Device;
 
@@ -58,11 +58,10 @@ impl Peer {
         ] {
             command.args([flag, &value]);
         }
+        ends_with_this_process(&mut command, libc::SIGTERM);
         let output = command.stdin(Stdio::null()).output().map_err(Error::io("run", Path::new(&self.python)))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().last().unwrap_or("it said nothing").to_owned();
-            let fault = Fault::new(format!("{} failed: {last}", self.script.display()));
+            let fault = Fault::new(format!("{} failed: {}", self.script.display(), last_words(&output)));
             return Err(Error::config(fault.hint("give another `--python`, or leave `--peer` out")));
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -118,10 +117,14 @@ impl Embedded {
         };
         let mut rows: Vec<Row> = text.lines().filter_map(read).collect();
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let why = said.lines().last().unwrap_or("it said nothing").to_owned();
-            rows.push(Row { note: Some(why), ..row(format!("the peer of `{of}` failed")) });
+            rows.push(Row { note: Some(last_words(&output)), ..row(format!("the peer of `{of}` failed")) });
         }
         Ok(rows)
     }
+}
+
+/// The last line that a script which failed has written, or how it ended.
+fn last_words(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.lines().last().map_or_else(|| format!("it said nothing ({})", output.status), str::to_owned)
 }

@@ -103,10 +103,13 @@ fn a_person_finds_opens_and_compares_runs() {
     assert_eq!(heads, "run,state,step,linear_top1,time,loss,lr");
     assert_eq!(page.eval("document.querySelector('figure.chart').querySelectorAll('path.line').length"), 2);
 
-    // A run goes on: its page follows by itself, and what was opened stays open.
+    // A run goes on: its page follows by itself; what was opened stays open, and a pointer at rest is told of the new curves.
     page.open(&format!("http://{}/run?name=runs/live", board.address));
     page.until("document.querySelector('.badge').innerText.includes('training')");
     page.eval("window.kept = true; document.querySelectorAll('details').forEach((d) => (d.open = false)); document.querySelector('details').open = true");
+    page.hover("figure.chart svg");
+    page.until("document.querySelector('.readout')?.innerText.includes('at step')");
+    page.eval("document.querySelector('.readout').dataset.former = 'yes'");
     (21..=35).for_each(|step| live.row(step));
     page.until("document.querySelector('header').innerText.includes('35')");
     assert_eq!(
@@ -115,6 +118,7 @@ fn a_person_finds_opens_and_compares_runs() {
         ),
         true
     );
+    page.until("document.querySelector('.readout')?.innerText.includes('at step') && !document.querySelector('.readout').dataset.former");
     live.history(DONE);
     drop(lock);
     fs::write(live.path.join("run.lock"), "").unwrap();

@@ -76,6 +76,7 @@ const take = ({ stamp: next, order, parts }) => {
   // What came anew may belong between others.
   if (added) sheet.append(...Object.keys(parts).filter((id) => id.startsWith("c-")).map((id) => document.getElementById(id)));
   if (changed || order) arrange();
+  if (changed) meet();
 };
 
 const address = (fields) => {
@@ -265,14 +266,15 @@ const frames = () => {
   }
 };
 
-// A pointer anywhere in a chart meets the nearest point of each curve.
-document.addEventListener("pointermove", (event) => {
-  const chart = event.target.closest?.("figure.chart");
+// A pointer anywhere in a chart meets the nearest point of each curve, also where the chart has come anew under it.
+let pointer; // where it was last
+const meet = () => {
+  const chart = pointer && document.elementFromPoint(pointer.x, pointer.y)?.closest("figure.chart");
   for (const other of $$("figure.chart .readout")) if (other.closest("figure") !== chart) other.remove();
   for (const point of $$(".point.met")) point.classList.remove("met");
   const svg = chart && $$("svg", chart).find((picture) => picture.getClientRects().length); // of two sizes the one that is shown
   if (!svg || !$(".point", svg)) return;
-  const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const place = new DOMPoint(pointer.x, pointer.y).matrixTransform(svg.getScreenCTM().inverse());
   const texts = [];
   for (const curve of $$(":scope > g", svg)) {
     const points = $$(".point", curve);
@@ -289,6 +291,10 @@ document.addEventListener("pointermove", (event) => {
     chart.append(readout);
   }
   readout.textContent = texts.filter(Boolean).join(" · ");
+};
+document.addEventListener("pointermove", (event) => {
+  pointer = { x: event.clientX, y: event.clientY };
+  meet();
 });
 
 const drawing = $("#drawing");
