@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # One would guess that a signal's handler may run at any time while libtorch computes: the kernel writes its frame below the
 # stack pointer of the thread that it interrupts, which is that thread's stack.
-# What happens: oneDNN's generated kernels for products in f32 (`gemm:jit`, which grouped convolutions and small products use) point the stack pointer at their workspace on the heap where the inner dimension is long. A frame written there, of
-# about three kilobytes with AVX-512, lies over whatever is before the workspace. Here the handler has a stack of its own
-# (SA_ONSTACK), writes nothing, and counts how often the stack pointer that it interrupts is off the thread's stack.
+# What happens: oneDNN's generated kernels for products in f32 (`gemm:jit`, which grouped convolutions and small products use)
+# point the stack pointer at their workspace on the heap where the inner dimension is long. A frame written there, of about three
+# kilobytes with AVX-512, lies over whatever is before the workspace. Here the handler has a stack of its own (SA_ONSTACK), writes
+# nothing, and counts how often the stack pointer that it interrupts is off the thread's stack.
 # Version: torch 2.11.0 (oneDNN 3.10), x86-64 with AVX-512 or AVX. Source: the label `buffer_in_ws` of
 # cpu/x64/gemm/f32/jit_avx512_common_gemm_f32.cpp and jit_avx_gemm_f32.cpp.
 # Why it matters: a program that handles SIGTERM to save its state may lose it just then, or save weights that were written over;
-# one in two hundred runs ended so here. Handlers need SA_ONSTACK and threads a stack for them (Python threads have none), or better
-# a thread of their own, with signals held in all that compute; the same holds for timers and profilers by signals.
+# of runs that were asked to end in their first updates, one in a hundred crashed. Handlers need SA_ONSTACK and threads a stack
+# for them, or better a thread of their own, with signals held in all that compute; the same holds for timers and profilers by
+# signals.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -91,10 +91,9 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
     to_weight = own_weight_gradient(use, gradient, input, weight, stride, padding, dilation, transposed, groups);
   }
   const bool is_begun = to_input.defined() || to_weight.defined();
-  std::array<bool, 3> left = {mask[0] && !to_input.defined(), mask[1] && !to_weight.defined(), mask[2]};
-  if (is_begun && mask[2]) {
+  const std::array<bool, 3> left = {mask[0] && !to_input.defined(), mask[1] && !to_weight.defined(), mask[2] && !is_begun};
+  if (mask[2] && is_begun) {
     to_bias = gradient.sum({0, 2, 3});
-    left[2] = false;
   }
   if (left[0] || left[1] || left[2]) {
     const auto rest = at::compositeexplicitautograd::convolution_backward(

@@ -13,13 +13,13 @@ inline bool is_plain(const at::Tensor& tensor, at::ScalarType kind = at::kFloat)
   return tensor.scalar_type() == kind && tensor.layout() == at::kStrided && tensor.device().is_cpu() && !tensor.is_neg();
 }
 
+// In one of the two formats that the host's own passes read.
+inline bool is_f32_or_bf16(const at::Tensor& tensor) { return is_plain(tensor) || is_plain(tensor, at::kBFloat16); }
+
 // Maps of N × C × H × W, or a convolution's weights, with the channels last in memory.
 inline bool is_plain_last(const at::Tensor& maps, at::ScalarType kind = at::kFloat) {
   return maps.dim() == 4 && is_plain(maps, kind) && maps.numel() > 0 && maps.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
-
-// The same in one of the two formats that the host's own passes read.
-inline bool is_f32_or_bf16(const at::Tensor& tensor) { return is_plain(tensor) || is_plain(tensor, at::kBFloat16); }
 
 inline bool are_all(at::IntArrayRef numbers, int64_t number) {
   return std::all_of(numbers.begin(), numbers.end(), [=](int64_t each) { return each == number; });

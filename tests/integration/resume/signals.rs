@@ -106,16 +106,21 @@ fn t08_a_signal_at_any_time_saves_and_exits_75() {
     figure("T08", "saved at a signal and ended alike", saved + finished, cases.len());
 }
 
+/// The signals of a set in a `status` of `/proc`, as bits: `SigBlk`, those that are held; `SigCgt`, those with a handler.
+fn bits(status: &str, set: &str) -> u64 {
+    let bits = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'));
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// Of each thread of a process: its name, and which of the three signals it holds.
 fn held(pid: u32) -> Vec<(String, Vec<i32>)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let one = |text: String| {
-        let field =
-            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
-        let blocked = u64::from_str_radix(&field("SigBlk:")?, 16).ok()?;
+        let name = text.lines().find_map(|line| line.strip_prefix("Name:"))?.trim().to_owned();
         let three = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1];
-        Some((field("Name:")?, three.into_iter().filter(|signal| blocked >> (signal - 1) & 1 == 1).collect()))
+        let blocked = bits(&text, "SigBlk");
+        Some((name, three.into_iter().filter(|signal| blocked & (1 << (signal - 1)) != 0).collect()))
     };
     texts.filter_map(one).collect()
 }
@@ -172,10 +177,11 @@ fn t08_a_signal_before_the_program_begins_is_heard_when_it_does() {
     let folder = tempfile::tempdir().unwrap();
     for (n, asked) in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1].into_iter().enumerate() {
         let child = start(folder.path(), &format!("run-{n}"), &[]);
+        // Held, and not listened to: a program that has begun holds it, too.
         let is_held = || {
             let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-            let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
-            u64::from_str_radix(held.trim(), 16).unwrap_or(0) & (1 << (asked - 1)) != 0
+            let is_in = |set: &str| bits(&status, set) & (1 << (asked - 1)) != 0;
+            is_in("SigBlk") && !is_in("SigCgt")
         };
         wait_until(is_held);
         signal(&child, asked);
