@@ -44,13 +44,20 @@ bool lies_well(const Tensor& matrix) {
   return strides[0] == sizes[1] * sizes[2] && strides[1] == 1 && strides[2] == sizes[1];
 }
 
+// Whether oneDNN leaves a product to one thread, and half of MKL's rate: of a few rows with another matrix's rows. (`gemm:jit`, which
+// also moves the stack pointer: see host/src/train/signals.rs.)
+bool is_by_one_thread(const Tensor& one, const Tensor& two) {
+  constexpr int64_t kFewRows = 64, kLongSums = 1024;
+  return one.dim() == 2 && one.size(0) <= kFewRows && one.size(1) <= kLongSums && one.is_contiguous() && !two.is_contiguous();
+}
+
 bool by_onednn(const Tensor& one, const Tensor& two, int64_t dims) {
   if (!products_are_by_onednn() || one.dim() != dims || two.dim() != dims || !is_plain(one) || !is_plain(two)) {
     return false;
   }
   const int64_t inner = one.size(dims - 1);
   const bool fits = inner == two.size(dims - 2) && (dims == 2 || one.size(0) == two.size(0));
-  return fits && one.numel() * two.size(dims - 1) >= kSmall && lies_well(one) && lies_well(two);
+  return fits && one.numel() * two.size(dims - 1) >= kSmall && lies_well(one) && lies_well(two) && !is_by_one_thread(one, two);
 }
 
 Tensor product(const Tensor& one, const Tensor& two) {
