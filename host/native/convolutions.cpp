@@ -55,8 +55,9 @@ Pointwise pointwise(const Tensor& input, const Tensor& weight, at::IntArrayRef s
                     int64_t groups) {
   constexpr int64_t kLeast = 64, kFew = 1200, kSome = 4096, kMany = 20000;
   const auto kind = input.scalar_type();
-  if (transposed || groups != 1 || !is_multiplied(input) || !is_plain_last(input, kind) || !is_plain_last(weight, kind) ||
-      weight.size(1) != input.size(1) || weight.size(2) != 1 || weight.size(3) != 1 || !are_all(stride, 1) || !are_all(padding, 0)) {
+  if (transposed || groups != 1 || !is_f32_or_bf16(input) || !is_multiplied(input) || !is_plain_last(input, kind) ||
+      !is_plain_last(weight, kind) || weight.size(1) != input.size(1) || weight.size(2) != 1 || weight.size(3) != 1 ||
+      !are_all(stride, 1) || !are_all(padding, 0)) {
     return {};
   }
   const int64_t in = weight.size(1), out = weight.size(0), rows = input.size(0) * input.size(2) * input.size(3);

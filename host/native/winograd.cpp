@@ -366,47 +366,55 @@ Tensor weight_gradient(const Kind& kind, const Tensor& gradient, const Tensor& i
   return result;
 }
 
-// How many times faster than oneDNN, by multiplications and by what costs time beside them, each in multiplications: to make a number of
-// a position from pixels or the other way, and one from weights. Measured on two cores with AVX-512.
-double gain(const Kind& kind, const Tiles& tiles, double directly, int64_t in, int64_t out) {
-  constexpr double kOfPixels = 25, kOfWeights = 60;
-  const double pairs = double(in) * double(out), rows = double(tiles.count()), turned = rows * double(in + out);
-  return directly * pairs / (double(kind.positions()) * (rows * pairs + turned * kOfPixels + pairs * kOfWeights));
-}
+// How many times faster than oneDNN's kernels: by multiplications, and by what costs time beside them, each in multiplications: to make a
+// number of a position from pixels or the other way, and one from weights. Measured on two cores with AVX-512.
+struct Gain {
+  double of_many = 0;   // of so many tiles that weights cost nothing
+  double of_these = 0;
 
-// The kind that gains the most, if any gains enough. The largest tile, which keeps the fewest bits, only where it covers a map.
+  Gain(const Kind& kind, const Tiles& tiles, double directly, int64_t in, int64_t out) {
+    constexpr double kOfPixels = 25, kOfWeights = 60;
+    const double pairs = double(in) * double(out), tile = pairs + double(in + out) * kOfPixels, count = double(tiles.count());
+    of_many = directly * pairs / (double(kind.positions()) * count * tile);
+    of_these = directly * pairs / (double(kind.positions()) * (count * tile + pairs * kOfWeights));
+  }
+};
+
+// The kind that gains the most of many tiles, if it gains enough of these: which one does not depend on the number of images, so that an
+// image's numbers do not either, where there are enough. The largest tile, which keeps the fewest bits, only where it covers a map.
 struct Best {
+  static constexpr double kWorth = 1.1, kEnough = 1.15;
   const Kind* kind = nullptr;
-  double gain = 1.05;
+  double of_many = 1, of_these = 0;
 
   void meet(const Kind& other, const Tiles& tiles, double directly, int64_t in, int64_t out) {
-    constexpr double kWorth = 1.1;
-    const bool fits = other.tile() < winograd::kMostTile || tiles.covers();
-    const double gained = fits ? wino::gain(other, tiles, directly, in, out) : 0;
-    if (gained > kWorth * gain) {
+    const Gain gain(other, tiles, directly, in, out);
+    if (gain.of_many > kWorth * of_many && (other.tile() < winograd::kMostTile || tiles.covers())) {
       kind = &other;
-      gain = gained;
+      of_many = gain.of_many;
+      of_these = gain.of_these;
     }
   }
+
+  const Kind* chosen() const { return of_these > kEnough ? kind : nullptr; }
 };
 
 template <typename Kinds>
 WinogradPlan plan(const Kinds& kinds, const Tensor& input, const Tensor& weight, int64_t padding) {
-  Best output, from_tiles, from_maps, of_weight;
+  Best output, from_tiles, from_maps;
   for (const Kind& kind : kinds) {
     const int64_t in = kind.phases() * weight.size(1), out = weight.size(0);
     const int64_t height = side_of(kind, input.size(2), padding), width = side_of(kind, input.size(3), padding);
     const double directly = double(input.size(0) * height * width * kind.taps * kind.taps);
     const Tiles outputs(input.size(0), height, width, kind.outs);
     output.meet(kind, outputs, directly, in, out);
-    of_weight.meet(kind, outputs, directly, in, out);
     from_tiles.meet(kind, input_tiles(kind, input, padding), directly, in, out);
     if (outputs.covers()) {
       from_maps.meet(kind, outputs, directly, in, out);
     }
   }
-  const bool backwards = from_maps.gain > from_tiles.gain;
-  return {output.kind, backwards ? from_maps.kind : from_tiles.kind, of_weight.kind, backwards};
+  const bool backwards = from_maps.of_many > from_tiles.of_many;
+  return {output.chosen(), backwards ? from_maps.chosen() : from_tiles.chosen(), output.chosen(), backwards};
 }
 
 }  // namespace wino

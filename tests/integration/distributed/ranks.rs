@@ -20,6 +20,7 @@ pub fn run_as_ranks(test: &str, size: usize, folder: &Path) {
         command.envs(numbers.map(|(name, number)| (name, number.to_string())));
         command.envs([("MASTER_ADDR", "127.0.0.1"), ("TORCHELASTIC_USE_AGENT_STORE", "True")]);
         command.env("MASTER_PORT", port.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("INFOMAX_WINOGRAD", "0"); // to compare gradients: see parity.rs
         command.spawn().expect("a process")
     };
     let children: Vec<Child> = (0..size).map(start).collect();
