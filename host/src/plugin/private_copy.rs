@@ -9,7 +9,13 @@ use std::{
     io::{self, Write},
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// The kernel refuses to seal pages that it is still putting in their lists itself, which takes long where programs of a higher
+/// priority keep the processors.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A sealed copy, never closed: the linker knows a library by its path, and a later copy under the same number would be
 /// taken for this one.
@@ -51,9 +57,14 @@ fn sealed(named_after: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = unsafe { File::from_raw_fd(descriptor) };
     file.write_all(bytes)?;
     let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    let since = Instant::now();
     // SAFETY: a call on an own descriptor.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } < 0 {
-        return Err(io::Error::last_os_error());
+    while unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::ResourceBusy || since.elapsed() > LONGEST_WAIT {
+            return Err(error);
+        }
+        thread::sleep(Duration::from_millis(20));
     }
     Ok(file)
 }
