@@ -20,15 +20,22 @@ std::atomic<gradients::Use> own{gradients::Use::kNever};
 
 // Of f32, or of bf16 where the processor multiplies that.
 bool is_multiplied(const Tensor& input) {
-  return is_plain(input) || gradients::are_used(at::kBFloat16, own.load(std::memory_order_relaxed));
+  return is_plain(input) ||
+         (is_plain(input, at::kBFloat16) && gradients::are_used(at::kBFloat16, own.load(std::memory_order_relaxed)));
+}
+
+// Whether a convolution without padding may be one product, by how its numbers lie.
+bool lies_for_product(const Tensor& input, const Tensor& weight, at::IntArrayRef padding, bool transposed, int64_t groups) {
+  const auto kind = input.scalar_type();
+  return !transposed && groups == 1 && is_multiplied(input) && is_plain_last(input, kind) && is_plain_last(weight, kind) &&
+         input.size(1) == weight.size(1) && are_all(padding, 0);
 }
 
 // Whether a convolution is one product: of N × (H × W × C) with O × (H × W × C).
 bool is_product(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                 bool transposed, int64_t groups) {
-  const auto kind = input.scalar_type();
-  return !transposed && groups == 1 && is_multiplied(input) && is_plain_last(input, kind) && is_plain_last(weight, kind) &&
-         input.sizes().slice(1) == weight.sizes().slice(1) && are_all(padding, 0) && are_all(dilation, 1);
+  return lies_for_product(input, weight, padding, transposed, groups) && input.sizes().slice(1) == weight.sizes().slice(1) &&
+         are_all(dilation, 1);
 }
 
 std::atomic<bool> by_fewer{false};
@@ -54,17 +61,14 @@ struct Pointwise {
 Pointwise pointwise(const Tensor& input, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding, bool transposed,
                     int64_t groups) {
   constexpr int64_t kLeast = 64, kFew = 1200, kSome = 4096, kMany = 20000;
-  const auto kind = input.scalar_type();
-  if (transposed || groups != 1 || !is_f32_or_bf16(input) || !is_multiplied(input) || !is_plain_last(input, kind) ||
-      !is_plain_last(weight, kind) || weight.size(1) != input.size(1) || weight.size(2) != 1 || weight.size(3) != 1 ||
-      !are_all(stride, 1) || !are_all(padding, 0)) {
+  if (!lies_for_product(input, weight, padding, transposed, groups) || weight.size(2) != 1 || weight.size(3) != 1 || !are_all(stride, 1)) {
     return {};
   }
   const int64_t in = weight.size(1), out = weight.size(0), rows = input.size(0) * input.size(2) * input.size(3);
   if (std::min({in, out, rows}) < kLeast) {
     return {};
   }
-  if (kind == at::kFloat) {
+  if (is_plain(input)) {
     const bool by_onednn = products_are_by_onednn(), few = by_onednn && rows <= std::min(kSome, in * out / 12);
     return {few, by_onednn && rows <= kMany, few};
   }
@@ -74,8 +78,9 @@ Pointwise pointwise(const Tensor& input, const Tensor& weight, at::IntArrayRef s
 // Each pixel's channels.
 Tensor pixels_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({-1, maps.size(1)}); }
 
-Tensor maps_of(const Tensor& pixels, const Tensor& like) {
-  return pixels.view({like.size(0), like.size(2), like.size(3), pixels.size(1)}).permute({0, 3, 1, 2});
+// The other way, of rows of pixels or of whole maps.
+Tensor maps_of(const Tensor& rows, const Tensor& like) {
+  return rows.view({like.size(0), like.size(2), like.size(3), -1}).permute({0, 3, 1, 2});
 }
 
 Tensor rows_of(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
@@ -103,11 +108,8 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
 std::tuple<Tensor, Tensor, Tensor> product_backward(const Tensor& gradient, const Tensor& input, const Tensor& weight,
                                                     std::array<bool, 3> mask) {
   const auto rows = gradient.reshape({input.size(0), weight.size(0)});
-  const auto as_maps = [](const Tensor& rows, const Tensor& like) {
-    return rows.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
-  };
-  return {mask[0] ? as_maps(product_of(rows, rows_of(weight)), input) : Tensor(),
-          mask[1] ? as_maps(product_of(rows.t(), rows_of(input)), weight) : Tensor(), mask[2] ? rows.sum(0) : Tensor()};
+  return {mask[0] ? maps_of(product_of(rows, rows_of(weight)), input) : Tensor(),
+          mask[1] ? maps_of(product_of(rows.t(), rows_of(input)), weight) : Tensor(), mask[2] ? rows.sum(0) : Tensor()};
 }
 
 // Whether a gradient is one of a convolution that keeps the sides of maps.

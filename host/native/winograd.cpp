@@ -61,6 +61,11 @@ const std::array<Kind, 4> kThrees{{{3, 2, 1, winograd::two_by_three::all},
                                    {3, 5, 1, winograd::five_by_three::all}}};
 const std::array<Kind, 1> kFours{{{2, 3, 2, winograd::three_by_two::all}}};
 
+bool is_three(const Tensor& weight) { return weight.size(2) == 3; }
+
+// Of the window that weights have, or would have.
+const Kind& smallest_of(const Tensor& weight) { return is_three(weight) ? kThrees[0] : kFours[0]; }
+
 // The side of a convolution's output.
 int64_t side_of(const Kind& kind, int64_t input, int64_t padding) { return (input + 2 * padding - kind.window()) / kind.step + 1; }
 
@@ -209,10 +214,9 @@ int64_t chunk_of(const Kind& kind, int64_t in, int64_t out, int64_t tiles, int64
 }
 
 // What the maps `from` give in the maps `to`, by weights of positions × channels in × channels out, those of all phases together.
-void convolve(const Kind& kind, const Tiles& tiles, const Pixels<const float>& from, const Tensor& weights, const Tensor& bias,
+void convolve(const Kind& kind, const Tiles& tiles, const Pixels<const float>& from, const Tensor& weights, const float* bias,
               const Pixels<float>& to) {
   const int64_t in = weights.size(1), out = weights.size(2), count = tiles.count();
-  const float* bias_data = bias.const_data_ptr<float>();
   const int64_t chunk = chunk_of(kind, in, out, count, kShares);
   const int64_t chunks = (count + chunk - 1) / chunk, threads = at::in_parallel_region() ? 1 : at::get_num_threads();
   // A thread by itself, in caches of its own; what is left after as many for each is done by all together.
@@ -228,7 +232,7 @@ void convolve(const Kind& kind, const Tiles& tiles, const Pixels<const float>& f
       });
       multiply_all(one, weights, two, false);
       at::parallel_for(0, rows, kGrain, [&](int64_t begin_here, int64_t end_here) {
-        write_tiles(kind, tiles, m + begin_here * out, two.stride(0), bias_data, begin + begin_here, begin + end_here, to);
+        write_tiles(kind, tiles, m + begin_here * out, two.stride(0), bias, begin + begin_here, begin + end_here, to);
       });
     }
   };
@@ -284,7 +288,7 @@ Tensor forward(const Kind& kind, const Tensor& input, const Tensor& weight, cons
   const Tensor added = bias && bias->defined() ? bias->contiguous() : at::zeros({weight.size(0)}, plain);
   const auto tiles = output_tiles(kind, output);
   convolve(kind, tiles, {phases_of(input.const_data_ptr<float>(), input, kind.step, padding), kind.tile(), 0, kind.transforms.inputs},
-           for_outputs(kind, weight, tiles.count()), added,
+           for_outputs(kind, weight, tiles.count()), added.const_data_ptr<float>(),
            {phases_of(output.mutable_data_ptr<float>(), output, 1, 0), kind.outs, 0, kind.transforms.outputs});
   return output;
 }
@@ -297,7 +301,7 @@ Tensor input_gradient(const Kind& kind, const Tensor& gradient, const Tensor& in
   const int64_t skipped = kind.step > 1 ? 0 : padding;
   convolve(kind, input_tiles(kind, input, padding),
            {phases_of(gradient.const_data_ptr<float>(), gradient, 1, 0), kind.tile(), kind.taps - 1 - skipped, kind.transforms.inputs},
-           transformed(kind, weight, true), none,
+           transformed(kind, weight, true), none.const_data_ptr<float>(),
            {phases_of(result.mutable_data_ptr<float>(), result, kind.step, padding - skipped), kind.outs, 0, kind.transforms.outputs});
   return result;
 }
@@ -305,10 +309,9 @@ Tensor input_gradient(const Kind& kind, const Tensor& gradient, const Tensor& in
 // The output's algorithm backwards, where one tile covers the map: others' inputs would meet.
 Tensor input_gradient_of_a_tile(const Kind& kind, const Tensor& gradient, const Tensor& input, const Tensor& weight, int64_t padding) {
   auto result = at::empty(input.sizes(), input.options().memory_format(kLast)).zero_();
-  const auto none = at::zeros({input.size(1)}, input.options().memory_format(at::MemoryFormat::Contiguous));
   convolve(kind, output_tiles(kind, gradient),
            {phases_of(gradient.const_data_ptr<float>(), gradient, 1, 0), kind.outs, 0, kind.transforms.to_outputs},
-           transformed(kind, weight, false), none,
+           transformed(kind, weight, false), nullptr,
            {phases_of(result.mutable_data_ptr<float>(), result, kind.step, padding), kind.tile(), 0, kind.transforms.to_inputs});
   return result;
 }
@@ -369,8 +372,10 @@ Tensor weight_gradient(const Kind& kind, const Tensor& gradient, const Tensor& i
 // How many times faster than oneDNN's kernels: by multiplications, and by what costs time beside them, each in multiplications: to make a
 // number of a position from pixels or the other way, and one from weights. Measured on two cores with AVX-512.
 struct Gain {
-  double of_many = 0;   // of so many tiles that weights cost nothing
-  double of_these = 0;
+  double of_many = 1;  // of so many tiles that weights cost nothing
+  double of_these = 1;
+
+  Gain() = default;  // none: directly
 
   Gain(const Kind& kind, const Tiles& tiles, double directly, int64_t in, int64_t out) {
     constexpr double kOfPixels = 25, kOfWeights = 60;
@@ -385,18 +390,17 @@ struct Gain {
 struct Best {
   static constexpr double kWorth = 1.1, kEnough = 1.15;
   const Kind* kind = nullptr;
-  double of_many = 1, of_these = 0;
+  Gain gain;
 
   void meet(const Kind& other, const Tiles& tiles, double directly, int64_t in, int64_t out) {
-    const Gain gain(other, tiles, directly, in, out);
-    if (gain.of_many > kWorth * of_many && (other.tile() < winograd::kMostTile || tiles.covers())) {
+    const Gain gained(other, tiles, directly, in, out);
+    if (gained.of_many > kWorth * gain.of_many && (other.tile() < winograd::kMostTile || tiles.covers())) {
       kind = &other;
-      of_many = gain.of_many;
-      of_these = gain.of_these;
+      gain = gained;
     }
   }
 
-  const Kind* chosen() const { return of_these > kEnough ? kind : nullptr; }
+  const Kind* chosen() const { return gain.of_these > kEnough ? kind : nullptr; }
 };
 
 template <typename Kinds>
@@ -413,7 +417,7 @@ WinogradPlan plan(const Kinds& kinds, const Tensor& input, const Tensor& weight,
       from_maps.meet(kind, outputs, directly, in, out);
     }
   }
-  const bool backwards = from_maps.of_many > from_tiles.of_many;
+  const bool backwards = from_maps.gain.of_many > from_tiles.gain.of_many;
   return {output.chosen(), backwards ? from_maps.chosen() : from_tiles.chosen(), output.chosen(), backwards};
 }
 
@@ -426,14 +430,13 @@ WinogradPlan winograd_plan(const at::Tensor& input, const at::Tensor& weight, at
       padding.empty() || padding[0] < 0) {
     return {};
   }
-  const bool is_three = weight.size(2) == 3;
-  const wino::Kind& kind = is_three ? wino::kThrees[0] : wino::kFours[0];
+  const wino::Kind& kind = wino::smallest_of(weight);
   const int64_t pad = padding[0], window = kind.window();
   if (weight.size(2) != window || weight.size(3) != window || !are_all(stride, kind.step) || !are_all(padding, pad) || pad >= window ||
       input.size(2) + 2 * pad < window || input.size(3) + 2 * pad < window) {
     return {};
   }
-  return is_three ? wino::plan(wino::kThrees, input, weight, pad) : wino::plan(wino::kFours, input, weight, pad);
+  return wino::is_three(weight) ? wino::plan(wino::kThrees, input, weight, pad) : wino::plan(wino::kFours, input, weight, pad);
 }
 
 at::Tensor winograd_forward(const WinogradPlan& plan, const at::Tensor& input, const at::Tensor& weight,
@@ -442,7 +445,7 @@ at::Tensor winograd_forward(const WinogradPlan& plan, const at::Tensor& input, c
 }
 
 bool winograd_fits_output(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight, int64_t padding) {
-  const wino::Kind& kind = weight.size(2) == 3 ? wino::kThrees[0] : wino::kFours[0];
+  const wino::Kind& kind = wino::smallest_of(weight);
   const auto side = [&](int64_t dim) { return wino::side_of(kind, input.size(dim), padding); };
   return is_plain(gradient) && gradient.dim() == 4 && gradient.size(0) == input.size(0) && gradient.size(1) == weight.size(0) &&
          gradient.size(2) == side(2) && gradient.size(3) == side(3);

@@ -35,7 +35,12 @@ impl PrivateCopy {
         if hash != candidate.sha256 {
             return Err(refuse("it changed after it was checked".to_owned(), "run the command again"));
         }
-        let failed = |error| refuse(format!("no copy of it can be made in memory: {error}"), "free some memory");
+        let failed = |error: io::Error| {
+            let is_busy = error.kind() == io::ErrorKind::ResourceBusy;
+            let hint =
+                if is_busy { "run it again, with no program of a higher priority beside" } else { "free some memory" };
+            refuse(format!("no copy of it can be made in memory: {error}"), hint)
+        };
         sealed(&candidate.path, &bytes).map(|file| Self(file.into_raw_fd())).map_err(failed)
     }
 

@@ -62,8 +62,8 @@ pub struct Train {
     #[schemars(range(min = 0, max = 1024), extend("unit" = "threads"))]
     pub threads: u32,
     /// Which library multiplies matrices of f32 numbers on the CPU. `auto`: oneDNN where the processor has AVX-512 and is not
-    /// Intel's, on which MKL reaches half of oneDNN's rate; MKL otherwise. With oneDNN 3×3 convolutions are made of fewer products
-    /// too (Winograd).
+    /// Intel's, on which MKL reaches half of oneDNN's rate; MKL otherwise. With either, convolutions are made of fewer products where
+    /// that is faster (Winograd).
     #[serde(skip_serializing_if = "Products::is_auto")]
     pub products: Products,
     /// Batches that may lie ready.
